@@ -1,1 +1,16 @@
-//! Portcullis.
+//! Portcullis: a sidecar authorization proxy for object storage.
+//!
+//! The rooms, in reading order. Imports point down this list and never up.
+
+// Nouns: pure values, formats and algorithms. No I/O, no clock, no configuration.
+pub mod crypto;
+pub mod s3;
+pub mod sigv4;
+
+// Verbs: turn nouns into proofs.
+pub mod authn;
+pub mod authz;
+
+// Doors: the world outside.
+pub mod backend;
+pub mod identity;

@@ -1,0 +1,84 @@
+//! Who asks, and how that was proved.
+
+use std::sync::Arc;
+
+/// How a caller was authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// Signature Version 4 in the `Authorization` header.
+    Header,
+    /// Signature Version 4 in the query: a presigned URL.
+    Presigned,
+}
+
+impl Mechanism {
+    /// The value of the condition key `s3:authType`.
+    #[must_use]
+    pub const fn auth_type(self) -> &'static str {
+        match self {
+            Self::Header => "REST-HEADER",
+            Self::Presigned => "REST-QUERY-STRING",
+        }
+    }
+}
+
+/// Whose access key it is.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// Nobody said who they are: only what a bucket policy grants to everyone is theirs.
+    Anonymous,
+    /// The account's root user.
+    Root,
+    /// A user of the directory.
+    User(Arc<crate::identity::User>),
+}
+
+/// How the caller proved it: what a decision and the body's verification need of the signature.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The access key that signed.
+    pub access_key_id: Arc<str>,
+    /// Where the signature stood.
+    pub mechanism: Mechanism,
+    /// When the request was signed.
+    pub signed_at: time::OffsetDateTime,
+    /// The key and seed that an `aws-chunked` body's chunk signatures continue from.
+    pub chunks: crate::sigv4::ChunkSigner,
+}
+
+/// Who asks. Made by `authn` only.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    // INVARIANT: private fields, built only by `authn` once the proof has been checked; `proof` is
+    // there exactly when the identity is not `Anonymous`.
+    identity: Identity,
+    proof: Option<Proof>,
+}
+
+impl Caller {
+    pub(super) fn anonymous() -> Self {
+        Self {
+            identity: Identity::Anonymous,
+            proof: None,
+        }
+    }
+
+    pub(super) fn proved(identity: Identity, proof: Proof) -> Self {
+        Self {
+            identity,
+            proof: Some(proof),
+        }
+    }
+
+    /// Whose access key it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// How it was proved; `None` for the anonymous caller.
+    #[must_use]
+    pub fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
+    }
+}

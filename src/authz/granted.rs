@@ -1,0 +1,159 @@
+//! What was authorised, as a type: a backend takes a `Granted<&T>`, and only this room makes one.
+
+use crate::s3::ObjectMetadata;
+use crate::s3::call::{
+    Call, CompleteMultipartUpload, CopyObject, CopySource, CreateBucket, CreateMultipartUpload,
+    DeleteObject, DeleteObjects, ListBuckets, ListMultipartUploads, ListObjects, ListParts,
+    OnBucket, OnUpload, PutObject, ReadObject, UploadPart, UploadPartCopy,
+};
+use crate::s3::{ByteRange, ChecksumRequest, ChecksumSource};
+
+/// A `T` that was authorised. It can be looked at and narrowed, never made or changed outside this
+/// room, so that what was authorised is what is carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Granted<T>(T);
+
+impl<T> Granted<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// A grant that nobody decided, for the unit tests of backends.
+    #[cfg(test)]
+    pub(crate) fn for_test(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The same grant, borrowed.
+    pub fn as_ref(&self) -> Granted<&T> {
+        Granted(&self.0)
+    }
+}
+
+impl<T> std::ops::Deref for Granted<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// An authorised call, one variant per implemented operation.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the variants are those of `s3::Call`")]
+pub enum GrantedCall<'p> {
+    ListBuckets(Granted<&'p ListBuckets>),
+    CreateBucket(Granted<&'p CreateBucket>),
+    DeleteBucket(Granted<&'p OnBucket>),
+    HeadBucket(Granted<&'p OnBucket>),
+    GetBucketLocation(Granted<&'p OnBucket>),
+    GetBucketPolicy(Granted<&'p OnBucket>),
+    PutBucketPolicy(Granted<&'p OnBucket>),
+    DeleteBucketPolicy(Granted<&'p OnBucket>),
+    ListObjects(Granted<&'p ListObjects>),
+    ListObjectsV2(Granted<&'p ListObjects>),
+    DeleteObjects(Granted<&'p DeleteObjects>),
+    GetObject(Granted<&'p ReadObject>),
+    HeadObject(Granted<&'p ReadObject>),
+    PutObject(Granted<&'p PutObject>),
+    DeleteObject(Granted<&'p DeleteObject>),
+    CopyObject(Granted<&'p CopyObject>),
+    CreateMultipartUpload(Granted<&'p CreateMultipartUpload>),
+    UploadPart(Granted<&'p UploadPart>),
+    UploadPartCopy(Granted<&'p UploadPartCopy>),
+    CompleteMultipartUpload(Granted<&'p CompleteMultipartUpload>),
+    AbortMultipartUpload(Granted<&'p OnUpload>),
+    ListParts(Granted<&'p ListParts>),
+    ListMultipartUploads(Granted<&'p ListMultipartUploads>),
+}
+
+impl<'p> GrantedCall<'p> {
+    pub(super) fn of(call: &'p Call) -> Self {
+        match call {
+            Call::ListBuckets(c) => Self::ListBuckets(Granted(c)),
+            Call::CreateBucket(c) => Self::CreateBucket(Granted(c)),
+            Call::DeleteBucket(c) => Self::DeleteBucket(Granted(c)),
+            Call::HeadBucket(c) => Self::HeadBucket(Granted(c)),
+            Call::GetBucketLocation(c) => Self::GetBucketLocation(Granted(c)),
+            Call::GetBucketPolicy(c) => Self::GetBucketPolicy(Granted(c)),
+            Call::PutBucketPolicy(c) => Self::PutBucketPolicy(Granted(c)),
+            Call::DeleteBucketPolicy(c) => Self::DeleteBucketPolicy(Granted(c)),
+            Call::ListObjects(c) => Self::ListObjects(Granted(c)),
+            Call::ListObjectsV2(c) => Self::ListObjectsV2(Granted(c)),
+            Call::DeleteObjects(c) => Self::DeleteObjects(Granted(c)),
+            Call::GetObject(c) => Self::GetObject(Granted(c)),
+            Call::HeadObject(c) => Self::HeadObject(Granted(c)),
+            Call::PutObject(c) => Self::PutObject(Granted(c)),
+            Call::DeleteObject(c) => Self::DeleteObject(Granted(c)),
+            Call::CopyObject(c) => Self::CopyObject(Granted(c)),
+            Call::CreateMultipartUpload(c) => Self::CreateMultipartUpload(Granted(c)),
+            Call::UploadPart(c) => Self::UploadPart(Granted(c)),
+            Call::UploadPartCopy(c) => Self::UploadPartCopy(Granted(c)),
+            Call::CompleteMultipartUpload(c) => Self::CompleteMultipartUpload(Granted(c)),
+            Call::AbortMultipartUpload(c) => Self::AbortMultipartUpload(Granted(c)),
+            Call::ListParts(c) => Self::ListParts(Granted(c)),
+            Call::ListMultipartUploads(c) => Self::ListMultipartUploads(Granted(c)),
+        }
+    }
+}
+
+impl Granted<&CopyObject> {
+    /// The read that a copy was granted on its source.
+    #[must_use]
+    pub fn source(self) -> Granted<ReadObject> {
+        read(&self.source, None)
+    }
+
+    /// The write that a copy was granted on its destination, where source and destination stand on
+    /// different backends. `source` is what the source's metadata says.
+    #[must_use]
+    pub fn destination(self, source: ObjectMetadata) -> Granted<PutObject> {
+        let computed = |algorithm| ChecksumRequest {
+            algorithm,
+            source: ChecksumSource::Computed,
+        };
+        Granted(PutObject {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            metadata: self.metadata.clone().unwrap_or(source),
+            conditions: self.conditions.clone(),
+            checksum: self.checksum.map(computed),
+        })
+    }
+}
+
+impl Granted<&UploadPartCopy> {
+    /// The read that a part's copy was granted on its source.
+    #[must_use]
+    pub fn source(self) -> Granted<ReadObject> {
+        read(
+            &self.source,
+            self.range
+                .map(|(first, last)| ByteRange::FromTo(first, last)),
+        )
+    }
+
+    /// The write that a part's copy was granted on its upload.
+    #[must_use]
+    pub fn destination(self) -> Granted<UploadPart> {
+        let upload = self.upload.clone();
+        Granted(UploadPart {
+            upload,
+            part_number: self.part_number,
+            checksum: None,
+        })
+    }
+}
+
+fn read(source: &CopySource, range: Option<ByteRange>) -> Granted<ReadObject> {
+    Granted(ReadObject {
+        bucket: source.bucket.clone(),
+        key: source.key.clone(),
+        version_id: source.version_id.clone(),
+        range,
+        part_number: None,
+        conditions: source.conditions.clone(),
+        checksum_mode: true,
+        overrides: Vec::new(),
+    })
+}

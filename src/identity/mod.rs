@@ -1,0 +1,61 @@
+//! Who exists: users, groups, access keys and their policies, as one immutable snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::crypto::Secret;
+
+/// A user.
+#[derive(Debug)]
+pub struct User {
+    /// The friendly name.
+    pub name: Arc<str>,
+    /// `arn:aws:iam::<account>:user/<name>`.
+    pub arn: Arc<str>,
+    /// The names of the groups the user is in, for audit.
+    pub groups: Vec<Arc<str>>,
+}
+
+/// Whose an access key is.
+#[derive(Clone, Debug)]
+pub enum Owner {
+    /// The account's root user.
+    Root,
+    /// A user.
+    User(Arc<User>),
+}
+
+/// An access key.
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// The public half, as in `AKIA…`.
+    pub id: Arc<str>,
+    /// The secret half.
+    pub secret: Secret,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Whether it may be used.
+    pub enabled: bool,
+}
+
+/// Everyone who exists. One immutable value; a change makes a new one.
+#[derive(Debug, Default)]
+pub struct Directory {
+    keys: HashMap<Arc<str>, AccessKey>,
+}
+
+impl Directory {
+    /// A directory of these keys.
+    #[must_use]
+    pub fn new(keys: impl IntoIterator<Item = AccessKey>) -> Self {
+        Self {
+            keys: keys.into_iter().map(|key| (key.id.clone(), key)).collect(),
+        }
+    }
+
+    /// The access key of that id.
+    #[must_use]
+    pub fn access_key(&self, id: &str) -> Option<&AccessKey> {
+        self.keys.get(id)
+    }
+}

@@ -1,0 +1,208 @@
+//! A request's head as it arrived: untrusted, unnormalised, exactly what a signature covers.
+
+use super::{Error, ErrorCode};
+use http::{HeaderMap, HeaderValue, Method};
+use percent_encoding::percent_decode_str;
+use std::net::IpAddr;
+
+/// What a request knows of the wire it came on.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The client's address: from the connection, or from a trusted proxy in front of us.
+    pub address: IpAddr,
+    /// Whether the client's bytes came under TLS.
+    pub secure: bool,
+    /// The TLS protocol version as in `1.3`, when `secure`.
+    pub tls_version: Option<&'static str>,
+}
+
+/// A query string, parsed once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Parses `raw`, the text after `?`. A `+` is a space, a key without `=` has an empty value.
+    ///
+    /// # Errors
+    /// `InvalidURI` for a broken escape or for what does not decode to UTF-8.
+    pub fn parse(raw: &str) -> Result<Self, Error> {
+        let pairs = raw.split('&').filter(|pair| !pair.is_empty());
+        let decoded = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((
+                decode(&name.replace('+', " "))?,
+                decode(&value.replace('+', " "))?,
+            ))
+        });
+        decoded.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The value of `name`'s first occurrence. Keys are case-sensitive.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether `name` is there, with or without a value.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Every pair, decoded, in the order it arrived.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// The first key that occurs twice.
+    #[must_use]
+    pub fn repeated(&self) -> Option<&str> {
+        let keys = || self.0.iter().map(|(key, _)| key.as_str());
+        keys()
+            .enumerate()
+            .find(|(at, key)| keys().take(*at).any(|k| k == *key))
+            .map(|(_, key)| key)
+    }
+}
+
+/// Percent-decodes `text` strictly: every `%` starts two hexadecimal digits, and the result is
+/// UTF-8. A `+` stays a `+`.
+///
+/// # Errors
+/// `InvalidURI`.
+pub(crate) fn decode(text: &str) -> Result<String, Error> {
+    let mut rest = text.as_bytes().iter();
+    while let Some(byte) = rest.next() {
+        let hex = |b: Option<&u8>| b.is_some_and(u8::is_ascii_hexdigit);
+        if *byte == b'%' && !(hex(rest.next()) && hex(rest.next())) {
+            return Err(ErrorCode::InvalidUri.into());
+        }
+    }
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| ErrorCode::InvalidUri.into())
+}
+
+/// A request's head.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The method.
+    pub method: Method,
+    /// The path as it stood on the wire, still percent-encoded, starting with `/`.
+    pub raw_path: String,
+    /// The path, percent-decoded once.
+    pub path: String,
+    /// The query, decoded.
+    pub query: Query,
+    /// Every header as it arrived; names in lower case.
+    pub headers: HeaderMap,
+    /// `Host`, or HTTP/2's `:authority`, as it arrived.
+    pub host: String,
+    /// The wire it came on.
+    pub peer: Peer,
+}
+
+impl Head {
+    /// Takes a head in. `raw_target` is the request target in origin form.
+    ///
+    /// # Errors
+    /// `InvalidURI` when path or query don't decode, `InvalidArgument` where a header that must
+    /// be text is not.
+    pub fn new(
+        method: Method,
+        raw_target: &str,
+        host: String,
+        headers: HeaderMap,
+        peer: Peer,
+    ) -> Result<Self, Error> {
+        let (raw_path, raw_query) = raw_target.split_once('?').unwrap_or((raw_target, ""));
+        if !raw_path.starts_with('/') || raw_target.contains('#') {
+            return Err(ErrorCode::InvalidUri.into());
+        }
+        Ok(Self {
+            method,
+            path: decode(raw_path)?,
+            raw_path: raw_path.to_owned(),
+            query: Query::parse(raw_query)?,
+            headers,
+            host,
+            peer,
+        })
+    }
+
+    /// The text of header `name` where it occurs once.
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming the header when it is repeated or not UTF-8 text.
+    pub fn header(&self, name: &'static str) -> Result<Option<&str>, Error> {
+        let mut values = self.headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return match self.headers.contains_key(name) {
+                true => Err(invalid_header(name)),
+                false => Ok(None),
+            };
+        };
+        text(value).map(Some).ok_or_else(|| invalid_header(name))
+    }
+}
+
+/// A header's value as UTF-8 text, which is what SDKs send for metadata beyond ASCII.
+pub(crate) fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
+}
+
+fn invalid_header(name: &'static str) -> Error {
+    Error::with_message(
+        ErrorCode::InvalidArgument,
+        "a header is repeated or is not text",
+    )
+    .detail("ArgumentName", name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let query = Query::parse("prefix=a%2Fb+c&acl&x=&&=v").ok();
+        let pairs: Vec<_> = query.iter().flat_map(Query::pairs).collect();
+        assert_eq!(
+            pairs,
+            [("prefix", "a/b c"), ("acl", ""), ("x", ""), ("", "v")]
+        );
+        for broken in ["a=%", "a=%2", "a=%zz", "%ff=1", "a=%c3%28"] {
+            assert!(Query::parse(broken).is_err(), "{broken}");
+        }
+        assert_eq!(
+            Query::parse("a=1&b=2&a=3")
+                .ok()
+                .and_then(|q| q.repeated().map(str::to_owned)),
+            Some("a".to_owned())
+        );
+        assert_eq!(
+            Query::parse("a=1&A=2")
+                .ok()
+                .and_then(|q| q.repeated().map(str::to_owned)),
+            None
+        );
+    }
+
+    #[test]
+    fn paths_decode_once() {
+        for (raw, decoded) in [
+            ("/b/%2561", "/b/%61"),
+            ("/b/a+b", "/b/a+b"),
+            ("/b//x", "/b//x"),
+            ("/b/%2e%2e/x", "/b/../x"),
+        ] {
+            assert_eq!(decode(raw).ok().as_deref(), Some(decoded));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The S3 protocol's words: what is asked, by which name, with which bytes.
+//!
+//! Pure: no I/O, no clock, no configuration. [`Request::parse`] is total: any head becomes a typed
+//! [`Call`] or a precise [`Error`], and what it does not recognise is refused.
+
+mod address;
+mod bucket;
+pub mod call;
+mod checksum;
+mod condition;
+mod error;
+mod head;
+mod key;
+mod object;
+pub mod operation;
+mod payload;
+mod range;
+mod request;
+pub mod time;
+pub mod xml;
+
+pub use address::{Addressing, Target};
+pub use bucket::{BucketName, InvalidBucketName};
+pub use call::Call;
+pub use checksum::{
+    Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, ChecksumType, Hasher, combine,
+};
+pub use condition::{ReadConditions, Verdict, WriteConditions};
+pub use error::{Error, ErrorCode};
+pub use head::{Head, Peer, Query};
+pub use key::{InvalidObjectKey, MAX_KEY_LENGTH, ObjectKey};
+pub use object::{ETag, ObjectInfo, ObjectMetadata, StoredChecksum};
+pub use operation::Operation;
+pub use payload::Payload;
+pub use range::{ByteRange, ContentRange, InvalidRange};
+pub use request::Request;

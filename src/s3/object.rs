@@ -1,0 +1,67 @@
+//! What is known of a stored object.
+
+use super::{Checksum, ChecksumType};
+use ::time::OffsetDateTime;
+
+/// An entity tag without its quotes: the MD5 of a simple object in hexadecimal, or that of the
+/// parts' MD5s followed by `-` and their number. Opaque to comparison.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ETag(pub String);
+
+impl ETag {
+    /// The tag as it stands in headers and XML, quoted.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
+
+    /// Takes a tag in, with or without quotes or the weak prefix.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim();
+        let strong = text.strip_prefix("W/").unwrap_or(text);
+        let inner = strong.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+        Self(inner.unwrap_or(strong).to_owned())
+    }
+}
+
+/// What a writer said of an object and every reader is told: standard headers and user metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectMetadata {
+    /// `content-type`, `cache-control`, `content-disposition`, `content-encoding` (without
+    /// `aws-chunked`), `content-language`, `expires`, `x-amz-website-redirect-location`: lower-case
+    /// name and text, each at most once.
+    pub standard: Vec<(&'static str, String)>,
+    /// `x-amz-meta-*` without the prefix: lower-case name and text, at most 2 KiB together.
+    pub user: Vec<(String, String)>,
+}
+
+/// A checksum that is kept with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredChecksum {
+    /// Algorithm and digest.
+    pub checksum: Checksum,
+    /// Of the object's bytes, or of its parts' checksums.
+    pub kind: ChecksumType,
+    /// For a composite checksum, the number of parts, which stands behind its text as `-N`.
+    pub parts: Option<u16>,
+}
+
+/// What HEAD tells of an object.
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its entity tag.
+    pub etag: ETag,
+    /// When it was written.
+    pub last_modified: OffsetDateTime,
+    /// What its writer said of it.
+    pub metadata: ObjectMetadata,
+    /// The checksum that was given or computed when it was written.
+    pub checksum: Option<StoredChecksum>,
+    /// How many parts it was uploaded in, when by multipart upload.
+    pub parts: Option<u16>,
+    /// The version, where the store keeps versions.
+    pub version_id: Option<String>,
+}

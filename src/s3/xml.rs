@@ -1,0 +1,1 @@
+//! The few XML documents that S3 reads and writes.
