@@ -136,19 +136,79 @@ impl Head {
         })
     }
 
-    /// The text of header `name` where it occurs once.
+    /// Whether this is a presigned request: the signature stands in the query.
+    #[must_use]
+    pub fn is_presigned(&self) -> bool {
+        self.query.has("X-Amz-Signature")
+    }
+
+    /// Whether `key` is one of the query keys that carry a Signature Version 4.
+    #[must_use]
+    pub fn is_signature_parameter(key: &str) -> bool {
+        const KEYS: [&str; 7] = [
+            "X-Amz-Algorithm",
+            "X-Amz-Credential",
+            "X-Amz-Date",
+            "X-Amz-Expires",
+            "X-Amz-Security-Token",
+            "X-Amz-Signature",
+            "X-Amz-SignedHeaders",
+        ];
+        KEYS.contains(&key)
+    }
+
+    /// Whether a query key is an `x-amz-*` header that a presigner moved into the query, where it
+    /// counts as that header: its signature covers the whole query.
+    #[must_use]
+    pub fn is_hoisted_header(key: &str) -> bool {
+        let prefix = key.as_bytes().get(..6);
+        prefix.is_some_and(|p| p.eq_ignore_ascii_case(b"x-amz-"))
+            && !Self::is_signature_parameter(key)
+    }
+
+    /// Whether header `name` arrived, as a header or moved into a presigned query.
+    #[must_use]
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers.contains_key(name) || self.hoisted(name).is_some()
+    }
+
+    fn hoisted(&self, name: &str) -> Option<&str> {
+        if !Self::is_hoisted_header(name) || !self.is_presigned() {
+            return None;
+        }
+        let mut pairs = self.query.pairs();
+        pairs
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Every `x-amz-*` header by its lower-case name, as a header or moved into a presigned query.
+    pub fn amz_names(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+        let sent = self
+            .headers
+            .keys()
+            .map(http::HeaderName::as_str)
+            .filter(|n| n.starts_with("x-amz-"));
+        let presigned = self.is_presigned();
+        let hoisted = self.query.pairs().map(|(key, _)| key);
+        let hoisted = hoisted.filter(move |key| presigned && Self::is_hoisted_header(key));
+        let lower = |key: &str| std::borrow::Cow::Owned(key.to_ascii_lowercase());
+        sent.map(std::borrow::Cow::Borrowed)
+            .chain(hoisted.map(lower))
+    }
+
+    /// The text of header `name` where it occurs once. An `x-amz-*` header may have been moved into
+    /// the query of a presigned request, never be in both places.
     ///
     /// # Errors
     /// `InvalidArgument` naming the header when it is repeated or not UTF-8 text.
     pub fn header(&self, name: &'static str) -> Result<Option<&str>, Error> {
         let mut values = self.headers.get_all(name).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return match self.headers.contains_key(name) {
-                true => Err(invalid_header(name)),
-                false => Ok(None),
-            };
-        };
-        text(value).map(Some).ok_or_else(|| invalid_header(name))
+        match (values.next(), values.next(), self.hoisted(name)) {
+            (None, _, hoisted) => Ok(hoisted),
+            (Some(value), None, None) => text(value).map(Some).ok_or_else(|| invalid_header(name)),
+            _ => Err(invalid_header(name)),
+        }
     }
 }
 

@@ -13,9 +13,11 @@ mod head;
 mod key;
 mod object;
 pub mod operation;
+mod parse;
 mod payload;
 mod range;
 mod request;
+mod route;
 pub mod time;
 pub mod xml;
 

@@ -1,6 +1,6 @@
 //! The total parser: any head becomes a typed [`Call`], or is refused precisely.
 
-use super::{Addressing, Call, Error, Head, Payload, Target};
+use super::{Addressing, Call, Error, Head, Payload, Target, parse, route};
 
 /// What is asked. Nothing here is trusted yet: `authn` says who asks, `authz` whether they may.
 #[derive(Clone, Debug)]
@@ -22,7 +22,16 @@ impl Request {
     /// `NotImplemented` for operations and sub-resources that are not answered; otherwise the code
     /// that S3 documents for what is wrong.
     pub fn parse(head: Head, addressing: &Addressing) -> Result<Self, Error> {
-        let _ = (head, addressing);
-        Err(super::ErrorCode::NotImplemented.into())
+        let target = addressing.target(&head.host, &head.path)?;
+        let row = route::route(&head, &target)?;
+        parse::headers::only_known(&head, row.operation)?;
+        let call = parse::call(&head, &target, row.operation)?;
+        let payload = Payload::parse(&head)?;
+        Ok(Self {
+            head,
+            target,
+            call,
+            payload,
+        })
     }
 }

@@ -1,0 +1,105 @@
+//! Which `x-amz-*` headers are understood. One that is not is refused: it may ask for something
+//! that nobody would do, such as an ACL or encryption.
+
+use super::super::{Error, ErrorCode, Head, Operation};
+
+/// Headers that any operation may carry: signatures, framing, SDK bookkeeping, what parsers read.
+const UNDERSTOOD: [&str; 36] = [
+    "x-amz-api-version",
+    "x-amz-checksum-algorithm",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-mode",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-type",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-expected-bucket-owner",
+    "x-amz-id-2",
+    "x-amz-metadata-directive",
+    "x-amz-mp-object-size",
+    "x-amz-optional-object-attributes",
+    "x-amz-request-id",
+    "x-amz-request-payer",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-security-token",
+    "x-amz-source-expected-bucket-owner",
+    "x-amz-te",
+    "x-amz-trailer",
+    "x-amz-user-agent",
+    "x-amz-client-id",
+    "x-amz-invocation-id",
+    "x-amz-target",
+    "x-amz-retry",
+    "x-amz-cf-id",
+];
+
+/// Headers that ask for something this gateway does not do, with the values that ask for what is
+/// done anyway.
+const ONLY_AS: [(&str, &[&str]); 6] = [
+    ("x-amz-acl", &["private", "bucket-owner-full-control"]),
+    ("x-amz-bucket-object-lock-enabled", &["false", "False"]),
+    ("x-amz-object-ownership", &["BucketOwnerEnforced"]),
+    ("x-amz-tagging", &[""]),
+    ("x-amz-tagging-directive", &["COPY"]),
+    ("x-amz-storage-class", &["STANDARD"]),
+];
+
+/// Refuses a head with an `x-amz-*` header that nobody would act on.
+pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(), Error> {
+    for name in head.amz_names() {
+        let name = name.as_ref();
+        if UNDERSTOOD.contains(&name) || name.starts_with("x-amz-meta-") {
+            continue;
+        }
+        match ONLY_AS.iter().find(|(known, _)| *known == name) {
+            Some((known, values)) => {
+                let value = head.header(known)?.unwrap_or_default();
+                if !values.contains(&value) {
+                    return Err(refused(name, value));
+                }
+            }
+            None => return Err(refused(name, "")),
+        }
+    }
+    let copies = matches!(operation, Operation::CopyObject | Operation::UploadPartCopy);
+    if head.has_header("x-amz-copy-source") && !copies {
+        let message = "You can only specify a copy source header for copy requests.";
+        return Err(super::invalid("x-amz-copy-source", "", message));
+    }
+    no_underscores(head)
+}
+
+fn refused(name: &str, value: &str) -> Error {
+    if name == "x-amz-storage-class" {
+        return ErrorCode::InvalidStorageClass.into();
+    }
+    Error::new(ErrorCode::NotImplemented)
+        .detail("Header", name)
+        .because(value)
+}
+
+/// `x_amz_acl` is no header of S3's, but some servers behind us read it as one (T53).
+fn no_underscores(head: &Head) -> Result<(), Error> {
+    let lookalike = |name: &&http::HeaderName| {
+        let name = name.as_str();
+        name.contains('_') && name.replace('_', "-").starts_with("x-amz-")
+    };
+    match head.headers.keys().find(lookalike) {
+        Some(name) => Err(Error::with_message(
+            ErrorCode::InvalidArgument,
+            "a header's name is not valid",
+        )
+        .detail("ArgumentName", name.as_str())),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,103 @@
+//! What a writer says of an object: standard headers and user metadata.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+
+use super::super::head::text;
+use super::super::{Error, ErrorCode, Head, ObjectMetadata};
+
+/// Standard headers that are kept with an object and returned with it.
+pub(crate) const STANDARD: [&str; 6] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+];
+
+/// The prefix of user metadata.
+const USER_PREFIX: &str = "x-amz-meta-";
+
+/// The most bytes of names and values of user metadata together.
+const MAX_USER_METADATA: usize = 2048;
+
+/// Reads what a writer says.
+pub(super) fn of(head: &Head) -> Result<ObjectMetadata, Error> {
+    Ok(ObjectMetadata {
+        standard: standard(head)?,
+        user: user(head)?,
+    })
+}
+
+fn standard(head: &Head) -> Result<Vec<(&'static str, String)>, Error> {
+    let mut kept = Vec::new();
+    for name in STANDARD {
+        let Some(value) = head.header(name)? else {
+            continue;
+        };
+        let value = if name == "content-encoding" {
+            without_framing(value)
+        } else {
+            value.to_owned()
+        };
+        if !value.is_empty() {
+            kept.push((name, value));
+        }
+    }
+    Ok(kept)
+}
+
+/// `Content-Encoding` without `aws-chunked`, which is how the body travels and not what it is.
+fn without_framing(value: &str) -> String {
+    let codings = value.split(',').map(str::trim);
+    let kept: Vec<_> = codings
+        .filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    kept.join(",")
+}
+
+fn user(head: &Head) -> Result<Vec<(String, String)>, Error> {
+    let mut kept: Vec<(String, String)> = Vec::new();
+    for name in head.amz_names() {
+        let Some(short) = name.strip_prefix(USER_PREFIX) else {
+            continue;
+        };
+        let not_text = || {
+            Error::with_message(ErrorCode::InvalidArgument, "metadata is not UTF-8 text")
+                .detail("ArgumentName", name.as_ref())
+        };
+        let sent = head.headers.get_all(name.as_ref()).iter();
+        let mut values = sent
+            .map(|v| text(v).map(str::trim).ok_or_else(not_text))
+            .collect::<Result<Vec<_>, _>>()?;
+        let hoisted = head
+            .query
+            .pairs()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(&name));
+        if head.is_presigned() {
+            values.extend(hoisted.map(|(_, value)| value));
+        }
+        if !kept.iter().any(|(other, _)| other == short) {
+            kept.push((short.to_owned(), values.join(",")));
+        }
+    }
+    let size: usize = kept
+        .iter()
+        .map(|(name, value)| name.len().saturating_add(value.len()))
+        .sum();
+    if size > MAX_USER_METADATA {
+        return Err(Error::new(ErrorCode::MetadataTooLarge)
+            .detail("Size", size.to_string())
+            .detail("MaxSizeAllowed", MAX_USER_METADATA.to_string()));
+    }
+    if kept
+        .iter()
+        .any(|(_, value)| value.bytes().any(|b| b.is_ascii_control() && b != b'\t'))
+    {
+        return Err(Error::with_message(
+            ErrorCode::InvalidArgument,
+            "metadata holds a control character",
+        ));
+    }
+    Ok(kept)
+}
