@@ -10,6 +10,7 @@ pub mod sigv4;
 // Verbs: turn nouns into proofs.
 pub mod authn;
 pub mod authz;
+pub mod transform;
 
 // Doors: the world outside.
 pub mod backend;

@@ -1,5 +1,106 @@
-//! Who asks: turns a [`crate::s3::Request`] into a [`Caller`]. Nothing else makes one.
+//! Who asks: turns a [`Request`] into a [`Caller`]. Nothing else makes one.
+//!
+//! A request offers exactly one mechanism, or none. What is offered is what must hold: a signature
+//! that fails is refused, never read as anonymous.
 
+mod anonymous;
 mod caller;
+mod claim;
+mod error;
+mod header;
+mod presigned;
+mod signed_headers;
+mod verify;
 
 pub use caller::{Caller, Identity, Mechanism, Proof};
+pub use error::Error;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use time::OffsetDateTime;
+
+use crate::identity::Directory;
+use crate::s3::{Head, Request};
+use crate::sigv4::SigningKey;
+
+/// How many signing keys are remembered: one for each access key in use a day.
+const CACHED_KEYS: u64 = 10_000;
+
+/// A signing key is good for a day, and its secret may change under the same id.
+const CACHED_FOR: Duration = Duration::from_secs(600);
+
+/// Says who asks. One per state, shared by all requests: a reload starts with an empty cache, so a
+/// changed secret is never verified by an old key.
+#[derive(Debug)]
+pub struct Authenticator {
+    region: Arc<str>,
+    keys: Cache<(Arc<str>, String), SigningKey>,
+}
+
+/// The mechanisms that a request offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    Nothing,
+    Header,
+    Presigned,
+    Unsupported,
+}
+
+impl Authenticator {
+    /// An authenticator of signatures for `region`.
+    #[must_use]
+    pub fn new(region: Arc<str>) -> Self {
+        let keys = Cache::builder().max_capacity(CACHED_KEYS).time_to_live(CACHED_FOR).build();
+        Self { region, keys }
+    }
+
+    /// Says who sent `request`, at `now`.
+    ///
+    /// # Errors
+    /// [`Error`] says which check failed.
+    pub fn authenticate(
+        &self,
+        request: &Request,
+        directory: &Directory,
+        now: OffsetDateTime,
+    ) -> Result<Caller, Error> {
+        match offer(&request.head)? {
+            Offer::Nothing => anonymous::authenticate(request),
+            Offer::Unsupported => Err(Error::Unsupported),
+            Offer::Header => {
+                let claim = header::claim(request, now, &self.region)?;
+                verify::verify(self, request, directory, claim)
+            }
+            Offer::Presigned => {
+                let claim = presigned::claim(request, now, &self.region)?;
+                verify::verify(self, request, directory, claim)
+            }
+        }
+    }
+}
+
+/// Which mechanism a head offers; two are refused, whichever would hold (T11).
+fn offer(head: &Head) -> Result<Offer, Error> {
+    let mut authorizations = head.headers.get_all(http::header::AUTHORIZATION).iter();
+    let authorization = authorizations.next();
+    if authorizations.next().is_some() {
+        return Err(Error::TwoMechanisms);
+    }
+    let v4_query = head.query.pairs().any(|(key, _)| {
+        matches!(key, "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature" | "X-Amz-SignedHeaders")
+    });
+    let v2_query = head.query.has("AWSAccessKeyId") || head.query.has("Signature");
+    match (authorization, v4_query, v2_query) {
+        (None, false, false) => Ok(Offer::Nothing),
+        (None, true, false) => Ok(Offer::Presigned),
+        (None, false, true) => Ok(Offer::Unsupported),
+        (Some(value), false, false) => Ok(match value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 ") {
+            true => Offer::Header,
+            false if header::names_other_mechanism(value.as_bytes()) => Offer::Unsupported,
+            false => return Err(Error::HeaderMalformed("the authorization header is not an AWS4-HMAC-SHA256 one".into())),
+        }),
+        _ => Err(Error::TwoMechanisms),
+    }
+}

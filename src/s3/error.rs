@@ -51,6 +51,7 @@ error_codes! {
     ConditionalRequestConflict "ConditionalRequestConflict" CONFLICT "The conditional request cannot succeed due to a conflicting operation against this resource.";
     EntityTooLarge "EntityTooLarge" BAD_REQUEST "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall "EntityTooSmall" BAD_REQUEST "Your proposed upload is smaller than the minimum allowed size";
+    ExpectationFailed "ExpectationFailed" EXPECTATION_FAILED "The expectation in the Expect header cannot be met.";
     ExpiredToken "ExpiredToken" BAD_REQUEST "The provided token has expired.";
     IllegalLocationConstraintException "IllegalLocationConstraintException" BAD_REQUEST "The location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody "IncompleteBody" BAD_REQUEST "You did not provide the number of bytes specified by the Content-Length HTTP header";

@@ -35,4 +35,5 @@ pub use object::{ETag, ObjectInfo, ObjectMetadata, StoredChecksum};
 pub use operation::Operation;
 pub use payload::Payload;
 pub use range::{ByteRange, ContentRange, InvalidRange};
+pub use parse::continuation_token;
 pub use request::Request;

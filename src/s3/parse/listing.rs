@@ -13,7 +13,8 @@ const MAX_KEYS: u32 = 1000;
 const TOKEN_VERSION: u8 = 1;
 
 /// The opaque continuation token that goes on behind `key`.
-pub(in crate::s3) fn write_token(key: &str) -> String {
+#[must_use]
+pub fn write_token(key: &str) -> String {
     let mut bytes = vec![TOKEN_VERSION];
     bytes.extend_from_slice(key.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)

@@ -9,6 +9,8 @@ mod metadata;
 mod multipart;
 mod object;
 
+pub use listing::write_token as continuation_token;
+
 use super::{BucketName, Call, Error, ErrorCode, Head, ObjectKey, Operation, Target};
 
 /// The typed call of a head that was routed to `operation`.

@@ -1,0 +1,101 @@
+//! The credential scope and the string to sign.
+
+use time::OffsetDateTime;
+
+use super::{ALGORITHM, CanonicalRequest};
+use crate::s3::time::amz_date;
+
+/// A scope's last part.
+const TERMINATOR: &str = "aws4_request";
+
+/// What a signing key is good for: one day, one region, one service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CredentialScope {
+    /// `YYYYMMDD`.
+    pub date: String,
+    /// As in `us-east-1`.
+    pub region: String,
+    /// As in `s3`.
+    pub service: String,
+}
+
+/// A text is not a credential scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the credential is not of the form access-key/date/region/service/aws4_request")]
+pub struct InvalidScope;
+
+impl CredentialScope {
+    /// Splits a `Credential` into the access key id and the scope. The access key id may hold
+    /// slashes; the scope's four parts may not.
+    ///
+    /// # Errors
+    /// [`InvalidScope`].
+    pub fn parse_credential(credential: &str) -> Result<(&str, Self), InvalidScope> {
+        let mut parts = credential.rsplitn(5, '/');
+        let (terminator, service, region) = (parts.next(), parts.next(), parts.next());
+        let (date, access_key_id) = (parts.next(), parts.next());
+        match (access_key_id, date, region, service, terminator) {
+            (Some(id), Some(date), Some(region), Some(service), Some(TERMINATOR))
+                if !id.is_empty() && date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                let scope = Self {
+                    date: date.to_owned(),
+                    region: region.to_owned(),
+                    service: service.to_owned(),
+                };
+                Ok((id, scope))
+            }
+            _ => Err(InvalidScope),
+        }
+    }
+
+    /// The scope of a request signed at `at`.
+    #[must_use]
+    pub fn at(at: OffsetDateTime, region: &str, service: &str) -> Self {
+        let mut date = amz_date(at);
+        date.truncate(8);
+        Self { date, region: region.to_owned(), service: service.to_owned() }
+    }
+}
+
+impl std::fmt::Display for CredentialScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service)
+    }
+}
+
+/// The text that the signing key signs.
+#[derive(Clone, Debug)]
+pub struct StringToSign(String);
+
+impl StringToSign {
+    /// `amz_date` is the request's `x-amz-date`, as sent.
+    #[must_use]
+    pub fn new(amz_date: &str, scope: &CredentialScope, request: &CanonicalRequest) -> Self {
+        let digest = hex::encode(request.digest());
+        Self(format!("{ALGORITHM}\n{amz_date}\n{scope}\n{digest}"))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials() {
+        let good = CredentialScope::parse_credential("AK/ID/20261124/us-east-1/s3/aws4_request");
+        assert_eq!(good.map(|(id, scope)| (id, scope.to_string())), Ok(("AK/ID", "20261124/us-east-1/s3/aws4_request".to_owned())));
+        for bad in [
+            "", "AKID", "AKID/20261124/us-east-1/s3", "AKID/20261124/us-east-1/s3/aws4", "/20261124/us-east-1/s3/aws4_request",
+            "AKID/2026112/us-east-1/s3/aws4_request", "AKID/2026112x/us-east-1/s3/aws4_request",
+        ] {
+            assert!(CredentialScope::parse_credential(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The plan of an upload: how its body is framed, how long it is decoded, what it must digest to.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::aws_chunked::Decoder;
+use super::digest::{Digests, Expected};
+use super::pipeline::Pipeline;
+use crate::authn::Caller;
+use crate::s3::{
+    Call, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, Error, ErrorCode, Head, Payload, Request,
+};
+use crate::sigv4::ChunkSigner;
+
+/// Limits on bodies.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest object or part of one upload, in bytes.
+    pub upload: u64,
+}
+
+impl Default for Limits {
+    /// S3's own: 5 GiB.
+    fn default() -> Self {
+        Self { upload: 5 * 1024 * 1024 * 1024 }
+    }
+}
+
+/// A plan: immutable, made before a byte of the body is read.
+#[derive(Debug)]
+pub struct UploadPlan {
+    length: u64,
+    framing: Framing,
+    expected: Expected,
+}
+
+/// How the body travels.
+#[derive(Clone, Debug)]
+pub(super) enum Framing {
+    /// As it is.
+    Plain,
+    /// In `aws-chunked`; the signer is there when chunks are signed, the trailer's algorithm when a
+    /// trailer is announced.
+    Chunked { signer: Option<Box<ChunkSigner>>, trailer: Option<ChecksumAlgorithm> },
+}
+
+impl UploadPlan {
+    /// Plans the upload that `request` announces. `content_length` is the framed body's length.
+    ///
+    /// # Errors
+    /// `MissingContentLength`, `EntityTooLarge`, `InvalidDigest`, `InvalidRequest` and the like.
+    pub fn new(
+        request: &Request,
+        caller: &Caller,
+        content_length: Option<u64>,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let asked = match &request.call {
+            Call::PutObject(call) => call.checksum.as_ref(),
+            Call::UploadPart(call) => call.checksum.as_ref(),
+            _ => None,
+        };
+        let length = match request.payload.is_chunked() {
+            true => decoded_length(&request.head)?,
+            false => content_length.ok_or(ErrorCode::MissingContentLength)?,
+        };
+        if length > limits.upload {
+            return Err(Error::new(ErrorCode::EntityTooLarge)
+                .detail("ProposedSize", length.to_string())
+                .detail("MaxSizeAllowed", limits.upload.to_string()));
+        }
+        let framing = framing(request.payload, asked, caller)?;
+        let expected = expected(&request.head, request.payload, asked)?;
+        Ok(Self { length, framing, expected })
+    }
+
+    /// Exactly how many bytes the decoded body has.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// A fresh pipeline: state belongs to one attempt.
+    #[must_use]
+    pub fn pipeline(&self) -> Pipeline {
+        let decoder = match &self.framing {
+            Framing::Plain => None,
+            Framing::Chunked { signer, trailer } => {
+                Some(Decoder::new(signer.as_deref().cloned(), *trailer))
+            }
+        };
+        Pipeline::new(decoder, Digests::new(self.expected.clone()), self.length)
+    }
+}
+
+fn decoded_length(head: &Head) -> Result<u64, Error> {
+    let Some(text) = head.header("x-amz-decoded-content-length")? else {
+        return Err(ErrorCode::MissingContentLength.into());
+    };
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match (digits, text.parse()) {
+        (true, Ok(length)) => Ok(length),
+        _ => Err(Error::with_message(ErrorCode::InvalidArgument, "x-amz-decoded-content-length is not a number")),
+    }
+}
+
+fn framing(
+    payload: Payload,
+    asked: Option<&ChecksumRequest>,
+    caller: &Caller,
+) -> Result<Framing, Error> {
+    let announced = asked.filter(|asked| asked.source == ChecksumSource::Trailer);
+    let trailer = announced.map(|asked| asked.algorithm);
+    if trailer.is_some() && !payload.has_trailer() {
+        let message = "x-amz-trailer needs a streaming payload that has a trailer";
+        return Err(Error::with_message(ErrorCode::InvalidRequest, message));
+    }
+    match payload {
+        Payload::Absent | Payload::Sha256(_) | Payload::Unsigned => Ok(Framing::Plain),
+        Payload::UnsignedTrailer => Ok(Framing::Chunked { signer: None, trailer }),
+        Payload::SignedChunks | Payload::SignedChunksTrailer => match caller.proof() {
+            Some(proof) => {
+                let signer = Some(Box::new(proof.chunks.clone()));
+                Ok(Framing::Chunked { signer, trailer })
+            }
+            None => Err(ErrorCode::AccessDenied.into()),
+        },
+    }
+}
+
+fn expected(
+    head: &Head,
+    payload: Payload,
+    asked: Option<&ChecksumRequest>,
+) -> Result<Expected, Error> {
+    let sha256 = match payload {
+        Payload::Sha256(digest) => Some(digest),
+        _ => None,
+    };
+    let given = match asked.map(|asked| &asked.source) {
+        Some(ChecksumSource::Header(checksum)) => Some(checksum.clone()),
+        Some(ChecksumSource::Trailer | ChecksumSource::Computed) | None => None,
+    };
+    let algorithm = asked.map_or(ChecksumAlgorithm::Crc64Nvme, |asked| asked.algorithm);
+    Ok(Expected { sha256, md5: content_md5(head)?, algorithm, checksum: given })
+}
+
+/// `Content-MD5`: base64 of 16 bytes.
+fn content_md5(head: &Head) -> Result<Option<[u8; 16]>, Error> {
+    let Some(text) = head.header("content-md5")? else { return Ok(None) };
+    let digest = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    digest.map(Some).ok_or_else(|| ErrorCode::InvalidDigest.into())
+}
+
+/// Checks a small document that was read whole against every digest that came with it.
+///
+/// # Errors
+/// `XAmzContentSHA256Mismatch`, `BadDigest` or `InvalidDigest`; `InvalidRequest` for a streaming
+/// payload, which documents don't have.
+pub fn verify_document(request: &Request, caller: &Caller, document: &[u8]) -> Result<(), Error> {
+    let _ = caller;
+    if request.payload.is_chunked() {
+        let message = "a streaming payload goes with PutObject and UploadPart only";
+        return Err(Error::with_message(ErrorCode::InvalidRequest, message));
+    }
+    let mut given = None;
+    // CompleteMultipartUpload's checksum headers are of the object, not of the document.
+    if !matches!(request.call, Call::CompleteMultipartUpload(_)) {
+        for algorithm in ChecksumAlgorithm::ALL {
+            if let Some(text) = request.head.header(algorithm.header())? {
+                let checksum = crate::s3::Checksum::parse(algorithm, text);
+                let wrong = || Error::with_message(ErrorCode::InvalidRequest, format!("Value for {} header is invalid.", algorithm.header()));
+                given = Some(checksum.ok_or_else(wrong)?);
+            }
+        }
+    }
+    let sha256 = match request.payload {
+        Payload::Sha256(digest) => Some(digest),
+        _ => None,
+    };
+    let algorithm = given.as_ref().map_or(ChecksumAlgorithm::Crc64Nvme, |c| c.algorithm);
+    let expected = Expected { sha256, md5: content_md5(&request.head)?, algorithm, checksum: given };
+    let mut digests = Digests::new(expected);
+    digests.update(document);
+    digests.finish(None).map(|_| ())
+}
