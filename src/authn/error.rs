@@ -98,7 +98,7 @@ impl Error {
 impl From<Error> for s3::Error {
     fn from(error: Error) -> Self {
         let reason = error.reason();
-        let with = Self::with_message;
+        let with = |code, message: &str| Self::with_message(code, message.to_owned());
         let answer = match error {
             Error::TwoMechanisms => with(
                 ErrorCode::InvalidArgument,
@@ -110,17 +110,17 @@ impl From<Error> for s3::Error {
             ),
             Error::HeaderMalformed(what) => with(
                 ErrorCode::AuthorizationHeaderMalformed,
-                format!("The authorization header is malformed; {what}"),
+                &format!("The authorization header is malformed; {what}"),
             ),
-            Error::QueryMalformed(what) => with(ErrorCode::AuthorizationQueryParametersError, what),
+            Error::QueryMalformed(what) => with(ErrorCode::AuthorizationQueryParametersError, &what),
             Error::WrongRegion { sent, ours } => with(
                 ErrorCode::AuthorizationHeaderMalformed,
-                format!("The authorization header is malformed; the region '{}' is wrong; expecting '{ours}'", sent.escape_debug()),
+                &format!("The authorization header is malformed; the region '{}' is wrong; expecting '{ours}'", sent.escape_debug()),
             )
             .detail("Region", ours),
             Error::MissingHeader(name) => with(
                 ErrorCode::InvalidRequest,
-                format!("Missing required header for this request: {name}"),
+                &format!("Missing required header for this request: {name}"),
             ),
             Error::NoDate => with(
                 ErrorCode::AccessDenied,

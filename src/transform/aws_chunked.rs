@@ -217,8 +217,10 @@ impl Decoder {
     fn verify(&mut self, signature: &[u8; 64]) -> Result<(), Error> {
         let digest: [u8; 32] = std::mem::take(&mut self.digest).finalize().into();
         match &mut self.signer {
-            Some(signer) if signer.verify_digest(digest, signature) => Ok(()),
-            Some(_) => Err(ErrorCode::SignatureDoesNotMatch.into()),
+            Some(signer) => match signer.verify_digest(digest, signature) {
+                true => Ok(()),
+                false => Err(ErrorCode::SignatureDoesNotMatch.into()),
+            },
             None => Ok(()),
         }
     }
