@@ -1,6 +1,9 @@
 //! Where objects live: one trait with two streaming implementations, the bundled disk store and any
 //! S3 upstream. A backend takes only what `authz` granted, and neither buffers an object whole.
 
+pub mod router;
+pub mod upstream;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use time::OffsetDateTime;

@@ -1,0 +1,333 @@
+//! Which backend holds a bucket: ordered routes, the first that matches decides, and a default for
+//! the rest.
+//!
+//! A bucket's name and keys at an upstream are the upstream's business
+//! ([`Mapping`]): whoever asks here speaks of buckets as clients see them.
+
+use super::upstream::{self, BucketPattern, Mapping, Mappings, Upstream};
+use super::{Backend, BucketInfo};
+use crate::authz::Granted;
+use crate::s3::call::ListBuckets;
+use crate::s3::{BucketName, Error, ErrorCode};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A backend as it is configured.
+#[derive(Debug)]
+pub enum Store {
+    /// One of this process, which knows buckets by their own names only.
+    Local(Arc<dyn Backend>),
+    /// A remote one.
+    Upstream(Box<upstream::Config>),
+}
+
+/// A route as it is configured.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The buckets it takes.
+    pub pattern: BucketPattern,
+    /// The name of the store they are in.
+    pub store: String,
+    /// What they are there.
+    pub mapping: Mapping,
+}
+
+/// A store by its name.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    backend: Arc<dyn Backend>,
+    upstream: Option<Upstream>,
+}
+
+/// All backends and the routes to them.
+#[derive(Debug)]
+pub struct Backends {
+    stores: Vec<Named>,
+    // Buckets that a route names, unless an earlier pattern takes them.
+    exact: HashMap<BucketName, usize>,
+    // The other routes, in order.
+    patterns: Vec<(BucketPattern, usize)>,
+    default: Option<usize>,
+}
+
+impl Backends {
+    /// Makes every backend and compiles the routes. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`upstream::Error::Config`] for an upstream or mapping that makes no sense, two stores of one
+    /// name, a route to no store, or a mapping of a local one.
+    pub fn new(
+        stores: Vec<(String, Store)>,
+        routes: Vec<Route>,
+        default: Option<&str>,
+    ) -> Result<Self, upstream::Error> {
+        let bad = |what: String| upstream::Error::Config(what);
+        let mut indices = HashMap::new();
+        for (index, (name, _)) in stores.iter().enumerate() {
+            if indices.insert(name.clone(), index).is_some() {
+                return Err(bad(format!("two backends are called `{name}`")));
+            }
+        }
+        let find = |name: &str| {
+            let index = indices.get(name).copied();
+            index.ok_or_else(|| bad(format!("there is no backend `{name}`")))
+        };
+        let mut mappings: Vec<Vec<(BucketPattern, Mapping)>> = vec![Vec::new(); stores.len()];
+        let mut exact = HashMap::new();
+        let mut patterns: Vec<(BucketPattern, usize)> = Vec::new();
+        for route in routes {
+            let store = find(&route.store)?;
+            match route.pattern.exact() {
+                Some(bucket) => {
+                    if !patterns.iter().any(|(pattern, _)| pattern.matches(&bucket)) {
+                        exact.entry(bucket).or_insert(store);
+                    }
+                }
+                None => patterns.push((route.pattern.clone(), store)),
+            }
+            if let Some(mappings) = mappings.get_mut(store) {
+                mappings.push((route.pattern, route.mapping));
+            }
+        }
+        let default = default.map(find).transpose()?;
+        let named = stores.into_iter().zip(mappings);
+        let named = named.map(|((name, store), mappings)| match store {
+            Store::Local(backend) => {
+                if mappings
+                    .iter()
+                    .any(|(_, mapping)| *mapping != Mapping::default())
+                {
+                    let what = "can neither rename buckets nor prefix keys";
+                    return Err(bad(format!("backend `{name}` {what}")));
+                }
+                let upstream = None;
+                Ok(Named {
+                    name,
+                    backend,
+                    upstream,
+                })
+            }
+            Store::Upstream(config) => {
+                let upstream = Upstream::new(*config, Mappings::new(mappings)?)?;
+                Ok(Named {
+                    name,
+                    backend: Arc::new(upstream.clone()),
+                    upstream: Some(upstream),
+                })
+            }
+        });
+        Ok(Self {
+            stores: named.collect::<Result<_, _>>()?,
+            exact,
+            patterns,
+            default,
+        })
+    }
+
+    /// One backend for everything.
+    #[must_use]
+    pub fn single(name: &str, backend: Arc<dyn Backend>) -> Self {
+        let name = name.to_owned();
+        let upstream = None;
+        Self {
+            stores: vec![Named {
+                name,
+                backend,
+                upstream,
+            }],
+            exact: HashMap::new(),
+            patterns: Vec::new(),
+            default: Some(0),
+        }
+    }
+
+    fn index(&self, bucket: &BucketName) -> Option<usize> {
+        let exact = self.exact.get(bucket).copied();
+        let matching = || {
+            let mut patterns = self.patterns.iter();
+            patterns
+                .find(|(pattern, _)| pattern.matches(bucket))
+                .map(|(_, store)| *store)
+        };
+        exact.or_else(matching).or(self.default)
+    }
+
+    fn named(&self, bucket: &BucketName) -> Option<&Named> {
+        self.stores.get(self.index(bucket)?)
+    }
+
+    /// The backend of `bucket`, whether the bucket is there or not.
+    ///
+    /// # Errors
+    /// `NoSuchBucket` when no route takes it.
+    pub fn of(&self, bucket: &BucketName) -> Result<&Arc<dyn Backend>, Error> {
+        let named = self.named(bucket);
+        named.map(|named| &named.backend).ok_or_else(|| {
+            Error::new(ErrorCode::NoSuchBucket).because(format_args!("no route takes `{bucket}`"))
+        })
+    }
+
+    /// The name of the backend of `bucket`, for audit and metrics.
+    #[must_use]
+    pub fn name_of(&self, bucket: &BucketName) -> Option<&str> {
+        self.named(bucket).map(|named| named.name.as_str())
+    }
+
+    /// Whether one backend holds both, so that it can copy by itself.
+    #[must_use]
+    pub fn same_store(&self, a: &BucketName, b: &BucketName) -> bool {
+        let a = self.index(a);
+        a.is_some() && a == self.index(b)
+    }
+
+    /// The buckets of all backends that a client can reach, in name order. A backend that cannot be
+    /// asked fails the whole: a list with buckets missing would read as their deletion.
+    ///
+    /// # Errors
+    /// The first backend's that fails.
+    pub async fn list_buckets(
+        &self,
+        call: Granted<&ListBuckets>,
+    ) -> Result<Vec<BucketInfo>, Error> {
+        let mut all = Vec::new();
+        for (index, store) in self.stores.iter().enumerate() {
+            let routed = self
+                .exact
+                .values()
+                .chain(self.patterns.iter().map(|(_, store)| store));
+            if !routed.chain(&self.default).any(|store| *store == index) {
+                continue;
+            }
+            let mut buckets = store.backend.list_buckets(call).await?;
+            // What another route takes is out of reach here.
+            buckets.retain(|bucket| self.index(&bucket.name) == Some(index));
+            all.append(&mut buckets);
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.dedup_by(|a, b| a.name == b.name);
+        Ok(all)
+    }
+
+    /// Every backend by its name, for health and metrics.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<dyn Backend>)> {
+        self.stores
+            .iter()
+            .map(|named| (named.name.as_str(), &named.backend))
+    }
+
+    /// Every upstream, for metrics.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        self.stores
+            .iter()
+            .filter_map(|named| named.upstream.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::super::upstream::{CredentialsSource, Payload, Timeouts};
+    use super::*;
+    use crate::crypto::Secret;
+
+    fn upstream(name: &str) -> (String, Store) {
+        let config = upstream::Config {
+            name: name.to_owned(),
+            endpoint: "http://127.0.0.1:9".to_owned(),
+            region: "us-east-1".to_owned(),
+            ca: None,
+            path_style: true,
+            payload: Payload::Auto,
+            checksums: false,
+            credentials: CredentialsSource::Static {
+                access_key_id: "AKIA".to_owned(),
+                secret_access_key: Secret::new("secret".to_owned()),
+                session_token: None,
+            },
+            timeouts: Timeouts::default(),
+            max_connections: 1,
+        };
+        (name.to_owned(), Store::Upstream(Box::new(config)))
+    }
+
+    fn route(pattern: &str, store: &str, rename: Option<&str>) -> Route {
+        Route {
+            pattern: BucketPattern::parse(pattern).unwrap(),
+            store: store.to_owned(),
+            mapping: Mapping {
+                rename: rename.map(str::to_owned),
+                key_prefix: String::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn the_first_route_that_matches_decides() {
+        let stores = vec![upstream("a"), upstream("b"), upstream("c")];
+        let routes = vec![
+            route("one", "a", None),
+            route("logs-*", "b", None),
+            route("logs-app", "a", None),
+            route("two", "b", Some("other")),
+            route("two", "a", None),
+            route("*-tmp", "a", None),
+        ];
+        let backends = Backends::new(stores, routes, Some("c")).unwrap();
+        let bucket = |name| BucketName::parse(name).unwrap();
+        for (name, store) in [
+            ("one", "a"),
+            ("logs-x", "b"),
+            ("logs-app", "b"),
+            ("logs-tmp", "b"),
+            ("two", "b"),
+            ("x-tmp", "a"),
+            ("three", "c"),
+        ] {
+            assert_eq!(backends.name_of(&bucket(name)), Some(store), "{name}");
+        }
+        assert!(backends.same_store(&bucket("one"), &bucket("x-tmp")));
+        assert!(!backends.same_store(&bucket("one"), &bucket("two")));
+        assert_eq!(backends.upstreams().count(), 3);
+    }
+
+    #[test]
+    fn without_a_default_unrouted_buckets_are_nowhere() {
+        let backends = Backends::new(vec![upstream("a")], vec![route("one", "a", None)], None);
+        let backends = backends.unwrap();
+        let (one, two) = (
+            BucketName::parse("one").unwrap(),
+            BucketName::parse("two").unwrap(),
+        );
+        assert!(backends.of(&one).is_ok());
+        assert_eq!(
+            backends.of(&two).unwrap_err().code(),
+            ErrorCode::NoSuchBucket
+        );
+        assert!(!backends.same_store(&two, &two));
+    }
+
+    #[test]
+    fn senseless_definitions_are_refused() {
+        let one = || vec![upstream("a")];
+        let two = vec![upstream("a"), upstream("a")];
+        for (stores, routes, default) in [
+            (two, vec![], None),
+            (one(), vec![route("one", "b", None)], None),
+            (one(), vec![], Some("b")),
+            (one(), vec![route("x-*", "a", Some("other"))], None),
+        ] {
+            assert!(Backends::new(stores, routes, default).is_err());
+        }
+        let inner: Arc<dyn Backend> = {
+            let made = Backends::new(one(), vec![], Some("a")).unwrap();
+            Arc::clone(made.of(&BucketName::parse("abc").unwrap()).unwrap())
+        };
+        let local = |rename| {
+            let stores = vec![("disk".to_owned(), Store::Local(Arc::clone(&inner)))];
+            Backends::new(stores, vec![route("abc", "disk", rename)], None)
+        };
+        assert!(local(None).is_ok());
+        assert!(local(Some("other")).is_err());
+    }
+}

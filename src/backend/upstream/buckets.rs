@@ -1,0 +1,108 @@
+//! Buckets: listed, made, removed, looked for.
+
+use super::client::{Client, Sending};
+use super::error::{About, Error};
+use super::mapping::{Mappings, Place};
+use super::request::Outgoing;
+use super::xml::Writer;
+use crate::backend::BucketInfo;
+use crate::s3::time::parse_iso8601;
+use crate::s3::{self, BucketName, ErrorCode};
+use http::Method;
+use std::sync::Arc;
+
+/// Pages of buckets before an upstream is taken to go round in circles.
+const MAX_PAGES: usize = 100;
+
+/// ListBuckets, under the names that clients see, in order.
+pub(super) async fn list(
+    client: &Arc<Client>,
+    mappings: &Mappings,
+) -> Result<Vec<BucketInfo>, s3::Error> {
+    let mut buckets = Vec::new();
+    let mut token: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let request =
+            Outgoing::service(Method::GET).maybe_query("continuation-token", token.take());
+        let answer = client.send(&request, Sending::Nothing).await?;
+        let root = answer
+            .expect(About::Service)
+            .await?
+            .xml(About::Service)
+            .await?;
+        let root = root.named("ListAllMyBucketsResult")?;
+        for entry in root
+            .child("Buckets")
+            .into_iter()
+            .flat_map(|b| b.all("Bucket"))
+        {
+            let created = entry.get("CreationDate").and_then(parse_iso8601);
+            let names = mappings.ours(entry.need("Name")?);
+            buckets.extend(names.into_iter().map(|name| BucketInfo { name, created }));
+        }
+        token = root
+            .get("ContinuationToken")
+            .filter(|token| !token.is_empty())
+            .map(str::to_owned);
+        if token.is_none() {
+            buckets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            buckets.dedup_by(|a, b| a.name == b.name);
+            return Ok(buckets);
+        }
+    }
+    Err(Error::garbage("its list of buckets does not end").into())
+}
+
+/// CreateBucket.
+pub(super) async fn create(client: &Arc<Client>, place: Place<'_>) -> Result<(), s3::Error> {
+    // In AWS's oldest region and at several other stores, making a bucket that is there already is
+    // a success, which would tell a client that it made it.
+    let found = client
+        .send(&Outgoing::bucket(Method::HEAD, place), Sending::Nothing)
+        .await?
+        .expect(About::Bucket)
+        .await;
+    match found {
+        Ok(answer) => {
+            answer.finish().await?;
+            return Err(ErrorCode::BucketAlreadyOwnedByYou.into());
+        }
+        Err(error) if error.code() == ErrorCode::NoSuchBucket => {}
+        // Somebody else's, in AWS's shared namespace, or not ours to look at: the answer to the
+        // request itself tells.
+        Err(error) if error.code() == ErrorCode::InternalError => {}
+        Err(error) => return Err(error),
+    }
+    let request = Outgoing::bucket(Method::PUT, place);
+    let sending = if client.endpoint.is_amazon() && client.region != "us-east-1" {
+        let mut document = Writer::new("CreateBucketConfiguration");
+        document.text("LocationConstraint", &client.region);
+        Sending::Document(document.finish("CreateBucketConfiguration"))
+    } else {
+        Sending::Nothing
+    };
+    let answer = client.send(&request, sending).await?;
+    answer.expect(About::Bucket).await?.finish().await
+}
+
+/// DeleteBucket.
+pub(super) async fn delete(client: &Arc<Client>, place: Place<'_>) -> Result<(), s3::Error> {
+    let request = Outgoing::bucket(Method::DELETE, place);
+    let answer = client.send(&request, Sending::Nothing).await?;
+    answer.expect(About::Bucket).await?.finish().await
+}
+
+/// HeadBucket.
+pub(super) async fn head(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    name: &BucketName,
+) -> Result<BucketInfo, s3::Error> {
+    let request = Outgoing::bucket(Method::HEAD, place);
+    let answer = client.send(&request, Sending::Nothing).await?;
+    answer.expect(About::Bucket).await?.finish().await?;
+    Ok(BucketInfo {
+        name: name.clone(),
+        created: None,
+    })
+}

@@ -1,0 +1,158 @@
+//! Multipart uploads.
+
+use super::client::{Client, Sending};
+use super::error::{About, Error};
+use super::listing::checksum;
+use super::mapping::Place;
+use super::objects::upload;
+use super::request::Outgoing;
+use super::response::{stored, version_id};
+use super::xml::Writer;
+use crate::backend::{CompletedPart, Upload, Written};
+use crate::s3::call::{CompleteMultipartUpload, CreateMultipartUpload, OnUpload, UploadPart};
+use crate::s3::{self, ChecksumAlgorithm, ETag, StoredChecksum};
+use http::Method;
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// CreateMultipartUpload.
+pub(super) async fn create(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &CreateMultipartUpload,
+) -> Result<String, s3::Error> {
+    let mut request = Outgoing::object(Method::POST, place, &call.key)?.query("uploads", "");
+    request.metadata(&call.metadata)?;
+    if let Some((algorithm, kind)) = call.checksum.filter(|_| client.checksums) {
+        request.header("x-amz-checksum-algorithm", algorithm.name());
+        request.header("x-amz-checksum-type", kind.name());
+    }
+    let answer = client.send(&request, Sending::Nothing).await?;
+    let root = answer
+        .expect(About::Bucket)
+        .await?
+        .xml(About::Bucket)
+        .await?;
+    let root = root.named("InitiateMultipartUploadResult")?;
+    let id = root.need("UploadId")?;
+    if id.is_empty() {
+        return Err(Error::garbage("an empty `UploadId`").into());
+    }
+    Ok(id.to_owned())
+}
+
+/// UploadPart.
+pub(super) async fn part(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &UploadPart,
+    body: &mut dyn Upload,
+) -> Result<Written, s3::Error> {
+    let request = on_upload(Method::PUT, place, &call.upload)?
+        .query("partNumber", call.part_number.to_string());
+    let asked = call.checksum.as_ref();
+    // A part's checksum must be of the kind that its upload was opened with, so nothing is added
+    // to one that has none.
+    let computed = asked.map(|asked| asked.algorithm);
+    upload(client, request, asked, computed, About::Upload, body).await
+}
+
+/// A request on an upload, with the part's number still to come.
+pub(super) fn on_upload<'a>(
+    method: Method,
+    place: Place<'a>,
+    upload: &'a OnUpload,
+) -> Result<Outgoing<'a>, s3::Error> {
+    Ok(Outgoing::object(method, place, &upload.key)?.query("uploadId", upload.upload_id.as_str()))
+}
+
+/// CompleteMultipartUpload.
+pub(super) async fn complete(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &CompleteMultipartUpload,
+    parts: &[CompletedPart],
+) -> Result<Written, s3::Error> {
+    let mut request = on_upload(Method::POST, place, &call.upload)?;
+    request.write_conditions(&call.conditions);
+    if let Some(size) = call.size {
+        request.header("x-amz-mp-object-size", size.to_string());
+    }
+    if client.checksums {
+        if let Some(whole) = &call.checksum {
+            request.header(whole.checksum.algorithm.header(), text(whole));
+        }
+        if let Some(kind) = call.checksum_type {
+            request.header("x-amz-checksum-type", kind.name());
+        }
+    }
+    request.header("content-type", "application/xml");
+    let mut document = Writer::new("CompleteMultipartUpload");
+    for part in parts {
+        document.open("Part");
+        document.text("PartNumber", &part.part_number.to_string());
+        document.text("ETag", &part.etag.quoted());
+        if let Some(checksum) = part.checksum.as_ref().filter(|_| client.checksums) {
+            document.text(checksum.algorithm.element(), &checksum.base64());
+        }
+        document.close("Part");
+    }
+    let sending = Sending::Document(document.finish("CompleteMultipartUpload"));
+    // A store may copy every part before it answers.
+    let patience = client.timeouts.total;
+    let answer = client.send_patiently(&request, sending, patience).await?;
+    let answer = answer.expect(About::Upload).await?;
+    let version_id = version_id(&answer);
+    let root = answer.xml(About::Upload).await?;
+    let root = root.named("CompleteMultipartUploadResult")?;
+    let kept = ChecksumAlgorithm::ALL.into_iter().find_map(|algorithm| {
+        let text = root.get(algorithm.element())?;
+        stored(algorithm, text, root.get("ChecksumType"))
+    });
+    Ok(Written {
+        etag: ETag::parse(root.need("ETag")?),
+        checksum: kept.filter(|_| client.checksums),
+        last_modified: OffsetDateTime::now_utc(),
+        size: call.size,
+        version_id,
+    })
+}
+
+fn text(stored: &StoredChecksum) -> String {
+    match stored.parts {
+        Some(parts) => format!("{}-{parts}", stored.checksum.base64()),
+        None => stored.checksum.base64(),
+    }
+}
+
+/// AbortMultipartUpload.
+pub(super) async fn abort(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &OnUpload,
+) -> Result<(), s3::Error> {
+    let request = on_upload(Method::DELETE, place, call)?;
+    let answer = client.send(&request, Sending::Nothing).await?;
+    answer.expect(About::Upload).await?.finish().await
+}
+
+/// What CopyObject and UploadPartCopy answer.
+pub(super) fn copied(
+    client: &Client,
+    root: &super::xml::Element,
+    version_id: Option<String>,
+) -> Result<Written, Error> {
+    let modified = root.get("LastModified").and_then(s3::time::parse_iso8601);
+    let parts = checksum(root).map(crate::backend::full_object);
+    let whole = ChecksumAlgorithm::ALL.into_iter().find_map(|algorithm| {
+        let text = root.get(algorithm.element())?;
+        stored(algorithm, text, root.get("ChecksumType"))
+    });
+    Ok(Written {
+        etag: ETag::parse(root.need("ETag")?),
+        checksum: whole.or(parts).filter(|_| client.checksums),
+        last_modified: modified.unwrap_or_else(OffsetDateTime::now_utc),
+        size: None,
+        version_id,
+    })
+}

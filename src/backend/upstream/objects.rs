@@ -1,0 +1,300 @@
+//! Objects: read, written, deleted.
+
+use super::answer::Answer;
+use super::client::{Client, Sending};
+use super::error::{About, Error, refusal};
+use super::mapping::Place;
+use super::request::{KEPT_CHECKSUM, Outgoing};
+use super::response::{checksum_in, content_range, info, keep_checksum, version_id, written};
+use super::xml::{Writer, can_carry};
+use crate::authz::Granted;
+use crate::backend::{Body, Deleted, Object, Upload, Written, full_object};
+use crate::s3::call::{DeleteObject, PutObject, ReadObject};
+use crate::s3::{
+    self, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, ContentRange, ErrorCode, ObjectInfo,
+};
+use base64::Engine as _;
+use http::{Method, StatusCode};
+use md5::Digest as _;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// GetObject.
+pub(super) async fn get(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &ReadObject,
+) -> Result<Object, s3::Error> {
+    let answer = read(client, place, call, Method::GET).await?;
+    let (info, range) = described(&answer, call)?;
+    let length = range.map_or(info.size, |range| range.length());
+    let body = answer.body(length).await?;
+    Ok(Object { info, range, body })
+}
+
+/// HeadObject.
+pub(super) async fn head(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &ReadObject,
+) -> Result<Object, s3::Error> {
+    let answer = read(client, place, call, Method::HEAD).await?;
+    let (info, range) = described(&answer, call)?;
+    answer.give_back().await;
+    let body = Body::Empty;
+    Ok(Object { info, range, body })
+}
+
+async fn read(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &ReadObject,
+    method: Method,
+) -> Result<Answer, s3::Error> {
+    let part = call.part_number.map(|number| number.to_string());
+    let mut request = Outgoing::object(method, place, &call.key)?
+        .maybe_query("partNumber", part)
+        .maybe_query("versionId", call.version_id.as_deref());
+    request.read_conditions("", &call.conditions);
+    if let Some(range) = call.range {
+        request.header("range", range.to_string());
+    }
+    if call.checksum_mode && client.checksums {
+        request.header("x-amz-checksum-mode", "ENABLED");
+    }
+    let about = match (call.part_number, &call.version_id) {
+        (Some(_), _) => About::Part,
+        (None, Some(_)) => About::Version,
+        (None, None) => About::Object,
+    };
+    let answer = client.send(&request, Sending::Nothing).await?;
+    answer.expect(about).await
+}
+
+/// What the head says, checked against what was asked: a range that we did not ask for, or a
+/// length that is not the range's, would be somebody else's bytes.
+fn described(
+    answer: &Answer,
+    call: &ReadObject,
+) -> Result<(ObjectInfo, Option<ContentRange>), Error> {
+    if answer.status() != StatusCode::PARTIAL_CONTENT {
+        let size = answer
+            .content_length()
+            .ok_or_else(|| Error::garbage("no `content-length`"))?;
+        return Ok((info(answer, size)?, None));
+    }
+    let range = content_range(answer.need("content-range")?)
+        .ok_or_else(|| Error::garbage("`content-range` makes no sense"))?;
+    let asked = match (call.range, call.part_number) {
+        (Some(asked), _) => asked.resolve(range.size) == Ok(range),
+        (None, part) => part.is_some(),
+    };
+    if !asked {
+        return Err(Error::garbage("`content-range` is not what was asked for"));
+    }
+    Ok((info(answer, range.size)?, Some(range)))
+}
+
+/// PutObject.
+pub(super) async fn put(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &PutObject,
+    body: &mut dyn Upload,
+) -> Result<Written, s3::Error> {
+    let mut request = Outgoing::object(Method::PUT, place, &call.key)?;
+    request.metadata(&call.metadata)?;
+    request.write_conditions(&call.conditions);
+    let asked = call.checksum.as_ref();
+    // S3 keeps a CRC-64/NVME where nobody asks for anything.
+    let computed = asked.map_or(ChecksumAlgorithm::Crc64Nvme, |asked| asked.algorithm);
+    if let (false, Some(given)) = (client.checksums, asked.and_then(given)) {
+        request.header(KEPT_CHECKSUM, keep_checksum(given));
+    }
+    upload(client, request, asked, Some(computed), About::Bucket, body).await
+}
+
+/// Sends a body, and answers what was written.
+///
+/// `computed` is the algorithm of the checksum that goes behind the body when none is in the head.
+pub(super) async fn upload(
+    client: &Arc<Client>,
+    mut request: Outgoing<'_>,
+    asked: Option<&ChecksumRequest>,
+    computed: Option<ChecksumAlgorithm>,
+    about: About,
+    body: &mut dyn Upload,
+) -> Result<Written, s3::Error> {
+    let length = body.length();
+    let answer = if length == 0 {
+        // Nothing to stream, so that the checksum is known before the head.
+        if body.next().await?.is_some() {
+            return Err(Error::garbage("an upload gave more bytes than it promised").into());
+        }
+        let known = body.checksum().filter(|_| client.checksums);
+        if let Some(checksum) = known.filter(|c| Some(c.algorithm) == computed) {
+            request.header(checksum.algorithm.header(), checksum.base64());
+        }
+        client.send(&request, Sending::Nothing).await?
+    } else {
+        let trailer = match asked.and_then(given) {
+            Some(given) if client.checksums => {
+                request.header(given.algorithm.header(), given.base64());
+                None
+            }
+            _ => computed,
+        };
+        let framing = client.framing(trailer);
+        if let Some(algorithm) = framing.trailer() {
+            request.header("x-amz-sdk-checksum-algorithm", algorithm.name());
+        }
+        client
+            .send(&request, Sending::Upload(body, framing))
+            .await?
+    };
+    let answer = answer.expect(about).await?;
+    let mut written = written(&answer, Some(length))?;
+    let ours = body.checksum();
+    if client.checksums {
+        written.checksum = checksum_in(|name| answer.header(name));
+        let theirs = written.checksum.as_ref().map(|stored| &stored.checksum);
+        if let (Some(ours), Some(theirs)) = (&ours, theirs)
+            && ours.algorithm == theirs.algorithm
+            && ours != theirs
+        {
+            return Err(Error::garbage("it wrote bytes of another checksum").into());
+        }
+    } else {
+        written.checksum = asked.and_then(given).cloned().map(full_object);
+    }
+    answer.finish().await?;
+    Ok(written)
+}
+
+fn given(asked: &ChecksumRequest) -> Option<&s3::Checksum> {
+    match &asked.source {
+        ChecksumSource::Header(checksum) => Some(checksum),
+        ChecksumSource::Trailer | ChecksumSource::Computed => None,
+    }
+}
+
+/// DeleteObject.
+pub(super) async fn delete(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &DeleteObject,
+) -> Result<Deleted, s3::Error> {
+    let mut request = Outgoing::object(Method::DELETE, place, &call.key)?
+        .maybe_query("versionId", call.version_id.as_deref());
+    if let Some(etag) = &call.if_match {
+        let conditions = s3::WriteConditions {
+            if_match: Some(etag.clone()),
+            if_none_match: false,
+        };
+        request.write_conditions(&conditions);
+    }
+    let answer = client.send(&request, Sending::Nothing).await?;
+    let answer = match answer.expect(About::Object).await {
+        Ok(answer) => answer,
+        // Old stores say so of what S3 calls a success.
+        Err(error) if error.code() == ErrorCode::NoSuchKey && call.if_match.is_none() => {
+            return Ok(Deleted::default());
+        }
+        Err(error) => return Err(error),
+    };
+    let deleted = Deleted {
+        version_id: version_id(&answer),
+        delete_marker: answer.header("x-amz-delete-marker") == Some("true"),
+    };
+    answer.finish().await?;
+    Ok(deleted)
+}
+
+/// DeleteObjects: one request for all keys that its document can carry.
+pub(super) async fn delete_all(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    calls: &[Granted<DeleteObject>],
+) -> Result<Vec<Result<Deleted, s3::Error>>, s3::Error> {
+    let mut results = Vec::with_capacity(calls.len());
+    // Key and version there, and where the answer belongs.
+    let mut asked: HashMap<(String, Option<&str>), Vec<usize>> = HashMap::new();
+    for (index, call) in calls.iter().enumerate() {
+        let unsaid = || s3::Error::internal("the upstream said nothing of this key");
+        match super::request::mapped_key(place, &call.key) {
+            Err(error) => results.push(Err(error)),
+            // XML 1.0 has no control characters, and line ends change on the way; conditions in the
+            // document are younger than `If-Match`, and an upstream that overlooks one deletes.
+            Ok(key)
+                if call.if_match.is_some() || !can_carry(&key) || key.contains(['\r', '\n']) =>
+            {
+                results.push(delete(client, place, call).await);
+            }
+            Ok(key) => {
+                let place = (key.into_owned(), call.version_id.as_deref());
+                asked.entry(place).or_default().push(index);
+                results.push(Err(unsaid()));
+            }
+        }
+    }
+    if asked.is_empty() {
+        return Ok(results);
+    }
+    let mut document = Writer::new("Delete");
+    for (key, version) in asked.keys() {
+        document.open("Object");
+        document.text("Key", key);
+        if let Some(version) = version {
+            document.text("VersionId", version);
+        }
+        document.close("Object");
+    }
+    let document = document.finish("Delete");
+    let mut request = Outgoing::bucket(Method::POST, place).query("delete", "");
+    let md5 = md5::Md5::digest(&document);
+    let md5 = base64::engine::general_purpose::STANDARD.encode(md5);
+    request.header("content-md5", md5);
+    request.header("content-type", "application/xml");
+    let patience = client.timeouts.total;
+    let sending = Sending::Document(document);
+    let answer = client.send_patiently(&request, sending, patience).await?;
+    let root = answer
+        .expect(About::Bucket)
+        .await?
+        .xml(About::Bucket)
+        .await?;
+    let root = root.named("DeleteResult")?;
+    let mut settle = |entry: &super::xml::Element, result: Result<Deleted, s3::Error>| {
+        let key = entry.get("Key").unwrap_or_default();
+        let version = entry.get("VersionId").filter(|v| !v.is_empty());
+        // A store without versions may echo one, or leave out what we sent.
+        let indices = asked
+            .get(&(key.to_owned(), version))
+            .or_else(|| asked.get(&(key.to_owned(), None)));
+        for index in indices.into_iter().flatten() {
+            if let Some(place) = results.get_mut(*index) {
+                *place = result.clone();
+            }
+        }
+    };
+    for entry in root.all("Deleted") {
+        let marker = entry.get("DeleteMarkerVersionId");
+        let deleted = Deleted {
+            version_id: marker.or(entry.get("VersionId")).map(str::to_owned),
+            delete_marker: entry.is_true("DeleteMarker"),
+        };
+        settle(entry, Ok(deleted));
+    }
+    for entry in root.all("Error") {
+        let code = entry.get("Code");
+        let result = if code == Some("NoSuchKey") {
+            Ok(Deleted::default())
+        } else {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            let message = entry.get("Message");
+            Err(refusal(&client.name, About::Object, status, code, message))
+        };
+        settle(entry, result);
+    }
+    Ok(results)
+}
