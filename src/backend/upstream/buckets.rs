@@ -4,9 +4,9 @@ use super::client::{Client, Sending};
 use super::error::{About, Error};
 use super::mapping::{Mappings, Place};
 use super::request::Outgoing;
-use super::xml::Writer;
 use crate::backend::BucketInfo;
 use crate::s3::time::parse_iso8601;
+use crate::s3::xml::Writer;
 use crate::s3::{self, BucketName, ErrorCode};
 use http::Method;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub(super) async fn create(client: &Arc<Client>, place: Place<'_>) -> Result<(),
     let sending = if client.endpoint.is_amazon() && client.region != "us-east-1" {
         let mut document = Writer::new("CreateBucketConfiguration");
         document.text("LocationConstraint", &client.region);
-        Sending::Document(document.finish("CreateBucketConfiguration"))
+        Sending::Document(document.finish("CreateBucketConfiguration").into())
     } else {
         Sending::Nothing
     };

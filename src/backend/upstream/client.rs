@@ -11,11 +11,11 @@ use super::endpoint::{Endpoint, Peers, Resolver};
 use super::error::Error;
 use super::framing::{Framer, Framing};
 use super::request::{Outgoing, header_name, header_value};
-use super::sign::{ChunkSigner, Signable, sign};
 use super::{Config, Payload, Timeouts, tls};
 use crate::backend::Upload;
-use crate::crypto::{EMPTY_SHA256, sha256};
+use crate::crypto::sha256;
 use crate::s3;
+use crate::sigv4::{self, ChunkSigner, OutgoingPayload, OutgoingRequest};
 use bytes::Bytes;
 use http::Method;
 use pingora_core::connectors::ConnectorOptions;
@@ -178,7 +178,7 @@ impl Client {
         let mut attempt = 1;
         loop {
             let keys = self.credentials.get().await?;
-            let (head, signer) = self.render(request, body, &keys)?;
+            let (head, signer) = self.render(request, body, &keys.credentials)?;
             let (mut session, reused, index) = self.connect(&peers).await?;
             let again = reused && attempt < ATTEMPTS;
             attempt += 1;
@@ -238,7 +238,7 @@ impl Client {
         &self,
         request: &Outgoing<'_>,
         body: &Sending<'_>,
-        keys: &super::credentials::Keys,
+        keys: &sigv4::Credentials,
     ) -> Result<(Box<RequestHeader>, Option<ChunkSigner>), Failure> {
         let authority = self.endpoint.authority();
         let host = match self.virtual_bucket(request) {
@@ -246,77 +246,60 @@ impl Client {
             None => authority.to_owned(),
         };
         let path = request.path(self.path_style);
-        let mut extra: Vec<(&'static str, String)> = Vec::new();
-        let digest;
-        let (content_sha256, length) = match body {
-            Sending::Nothing if request.method == Method::PUT || request.method == Method::POST => {
-                (EMPTY_SHA256, Some(0))
-            }
-            Sending::Nothing => (EMPTY_SHA256, None),
-            Sending::Document(document) => {
-                digest = hex::encode(sha256(document));
-                (digest.as_str(), Some(document.len() as u64))
-            }
-            Sending::Upload(upload, framing) => {
-                let length = upload.length();
-                if *framing != Framing::Plain {
-                    extra.push(("x-amz-decoded-content-length", length.to_string()));
-                }
-                if let Some(algorithm) = framing.trailer() {
-                    extra.push(("x-amz-trailer", algorithm.header().to_owned()));
-                }
-                (
-                    framing.content_sha256(),
-                    Some(framing.encoded_length(length)),
-                )
-            }
-        };
-        let chunked = matches!(body, Sending::Upload(_, framing) if *framing != Framing::Plain);
-        let mut headers: Vec<(&str, std::borrow::Cow<'_, str>)> = Vec::with_capacity(12);
-        headers.push(("host", host.as_str().into()));
-        let mut encoded = !chunked;
-        for (name, value) in &request.headers {
-            if chunked && name == "content-encoding" {
-                encoded = true;
-                headers.push((name, format!("aws-chunked,{value}").into()));
-            } else {
-                headers.push((name, value.as_str().into()));
-            }
-        }
-        if !encoded {
-            headers.push(("content-encoding", "aws-chunked".into()));
-        }
-        headers.extend(
-            extra
-                .iter()
-                .map(|(name, value)| (*name, value.as_str().into())),
-        );
-        let signable = Signable {
-            method: request.method.as_str(),
-            path: &path,
-            query: request
-                .query
-                .iter()
-                .map(|(n, v)| (*n, v.as_ref()))
-                .collect(),
-            headers: headers.iter().map(|(n, v)| (*n, v.as_ref())).collect(),
-            content_sha256,
-        };
-        let signed = sign(&signable, keys, &self.region, OffsetDateTime::now_utc())?;
-
-        let invalid = |error: pingora_error::BError| Error::garbage(error.to_string());
         let target = request.target(&path);
-        let count = headers.len().saturating_add(6);
+        let invalid = |error: pingora_error::BError| Error::garbage(error.to_string());
+        let count = request.headers.len().saturating_add(10);
         let method = request.method.clone();
         let mut head = RequestHeader::build_no_case(method, target.as_bytes(), Some(count))
             .map_err(invalid)?;
-        for (name, value) in &headers {
+        head.insert_header("host", host).map_err(invalid)?;
+        for (name, value) in &request.headers {
             let value = header_value(name, value)?;
             head.append_header(header_name(name)?, value)
                 .map_err(invalid)?;
         }
+        let (payload, length) = match body {
+            Sending::Nothing => {
+                let bodied = request.method == Method::PUT || request.method == Method::POST;
+                (OutgoingPayload::Sha256(sha256(b"")), bodied.then_some(0))
+            }
+            Sending::Document(document) => {
+                let payload = OutgoingPayload::Sha256(sha256(document));
+                (payload, Some(document.len() as u64))
+            }
+            Sending::Upload(upload, framing) => {
+                let length = upload.length();
+                if *framing != Framing::Plain {
+                    let encoding = match head.headers.get("content-encoding") {
+                        Some(own) => [b"aws-chunked,", own.as_bytes()].concat(),
+                        None => b"aws-chunked".to_vec(),
+                    };
+                    head.insert_header("content-encoding", encoding)
+                        .map_err(invalid)?;
+                    head.insert_header("x-amz-decoded-content-length", length)
+                        .map_err(invalid)?;
+                }
+                if let Some(algorithm) = framing.trailer() {
+                    head.insert_header("x-amz-trailer", algorithm.header())
+                        .map_err(invalid)?;
+                }
+                (framing.payload(), Some(framing.encoded_length(length)))
+            }
+        };
+        let signed = sigv4::sign(
+            &OutgoingRequest {
+                method: &request.method,
+                path: &path,
+                query: &request.query,
+                headers: &head.headers,
+                payload,
+            },
+            keys,
+            &self.region,
+            "s3",
+            OffsetDateTime::now_utc(),
+        );
         for (name, value) in signed.headers {
-            let value = header_value(name, &value)?;
             head.insert_header(name, value).map_err(invalid)?;
         }
         if let Some(length) = length {

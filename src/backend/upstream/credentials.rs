@@ -5,6 +5,7 @@
 
 use super::error::Error;
 use crate::crypto::Secret;
+use crate::sigv4;
 use arc_swap::ArcSwapOption;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -54,9 +55,7 @@ pub enum CredentialsSource {
 /// Credentials as they are now.
 #[derive(Debug)]
 pub(super) struct Keys {
-    pub(super) access_key_id: String,
-    pub(super) secret_access_key: Secret,
-    pub(super) session_token: Option<Secret>,
+    pub(super) credentials: sigv4::Credentials,
     /// When they stop working, where that is known.
     until: Option<SystemTime>,
 }
@@ -168,9 +167,11 @@ impl Credentials {
                 session_token,
             } => Ok(Held {
                 keys: Arc::new(Keys {
-                    access_key_id: access_key_id.clone(),
-                    secret_access_key: secret_access_key.clone(),
-                    session_token: session_token.clone(),
+                    credentials: sigv4::Credentials {
+                        access_key_id: access_key_id.clone(),
+                        secret: secret_access_key.clone(),
+                        session_token: session_token.clone(),
+                    },
                     until: None,
                 }),
                 look: None,
@@ -206,9 +207,11 @@ impl Credentials {
                     None => None,
                 };
                 let keys = Arc::new(Keys {
-                    access_key_id: text_of(access_key_id).await?,
-                    secret_access_key: Secret::new(text_of(secret_access_key).await?),
-                    session_token: token,
+                    credentials: sigv4::Credentials {
+                        access_key_id: text_of(access_key_id).await?,
+                        secret: Secret::new(text_of(secret_access_key).await?),
+                        session_token: token,
+                    },
                     until: None,
                 });
                 Ok(Held {
@@ -250,9 +253,11 @@ impl Credentials {
         });
         Ok(Held {
             keys: Arc::new(Keys {
-                access_key_id: provided.access_key_id().to_owned(),
-                secret_access_key: Secret::new(provided.secret_access_key().to_owned()),
-                session_token: provided.session_token().map(|t| Secret::new(t.to_owned())),
+                credentials: sigv4::Credentials {
+                    access_key_id: provided.access_key_id().to_owned(),
+                    secret: Secret::new(provided.secret_access_key().to_owned()),
+                    session_token: provided.session_token().map(|t| Secret::new(t.to_owned())),
+                },
                 until,
             }),
             // Keys of a profile file have no end, but the file may change.
@@ -295,21 +300,30 @@ mod tests {
             session_token: None,
         });
         let keys = credentials.get().await.unwrap();
-        assert_eq!(keys.access_key_id, "AKIA1");
-        assert_eq!(keys.secret_access_key.expose(), "canary1");
+        assert_eq!(keys.credentials.access_key_id, "AKIA1");
+        assert_eq!(keys.credentials.secret.expose(), "canary1");
         assert!(!format!("{credentials:?}").contains("canary"));
 
         std::fs::write(&id, "AKIA2").unwrap();
         std::fs::write(&secret, "canary2").unwrap();
         // Not looked at again yet, unless an upstream refuses them.
-        assert_eq!(credentials.get().await.unwrap().access_key_id, "AKIA1");
+        assert_eq!(
+            credentials.get().await.unwrap().credentials.access_key_id,
+            "AKIA1"
+        );
         credentials.distrust();
-        assert_eq!(credentials.get().await.unwrap().access_key_id, "AKIA2");
+        assert_eq!(
+            credentials.get().await.unwrap().credentials.access_key_id,
+            "AKIA2"
+        );
 
         // A source that fails leaves what works in place.
         std::fs::remove_file(&secret).unwrap();
         credentials.distrust();
-        assert_eq!(credentials.get().await.unwrap().access_key_id, "AKIA2");
+        assert_eq!(
+            credentials.get().await.unwrap().credentials.access_key_id,
+            "AKIA2"
+        );
     }
 
     #[tokio::test]

@@ -4,8 +4,8 @@
 
 use super::Payload;
 use super::error::Error;
-use super::sign::ChunkSigner;
 use crate::s3::{Checksum, ChecksumAlgorithm};
+use crate::sigv4::{ChunkSigner, OutgoingPayload};
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 /// Bytes of data per signed chunk: each is gathered and hashed before it is sent.
@@ -76,13 +76,13 @@ impl Framing {
         }
     }
 
-    /// `x-amz-content-sha256`.
-    pub(super) fn content_sha256(self) -> &'static str {
+    /// What `x-amz-content-sha256` says of it.
+    pub(super) fn payload(self) -> OutgoingPayload {
         match self {
-            Self::Plain => "UNSIGNED-PAYLOAD",
-            Self::SignedChunks => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-            Self::SignedTrailer(_) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-            Self::UnsignedTrailer(_) => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            Self::Plain => OutgoingPayload::Unsigned,
+            Self::SignedChunks => OutgoingPayload::SignedChunks,
+            Self::SignedTrailer(_) => OutgoingPayload::SignedChunksTrailer,
+            Self::UnsignedTrailer(_) => OutgoingPayload::UnsignedTrailer,
         }
     }
 
@@ -210,7 +210,9 @@ impl Framer {
             let (name, value) = (algorithm.header(), checksum.base64());
             out.put_slice(format!("{name}:{value}\r\n").as_bytes());
             if self.framing.is_signed() {
-                let signature = self.signer()?.sign_trailer(&[(name, value.as_str())]);
+                // A signature's line ends in a line feed alone.
+                let line = format!("{name}:{value}\n");
+                let signature = self.signer()?.sign_trailer(line.as_bytes());
                 out.put_slice(format!("x-amz-trailer-signature:{signature}\r\n").as_bytes());
             }
         }
@@ -240,8 +242,16 @@ mod tests {
     use super::*;
     use crate::s3::Hasher;
 
+    fn signer() -> ChunkSigner {
+        let at = time::OffsetDateTime::UNIX_EPOCH;
+        let scope = crate::sigv4::CredentialScope::at(at, "us-east-1", "s3");
+        let secret = crate::crypto::Secret::new("secret".to_owned());
+        let key = crate::sigv4::SigningKey::derive(&secret, &scope);
+        ChunkSigner::new(key, "19700101T000000Z", &scope, "0".repeat(64))
+    }
+
     fn framed(framing: Framing, length: u64, pieces: usize) -> Vec<u8> {
-        let signer = framing.is_signed().then(ChunkSigner::for_test);
+        let signer = framing.is_signed().then(signer);
         let mut framer = Framer::new(framing, length, signer);
         let body = vec![b'x'; usize::try_from(length).unwrap()];
         let mut out = Vec::new();

@@ -28,7 +28,6 @@ mod multipart;
 mod objects;
 mod request;
 mod response;
-mod sign;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -7,9 +7,9 @@ use super::mapping::Place;
 use super::objects::upload;
 use super::request::Outgoing;
 use super::response::{stored, version_id};
-use super::xml::Writer;
 use crate::backend::{CompletedPart, Upload, Written};
 use crate::s3::call::{CompleteMultipartUpload, CreateMultipartUpload, OnUpload, UploadPart};
+use crate::s3::xml::Writer;
 use crate::s3::{self, ChecksumAlgorithm, ETag, StoredChecksum};
 use http::Method;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub(super) async fn complete(
         }
         document.close("Part");
     }
-    let sending = Sending::Document(document.finish("CompleteMultipartUpload"));
+    let sending = Sending::Document(document.finish("CompleteMultipartUpload").into());
     // A store may copy every part before it answers.
     let patience = client.timeouts.total;
     let answer = client.send_patiently(&request, sending, patience).await?;

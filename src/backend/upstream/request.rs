@@ -7,18 +7,9 @@ use crate::s3::time::http_date;
 use crate::s3::{
     self, ErrorCode, MAX_KEY_LENGTH, ObjectKey, ObjectMetadata, ReadConditions, WriteConditions,
 };
+use crate::sigv4::{encode, encode_path};
 use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
-
-/// What S3's `UriEncode` leaves as it is.
-const QUERY: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-/// The same, and the slashes between a path's segments.
-const PATH: AsciiSet = QUERY.remove(b'/');
 
 /// User metadata under this prefix is ours: never shown to a client, never taken from one.
 pub(super) const INTERNAL: &str = "portcullis-";
@@ -34,7 +25,7 @@ pub(super) struct Outgoing<'a> {
     /// The key at the upstream.
     pub(super) key: Option<Cow<'a, str>>,
     /// Decoded names and values.
-    pub(super) query: Vec<(&'static str, Cow<'a, str>)>,
+    pub(super) query: Vec<(String, String)>,
     /// Names in lower case.
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
 }
@@ -75,17 +66,13 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Adds a parameter.
-    pub(super) fn query(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
-        self.query.push((name, value.into()));
+    pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name.to_owned(), value.into()));
         self
     }
 
     /// Adds a parameter that may be absent.
-    pub(super) fn maybe_query(
-        self,
-        name: &'static str,
-        value: Option<impl Into<Cow<'a, str>>>,
-    ) -> Self {
+    pub(super) fn maybe_query(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
         match value {
             Some(value) => self.query(name, value),
             None => self,
@@ -170,19 +157,25 @@ impl<'a> Outgoing<'a> {
         path
     }
 
-    /// The request target that goes onto the wire for the decoded `path`.
+    /// The request target that goes onto the wire for the decoded `path`: encoded once, by the
+    /// function that the signature is computed with.
     pub(super) fn target(&self, path: &str) -> String {
-        use std::fmt::Write as _;
-        let mut target = String::with_capacity(path.len().saturating_add(64));
-        target.extend(utf8_percent_encode(path, &PATH));
+        let mut target = encoded(path);
         for (index, (name, value)) in self.query.iter().enumerate() {
-            let mark = if index == 0 { '?' } else { '&' };
-            let value = utf8_percent_encode(value, &QUERY);
-            // Writing to a string cannot fail.
-            let _ = write!(target, "{mark}{name}={value}");
+            target.push(if index == 0 { '?' } else { '&' });
+            target.push_str(name);
+            target.push('=');
+            target.push_str(&encode(value));
         }
         target
     }
+}
+
+fn encoded(path: &str) -> String {
+    let mut to = Vec::with_capacity(path.len().saturating_add(64));
+    encode_path(path, &mut to);
+    // What is not ASCII was encoded away.
+    String::from_utf8(to).unwrap_or_default()
 }
 
 /// The key at the upstream.
@@ -214,10 +207,10 @@ pub(super) fn copy_source(
 ) -> Result<String, s3::Error> {
     let key = mapped_key(place, &source.key)?;
     let path = format!("{}/{key}", place.bucket);
-    let mut text = utf8_percent_encode(&path, &PATH).to_string();
+    let mut text = encoded(&path);
     if let Some(version) = &source.version_id {
         text.push_str("?versionId=");
-        text.extend(utf8_percent_encode(version, &QUERY));
+        text.push_str(&encode(version));
     }
     Ok(text)
 }

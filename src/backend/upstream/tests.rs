@@ -132,7 +132,7 @@ async fn play(
                 note(&head);
                 if matches!(step, Request) {
                     let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
-                    let length = head.split_once("content-length: ").unwrap().1;
+                    let length = head.split_once("\ncontent-length: ").unwrap().1;
                     let length = length.split_once('\r').unwrap().0.parse().unwrap();
                     let mut body = vec![0; length];
                     if stream.read_exact(&mut body).await.is_err() {
@@ -652,7 +652,7 @@ async fn uploads_have_exact_lengths_and_nothing_else() {
         (
             Payload::SignedChunks,
             false,
-180,
+            180,
             "content-encoding: aws-chunked,gzip",
             None,
         ),
@@ -852,7 +852,14 @@ async fn errors_behind_a_success() {
         (spaced, ErrorCode::PreconditionFailed),
         (other, ErrorCode::InternalError),
     ] {
-        let server = Server::start(vec![vec![Request, says(&answer), Request, says(&answer), Wait(100)]]).await;
+        let server = Server::start(vec![vec![
+            Request,
+            says(&answer),
+            Request,
+            says(&answer),
+            Wait(100),
+        ]])
+        .await;
         let upstream = server.upstream();
         let complete = CompleteMultipartUpload {
             upload: upload.clone(),
