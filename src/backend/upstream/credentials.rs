@@ -220,11 +220,11 @@ impl Credentials {
                     modified,
                 })
             }
-            CredentialsSource::Chain { profile } => self.from_chain(profile.as_deref()).await,
+            CredentialsSource::Chain { profile } => self.ask_chain(profile.as_deref()).await,
         }
     }
 
-    async fn from_chain(&self, profile: Option<&str>) -> Result<Held, Error> {
+    async fn ask_chain(&self, profile: Option<&str>) -> Result<Held, Error> {
         let chain = self
             .chain
             .get_or_init(|| async {
