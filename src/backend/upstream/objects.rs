@@ -134,13 +134,13 @@ pub(super) async fn upload(
         }
         let known = body.checksum().filter(|_| client.checksums);
         if let Some(checksum) = known.filter(|c| Some(c.algorithm) == computed) {
-            request.header(checksum.algorithm.header(), checksum.base64());
+            checksum_header(&mut request, &checksum);
         }
         client.send(&request, Sending::Nothing).await?
     } else {
         let trailer = match asked.and_then(given) {
             Some(given) if client.checksums => {
-                request.header(given.algorithm.header(), given.base64());
+                checksum_header(&mut request, given);
                 None
             }
             _ => computed,
@@ -170,6 +170,13 @@ pub(super) async fn upload(
     }
     answer.finish().await?;
     Ok(written)
+}
+
+/// The checksum as SDKs send it: some stores look for the algorithm's name first.
+fn checksum_header(request: &mut Outgoing<'_>, checksum: &s3::Checksum) {
+    let algorithm = checksum.algorithm;
+    request.header("x-amz-sdk-checksum-algorithm", algorithm.name());
+    request.header(algorithm.header(), checksum.base64());
 }
 
 fn given(asked: &ChecksumRequest) -> Option<&s3::Checksum> {
