@@ -141,7 +141,7 @@ impl Client {
                 (peers, index),
                 Arc::clone(self),
                 (slot, gauge),
-                complete,
+                (complete, request.method == Method::HEAD),
             )),
             Err(Failure::Ours(error)) => {
                 self.counters.failures.fetch_add(1, Ordering::Relaxed);

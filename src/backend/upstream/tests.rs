@@ -613,6 +613,20 @@ async fn connections_are_used_again_only_when_clean() {
     }
 }
 
+/// Ceph 16 sends the end of a chunked body in answer to a HEAD.
+#[tokio::test]
+async fn a_head_that_has_a_body_spoils_its_connection() {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\n{ABOUT}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n"
+    );
+    let ceph = vec![Head, says(&answer), Wait(20), says("0\r\n\r\n"), Wait(200)];
+    let fresh = vec![Head, says(&ok("fresh")), Wait(300)];
+    let server = Server::start(vec![ceph, fresh]).await;
+    let upstream = server.upstream();
+    assert!(upstream.health().await.is_ok());
+    assert_eq!(get(&upstream, &read("key")).await.unwrap(), b"fresh");
+}
+
 #[tokio::test]
 async fn a_stale_connection_is_replaced_where_nothing_can_have_happened() {
     // The first connection dies when it is asked a second time.
