@@ -118,7 +118,7 @@ pub fn sign(
     Signed { headers, chunks: ChunkSigner::new(key, &date, &scope, signature) }
 }
 
-fn covered(name: &str) -> bool {
+pub(super) fn covered(name: &str) -> bool {
     matches!(name, "host" | "content-type" | "content-md5") || name.starts_with("x-amz-")
 }
 
