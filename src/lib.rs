@@ -4,6 +4,7 @@
 
 // Nouns: pure values, formats and algorithms. No I/O, no clock, no configuration.
 pub mod crypto;
+pub mod iam;
 pub mod s3;
 pub mod sigv4;
 
