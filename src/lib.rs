@@ -13,6 +13,19 @@ pub mod authn;
 pub mod authz;
 pub mod transform;
 
+// What is told of a request.
+pub mod audit;
+
 // Doors: the world outside.
+pub mod admin;
 pub mod backend;
+pub mod handler;
 pub mod identity;
+pub mod listener;
+pub mod metrics;
+
+// Roof: where all rooms meet.
+pub mod cli;
+pub mod config;
+pub mod proxy;
+pub mod server;

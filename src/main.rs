@@ -1,2 +1,11 @@
 //! The `portcullis` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+/// Small allocations by the million on every core: measurably faster than the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    portcullis::cli::run()
+}

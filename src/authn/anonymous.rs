@@ -5,8 +5,13 @@ use crate::s3::{Call, Payload, Request};
 
 /// The anonymous caller, for a request that offers nothing.
 pub(super) fn authenticate(request: &Request) -> Result<Caller, Error> {
-    if matches!(request.payload, Payload::SignedChunks | Payload::SignedChunksTrailer) {
-        return Err(Error::Anonymous("a signed streaming payload needs a signed request"));
+    if matches!(
+        request.payload,
+        Payload::SignedChunks | Payload::SignedChunksTrailer
+    ) {
+        return Err(Error::Anonymous(
+            "a signed streaming payload needs a signed request",
+        ));
     }
     if request.head.headers.contains_key("x-amz-security-token") {
         return Err(Error::Anonymous("a security token needs a signed request"));
@@ -17,7 +22,9 @@ pub(super) fn authenticate(request: &Request) -> Result<Caller, Error> {
         _ => false,
     };
     if overrides {
-        return Err(Error::Anonymous("Request specific response headers cannot be used for anonymous GET requests."));
+        return Err(Error::Anonymous(
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        ));
     }
     Ok(Caller::anonymous())
 }

@@ -26,7 +26,10 @@ pub(super) struct Claim<'r> {
 
 /// A signature is 64 digits of lower-case hexadecimal.
 pub(super) fn is_signature(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
 }
 
 /// Checks a scope against the request's date, our region and the service S3. `malformed` is the
@@ -51,7 +54,10 @@ pub(super) fn check_scope(
         )));
     }
     if scope.region != region {
-        return Err(Error::WrongRegion { sent: scope.region.clone(), ours: region.to_owned() });
+        return Err(Error::WrongRegion {
+            sent: scope.region.clone(),
+            ours: region.to_owned(),
+        });
     }
     Ok(())
 }

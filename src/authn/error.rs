@@ -80,7 +80,9 @@ impl Error {
         match self {
             Self::TwoMechanisms => "two_mechanisms",
             Self::Unsupported => "unsupported_mechanism",
-            Self::HeaderMalformed(_) | Self::QueryMalformed(_) | Self::MissingHeader(_) => "malformed",
+            Self::HeaderMalformed(_) | Self::QueryMalformed(_) | Self::MissingHeader(_) => {
+                "malformed"
+            }
             Self::WrongRegion { .. } => "wrong_scope",
             Self::NoDate => "no_date",
             Self::Skewed | Self::NotYet => "skewed",

@@ -12,8 +12,18 @@ use crate::sigv4::{ALGORITHM, CredentialScope};
 
 /// Whether an `Authorization` header names a scheme that is known and not supported.
 pub(super) fn names_other_mechanism(value: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 5] = [b"AWS ", b"AWS4-ECDSA-P256-SHA256", b"AWS4-", b"Basic ", b"Bearer "];
-    KNOWN.iter().any(|scheme| value.get(..scheme.len()).is_some_and(|v| v.eq_ignore_ascii_case(scheme)))
+    const KNOWN: [&[u8]; 5] = [
+        b"AWS ",
+        b"AWS4-ECDSA-P256-SHA256",
+        b"AWS4-",
+        b"Basic ",
+        b"Bearer ",
+    ];
+    KNOWN.iter().any(|scheme| {
+        value
+            .get(..scheme.len())
+            .is_some_and(|v| v.eq_ignore_ascii_case(scheme))
+    })
 }
 
 fn malformed(what: String) -> Error {
@@ -27,13 +37,19 @@ pub(super) fn claim<'r>(
     region: &str,
 ) -> Result<Claim<'r>, Error> {
     let head = &request.head;
-    let authorization = head.headers.get(http::header::AUTHORIZATION).map(HeaderValue::to_str);
+    let authorization = head
+        .headers
+        .get(http::header::AUTHORIZATION)
+        .map(HeaderValue::to_str);
     let Some(Ok(authorization)) = authorization else {
         return Err(malformed("the header is not text".to_owned()));
     };
     let fields = Fields::parse(authorization)?;
-    let wrong = |_| malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".".to_owned());
-    let (access_key_id, scope) = CredentialScope::parse_credential(fields.credential).map_err(wrong)?;
+    let wrong = |_| {
+        malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".".to_owned())
+    };
+    let (access_key_id, scope) =
+        CredentialScope::parse_credential(fields.credential).map_err(wrong)?;
     let (date, signed_at) = date(head)?;
     check_scope(&scope, &date_text(signed_at), region, malformed)?;
     if (now - signed_at).abs() > SKEW {
@@ -42,10 +58,15 @@ pub(super) fn claim<'r>(
     let signed_headers = signed_headers::parse(fields.signed_headers, malformed)?;
     signed_headers::check(head, &signed_headers, malformed)?;
     if !is_signature(fields.signature) {
-        return Err(malformed("the Signature is not 64 hexadecimal digits".to_owned()));
+        return Err(malformed(
+            "the Signature is not 64 hexadecimal digits".to_owned(),
+        ));
     }
     let payload = payload(request)?;
-    let security_token = head.headers.get("x-amz-security-token").map(|v| v.to_str().unwrap_or_default());
+    let security_token = head
+        .headers
+        .get("x-amz-security-token")
+        .map(|v| v.to_str().unwrap_or_default());
     Ok(Claim {
         access_key_id,
         scope,
@@ -61,7 +82,10 @@ pub(super) fn claim<'r>(
 
 /// `x-amz-date`, or the `Date` header where that is missing. What is signed is the basic form.
 fn date(head: &Head) -> Result<(&str, OffsetDateTime), Error> {
-    let text = head.header("x-amz-date").map_err(|_| Error::NoDate)?.ok_or(Error::NoDate)?;
+    let text = head
+        .header("x-amz-date")
+        .map_err(|_| Error::NoDate)?
+        .ok_or(Error::NoDate)?;
     let at = s3_time::parse_amz_date(text).ok_or(Error::NoDate)?;
     Ok((text, at))
 }
@@ -73,13 +97,18 @@ fn date_text(at: OffsetDateTime) -> String {
 /// The payload mode of a header-signed request: always named, and streaming only for uploads.
 fn payload(request: &Request) -> Result<&str, Error> {
     let missing = Error::MissingHeader("x-amz-content-sha256");
-    let Ok(Some(text)) = request.head.header("x-amz-content-sha256") else { return Err(missing) };
-    let uploads = matches!(request.call.operation(), Operation::PutObject | Operation::UploadPart);
+    let Ok(Some(text)) = request.head.header("x-amz-content-sha256") else {
+        return Err(missing);
+    };
+    let uploads = matches!(
+        request.call.operation(),
+        Operation::PutObject | Operation::UploadPart
+    );
     match request.payload {
         Payload::Absent => Err(missing),
-        payload if payload.is_chunked() && !uploads => {
-            Err(Error::Payload("a streaming payload goes with PutObject and UploadPart only"))
-        }
+        payload if payload.is_chunked() && !uploads => Err(Error::Payload(
+            "a streaming payload goes with PutObject and UploadPart only",
+        )),
         _ => Ok(text),
     }
 }
@@ -96,7 +125,10 @@ impl<'h> Fields<'h> {
         let rest = authorization.strip_prefix(ALGORITHM).unwrap_or_default();
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
         for field in rest.split(',') {
-            let (name, value) = field.trim().split_once('=').ok_or_else(|| malformed("a field has no value".to_owned()))?;
+            let (name, value) = field
+                .trim()
+                .split_once('=')
+                .ok_or_else(|| malformed("a field has no value".to_owned()))?;
             let slot = match name.trim_end() {
                 "Credential" => &mut credential,
                 "SignedHeaders" => &mut signed_headers,

@@ -52,7 +52,10 @@ impl Authenticator {
     /// An authenticator of signatures for `region`.
     #[must_use]
     pub fn new(region: Arc<str>) -> Self {
-        let keys = Cache::builder().max_capacity(CACHED_KEYS).time_to_live(CACHED_FOR).build();
+        let keys = Cache::builder()
+            .max_capacity(CACHED_KEYS)
+            .time_to_live(CACHED_FOR)
+            .build();
         Self { region, keys }
     }
 
@@ -89,18 +92,27 @@ fn offer(head: &Head) -> Result<Offer, Error> {
         return Err(Error::TwoMechanisms);
     }
     let v4_query = head.query.pairs().any(|(key, _)| {
-        matches!(key, "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature" | "X-Amz-SignedHeaders")
+        matches!(
+            key,
+            "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature" | "X-Amz-SignedHeaders"
+        )
     });
     let v2_query = head.query.has("AWSAccessKeyId") || head.query.has("Signature");
     match (authorization, v4_query, v2_query) {
         (None, false, false) => Ok(Offer::Nothing),
         (None, true, false) => Ok(Offer::Presigned),
         (None, false, true) => Ok(Offer::Unsupported),
-        (Some(value), false, false) => Ok(match value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 ") {
-            true => Offer::Header,
-            false if header::names_other_mechanism(value.as_bytes()) => Offer::Unsupported,
-            false => return Err(Error::HeaderMalformed("the authorization header is not an AWS4-HMAC-SHA256 one".into())),
-        }),
+        (Some(value), false, false) => {
+            Ok(match value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 ") {
+                true => Offer::Header,
+                false if header::names_other_mechanism(value.as_bytes()) => Offer::Unsupported,
+                false => {
+                    return Err(Error::HeaderMalformed(
+                        "the authorization header is not an AWS4-HMAC-SHA256 one".into(),
+                    ));
+                }
+            })
+        }
         _ => Err(Error::TwoMechanisms),
     }
 }

@@ -32,13 +32,24 @@ pub(super) fn claim<'r>(
     match parameter(head, "X-Amz-Algorithm")? {
         ALGORITHM => {}
         "AWS4-ECDSA-P256-SHA256" => return Err(Error::Unsupported),
-        _ => return Err(malformed("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\"".to_owned())),
+        _ => {
+            return Err(malformed(
+                "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\""
+                    .to_owned(),
+            ));
+        }
     }
-    let wrong = |_| malformed("Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".".to_owned());
+    let wrong = |_| {
+        malformed("Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".".to_owned())
+    };
     let credential = parameter(head, "X-Amz-Credential")?;
     let (access_key_id, scope) = CredentialScope::parse_credential(credential).map_err(wrong)?;
     let date = parameter(head, "X-Amz-Date")?;
-    let unreadable = || malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"".to_owned());
+    let unreadable = || {
+        malformed(
+            "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"".to_owned(),
+        )
+    };
     let signed_at = s3_time::parse_amz_date(date).ok_or_else(unreadable)?;
     check_scope(&scope, date, region, malformed).map_err(|error| match error {
         Error::WrongRegion { sent, ours } => malformed(format!(
@@ -52,7 +63,9 @@ pub(super) fn claim<'r>(
     signed_headers::check(head, &signed_headers, malformed)?;
     let signature = parameter(head, "X-Amz-Signature")?;
     if !is_signature(signature) {
-        return Err(malformed("X-Amz-Signature is not 64 hexadecimal digits".to_owned()));
+        return Err(malformed(
+            "X-Amz-Signature is not 64 hexadecimal digits".to_owned(),
+        ));
     }
     Ok(Claim {
         access_key_id,
@@ -71,13 +84,21 @@ fn expires(text: &str) -> Result<time::Duration, Error> {
     let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     match text.parse::<i64>() {
         Ok(seconds @ 0..=MAX_EXPIRES) => Ok(time::Duration::seconds(seconds)),
-        Ok(seconds) if seconds < 0 => Err(malformed("X-Amz-Expires must be non-negative".to_owned())),
+        Ok(seconds) if seconds < 0 => {
+            Err(malformed("X-Amz-Expires must be non-negative".to_owned()))
+        }
         Err(_) if !digits => Err(malformed("X-Amz-Expires should be a number".to_owned())),
-        _ => Err(malformed("X-Amz-Expires must be less than a week (in seconds) that is 604800".to_owned())),
+        _ => Err(malformed(
+            "X-Amz-Expires must be less than a week (in seconds) that is 604800".to_owned(),
+        )),
     }
 }
 
-fn in_time(signed_at: OffsetDateTime, life: time::Duration, now: OffsetDateTime) -> Result<(), Error> {
+fn in_time(
+    signed_at: OffsetDateTime,
+    life: time::Duration,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
     if signed_at.saturating_add(life) < now {
         return Err(Error::Expired);
     }
@@ -95,6 +116,8 @@ fn payload(request: &Request) -> Result<&str, Error> {
             let text = request.head.header("x-amz-content-sha256").ok().flatten();
             text.ok_or(Error::MissingHeader("x-amz-content-sha256"))
         }
-        _ => Err(Error::Payload("a streaming payload does not go with a presigned URL")),
+        _ => Err(Error::Payload(
+            "a streaming payload does not go with a presigned URL",
+        )),
     }
 }

@@ -12,10 +12,13 @@ const MAX_LENGTH: usize = 4096;
 /// Splits the list, which must be lower-case, sorted and without repetition, as signers write it.
 pub(super) fn parse(list: &str, malformed: fn(String) -> Error) -> Result<Vec<&str>, Error> {
     let wrong = || malformed("the SignedHeaders list is not valid".to_owned());
-    let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let token =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
     let names: Vec<&str> = list.split(';').collect();
     let ascending = names.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
-    let tokens = names.iter().all(|name| !name.is_empty() && name.bytes().all(token));
+    let tokens = names
+        .iter()
+        .all(|name| !name.is_empty() && name.bytes().all(token));
     if list.len() > MAX_LENGTH || !ascending || !tokens {
         return Err(wrong());
     }
@@ -29,11 +32,15 @@ pub(super) fn check(
     malformed: fn(String) -> Error,
 ) -> Result<(), Error> {
     if let Some(missing) = names.iter().find(|name| !head.headers.contains_key(**name)) {
-        return Err(malformed(format!("the signed header '{missing}' did not arrive")));
+        return Err(malformed(format!(
+            "the signed header '{missing}' did not arrive"
+        )));
     }
     let matters = |name: &str| name == "host" || name.starts_with("x-amz-");
     let arrived = head.headers.keys().map(http::HeaderName::as_str);
-    let mut unsigned: Vec<&str> = arrived.filter(|name| matters(name) && !names.contains(name)).collect();
+    let mut unsigned: Vec<&str> = arrived
+        .filter(|name| matters(name) && !names.contains(name))
+        .collect();
     if unsigned.is_empty() {
         return Ok(());
     }

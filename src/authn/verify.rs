@@ -19,7 +19,10 @@ pub(super) fn verify(
     claim: Claim<'_>,
 ) -> Result<Caller, Error> {
     let head = &request.head;
-    let query = head.query.pairs().filter(|(name, _)| *name != "X-Amz-Signature");
+    let query = head
+        .query
+        .pairs()
+        .filter(|(name, _)| *name != "X-Amz-Signature");
     let canonical = CanonicalRequest::new(
         &head.method,
         &head.path,
@@ -30,12 +33,19 @@ pub(super) fn verify(
     );
     let string = StringToSign::new(claim.date, &claim.scope, &canonical);
 
-    let known = directory.access_key(claim.access_key_id).filter(|key| key.enabled);
+    let known = directory
+        .access_key(claim.access_key_id)
+        .filter(|key| key.enabled);
     let signing_key = match known {
-        Some(key) => authenticator.keys.get_with((key.id.clone(), claim.scope.date.clone()), || {
-            SigningKey::derive(&key.secret, &claim.scope)
-        }),
-        None => SigningKey::derive(&Secret::new("nobody has this secret".to_owned()), &claim.scope),
+        Some(key) => authenticator
+            .keys
+            .get_with((key.id.clone(), claim.scope.date.clone()), || {
+                SigningKey::derive(&key.secret, &claim.scope)
+            }),
+        None => SigningKey::derive(
+            &Secret::new("nobody has this secret".to_owned()),
+            &claim.scope,
+        ),
     };
     let expected = signing_key.sign(&string);
     let matches = constant_time_eq(expected.as_bytes(), claim.signature.as_bytes());

@@ -1,8 +1,12 @@
 //! Where objects live: one trait with two streaming implementations, the bundled disk store and any
 //! S3 upstream. A backend takes only what `authz` granted, and neither buffers an object whole.
 
+pub mod disk;
+mod nowhere;
 pub mod router;
 pub mod upstream;
+
+pub use nowhere::Nowhere;
 
 use async_trait::async_trait;
 use bytes::Bytes;

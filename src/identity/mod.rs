@@ -1,9 +1,15 @@
-//! Who exists: users, groups, access keys and their policies, as one immutable snapshot.
+//! Who exists: users, groups, access keys and their policies, as one immutable snapshot; and what
+//! buckets say of who may reach them.
+
+mod bucket_policies;
+
+pub use bucket_policies::BucketPolicies;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::crypto::Secret;
+use crate::iam::Policy;
 
 /// A user.
 #[derive(Debug)]
@@ -14,6 +20,10 @@ pub struct User {
     pub arn: Arc<str>,
     /// The names of the groups the user is in, for audit.
     pub groups: Vec<Arc<str>>,
+    /// The user's own policies.
+    pub policies: Vec<Arc<Policy>>,
+    /// The policies of the user's groups.
+    pub group_policies: Vec<Arc<Policy>>,
 }
 
 /// Whose an access key is.

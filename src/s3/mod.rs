@@ -33,7 +33,7 @@ pub use head::{Head, Peer, Query};
 pub use key::{InvalidObjectKey, MAX_KEY_LENGTH, ObjectKey};
 pub use object::{ETag, ObjectInfo, ObjectMetadata, StoredChecksum};
 pub use operation::Operation;
+pub use parse::continuation_token;
 pub use payload::Payload;
 pub use range::{ByteRange, ContentRange, InvalidRange};
-pub use parse::continuation_token;
 pub use request::Request;

@@ -31,7 +31,9 @@ impl Payload {
     /// `InvalidArgument` for anything but the documented values, `InvalidRequest` for the ECDSA
     /// forms, which are known and not supported.
     pub fn parse(head: &Head) -> Result<Self, Error> {
-        let Some(text) = head.header("x-amz-content-sha256")? else { return Ok(Self::Absent) };
+        let Some(text) = head.header("x-amz-content-sha256")? else {
+            return Ok(Self::Absent);
+        };
         match text {
             "UNSIGNED-PAYLOAD" => Ok(Self::Unsigned),
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => Ok(Self::SignedChunks),
@@ -43,12 +45,16 @@ impl Payload {
             }
             text => {
                 let mut digest = [0; 32];
-                let lower = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
+                let lower = text
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
                 match lower && hex::decode_to_slice(text, &mut digest).is_ok() {
                     true => Ok(Self::Sha256(digest)),
-                    false => Err(Error::with_message(ErrorCode::InvalidArgument, NOT_A_PAYLOAD)
-                        .detail("ArgumentName", "x-amz-content-sha256")
-                        .detail("ArgumentValue", text.get(..100).unwrap_or(text))),
+                    false => Err(
+                        Error::with_message(ErrorCode::InvalidArgument, NOT_A_PAYLOAD)
+                            .detail("ArgumentName", "x-amz-content-sha256")
+                            .detail("ArgumentValue", text.get(..100).unwrap_or(text)),
+                    ),
                 }
             }
         }
@@ -57,7 +63,10 @@ impl Payload {
     /// Whether the body is framed in `aws-chunked`.
     #[must_use]
     pub fn is_chunked(self) -> bool {
-        matches!(self, Self::SignedChunks | Self::SignedChunksTrailer | Self::UnsignedTrailer)
+        matches!(
+            self,
+            Self::SignedChunks | Self::SignedChunksTrailer | Self::UnsignedTrailer
+        )
     }
 
     /// Whether a trailer follows the last chunk.

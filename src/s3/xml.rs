@@ -315,13 +315,11 @@ impl Element {
                     let element = open.pop().ok_or_else(malformed)?;
                     close(element, &mut open, &mut done);
                 }
-                Event::Text(text) => {
-                    match open.last_mut() {
-                        Some(element) => element.text.push_str(&text),
-                        None if text.chars().all(char::is_whitespace) => {}
-                        None => return Err(malformed()),
-                    }
-                }
+                Event::Text(text) => match open.last_mut() {
+                    Some(element) => element.text.push_str(&text),
+                    None if text.chars().all(char::is_whitespace) => {}
+                    None => return Err(malformed()),
+                },
                 Event::CData(data) => {
                     open.last_mut().ok_or_else(malformed)?.text.push_str(&data);
                 }

@@ -94,8 +94,9 @@ fn collapse(value: &[u8], to: &mut Vec<u8>) {
 
 /// Pairs percent-encoded, then sorted by encoded name and value.
 fn canonical_query<'q>(query: impl Iterator<Item = (&'q str, &'q str)>, to: &mut Vec<u8>) {
-    let mut pairs: Vec<(String, String)> =
-        query.map(|(name, value)| (encode(name), encode(value))).collect();
+    let mut pairs: Vec<(String, String)> = query
+        .map(|(name, value)| (encode(name), encode(value)))
+        .collect();
     pairs.sort_unstable();
     for (at, (name, value)) in pairs.iter().enumerate() {
         if at > 0 {

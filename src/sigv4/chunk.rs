@@ -19,7 +19,11 @@ impl ChunkSigner {
     /// Goes on from a request's signature (the seed).
     #[must_use]
     pub fn new(key: SigningKey, amz_date: &str, scope: &CredentialScope, seed: String) -> Self {
-        Self { key, head: format!("{amz_date}\n{scope}"), previous: seed }
+        Self {
+            key,
+            head: format!("{amz_date}\n{scope}"),
+            previous: seed,
+        }
     }
 
     /// The next chunk's signature; an empty chunk is the last one.
@@ -33,7 +37,8 @@ impl ChunkSigner {
     pub fn sign_digest(&mut self, digest: [u8; 32]) -> String {
         let (head, previous) = (&self.head, &self.previous);
         let digest = hex::encode(digest);
-        let text = format!("AWS4-HMAC-SHA256-PAYLOAD\n{head}\n{previous}\n{EMPTY_SHA256}\n{digest}");
+        let text =
+            format!("AWS4-HMAC-SHA256-PAYLOAD\n{head}\n{previous}\n{EMPTY_SHA256}\n{digest}");
         self.advance(&text)
     }
 

@@ -87,7 +87,10 @@ pub fn sign(
     let key = SigningKey::derive(&credentials.secret, &scope);
     let date = amz_date(now);
     let payload = request.payload.text();
-    let mut added = vec![("x-amz-date", date.clone()), ("x-amz-content-sha256", payload.clone())];
+    let mut added = vec![
+        ("x-amz-date", date.clone()),
+        ("x-amz-content-sha256", payload.clone()),
+    ];
     if let Some(token) = &credentials.session_token {
         added.push(("x-amz-security-token", token.expose().to_owned()));
     }
@@ -100,9 +103,16 @@ pub fn sign(
             headers.push((HeaderName::from_static(name), value));
         }
     }
-    let mut names: Vec<&str> = all.keys().map(HeaderName::as_str).filter(|name| covered(name)).collect();
+    let mut names: Vec<&str> = all
+        .keys()
+        .map(HeaderName::as_str)
+        .filter(|name| covered(name))
+        .collect();
     names.sort_unstable();
-    let query = request.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let query = request
+        .query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let canonical =
         CanonicalRequest::new(request.method, request.path, query, &all, &names, &payload);
     let signature = key.sign(&StringToSign::new(&date, &scope, &canonical));
@@ -115,10 +125,13 @@ pub fn sign(
         value.set_sensitive(true);
         headers.push((AUTHORIZATION, value));
     }
-    Signed { headers, chunks: ChunkSigner::new(key, &date, &scope, signature) }
+    Signed {
+        headers,
+        chunks: ChunkSigner::new(key, &date, &scope, signature),
+    }
 }
 
-pub(super) fn covered(name: &str) -> bool {
+fn covered(name: &str) -> bool {
     matches!(name, "host" | "content-type" | "content-md5") || name.starts_with("x-amz-")
 }
 
@@ -140,8 +153,14 @@ mod tests {
     #[test]
     fn documented_list() {
         let mut headers = HeaderMap::new();
-        headers.insert("host", HeaderValue::from_static("examplebucket.s3.amazonaws.com"));
-        let query = [("max-keys".to_owned(), "2".to_owned()), ("prefix".to_owned(), "J".to_owned())];
+        headers.insert(
+            "host",
+            HeaderValue::from_static("examplebucket.s3.amazonaws.com"),
+        );
+        let query = [
+            ("max-keys".to_owned(), "2".to_owned()),
+            ("prefix".to_owned(), "J".to_owned()),
+        ];
         let request = OutgoingRequest {
             method: &Method::GET,
             path: "/",
@@ -149,8 +168,18 @@ mod tests {
             headers: &headers,
             payload: OutgoingPayload::Sha256(crate::crypto::sha256(b"")),
         };
-        let signed = sign(&request, &credentials(), "us-east-1", "s3", datetime!(2013-05-24 00:00 UTC));
-        let authorization = signed.headers.iter().find(|(name, _)| name == AUTHORIZATION).unwrap();
+        let signed = sign(
+            &request,
+            &credentials(),
+            "us-east-1",
+            "s3",
+            datetime!(2013-05-24 00:00 UTC),
+        );
+        let authorization = signed
+            .headers
+            .iter()
+            .find(|(name, _)| name == AUTHORIZATION)
+            .unwrap();
         assert_eq!(
             authorization.1.to_str().unwrap(),
             "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
@@ -168,28 +197,50 @@ mod tests {
             ("content-encoding", "aws-chunked"),
             ("content-length", "66824"),
         ] {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
         }
         let scope = CredentialScope::at(datetime!(2013-05-24 00:00 UTC), "us-east-1", "s3");
         headers.insert("x-amz-date", HeaderValue::from_static("20130524T000000Z"));
-        headers.insert("x-amz-content-sha256", HeaderValue::from_static("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"));
+        headers.insert(
+            "x-amz-content-sha256",
+            HeaderValue::from_static("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+        );
         let names = [
-            "content-encoding", "content-length", "host", "x-amz-content-sha256", "x-amz-date",
-            "x-amz-decoded-content-length", "x-amz-storage-class",
+            "content-encoding",
+            "content-length",
+            "host",
+            "x-amz-content-sha256",
+            "x-amz-date",
+            "x-amz-decoded-content-length",
+            "x-amz-storage-class",
         ];
         let canonical = CanonicalRequest::new(
-            &Method::PUT, "/examplebucket/chunkObject.txt", std::iter::empty(), &headers, &names,
+            &Method::PUT,
+            "/examplebucket/chunkObject.txt",
+            std::iter::empty(),
+            &headers,
+            &names,
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
         );
         let key = SigningKey::derive(&credentials().secret, &scope);
         let seed = key.sign(&StringToSign::new("20130524T000000Z", &scope, &canonical));
-        assert_eq!(seed, "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9");
+        assert_eq!(
+            seed,
+            "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
+        );
         let mut chunks = ChunkSigner::new(key, "20130524T000000Z", &scope, seed);
-        let signatures = [vec![b'a'; 65536], vec![b'a'; 1024], Vec::new()].map(|c| chunks.sign_chunk(&c));
-        assert_eq!(signatures, [
-            "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",
-            "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
-            "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
-        ]);
+        let signatures =
+            [vec![b'a'; 65536], vec![b'a'; 1024], Vec::new()].map(|c| chunks.sign_chunk(&c));
+        assert_eq!(
+            signatures,
+            [
+                "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",
+                "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
+                "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
+            ]
+        );
     }
 }

@@ -36,7 +36,9 @@ impl CredentialScope {
         let (date, access_key_id) = (parts.next(), parts.next());
         match (access_key_id, date, region, service, terminator) {
             (Some(id), Some(date), Some(region), Some(service), Some(TERMINATOR))
-                if !id.is_empty() && date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) =>
+                if !id.is_empty()
+                    && date.len() == 8
+                    && date.bytes().all(|b| b.is_ascii_digit()) =>
             {
                 let scope = Self {
                     date: date.to_owned(),
@@ -54,13 +56,21 @@ impl CredentialScope {
     pub fn at(at: OffsetDateTime, region: &str, service: &str) -> Self {
         let mut date = amz_date(at);
         date.truncate(8);
-        Self { date, region: region.to_owned(), service: service.to_owned() }
+        Self {
+            date,
+            region: region.to_owned(),
+            service: service.to_owned(),
+        }
     }
 }
 
 impl std::fmt::Display for CredentialScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service)
+        write!(
+            f,
+            "{}/{}/{}/{TERMINATOR}",
+            self.date, self.region, self.service
+        )
     }
 }
 
@@ -90,10 +100,18 @@ mod tests {
     #[test]
     fn credentials() {
         let good = CredentialScope::parse_credential("AK/ID/20261124/us-east-1/s3/aws4_request");
-        assert_eq!(good.map(|(id, scope)| (id, scope.to_string())), Ok(("AK/ID", "20261124/us-east-1/s3/aws4_request".to_owned())));
+        assert_eq!(
+            good.map(|(id, scope)| (id, scope.to_string())),
+            Ok(("AK/ID", "20261124/us-east-1/s3/aws4_request".to_owned()))
+        );
         for bad in [
-            "", "AKID", "AKID/20261124/us-east-1/s3", "AKID/20261124/us-east-1/s3/aws4", "/20261124/us-east-1/s3/aws4_request",
-            "AKID/2026112/us-east-1/s3/aws4_request", "AKID/2026112x/us-east-1/s3/aws4_request",
+            "",
+            "AKID",
+            "AKID/20261124/us-east-1/s3",
+            "AKID/20261124/us-east-1/s3/aws4",
+            "/20261124/us-east-1/s3/aws4_request",
+            "AKID/2026112/us-east-1/s3/aws4_request",
+            "AKID/2026112x/us-east-1/s3/aws4_request",
         ] {
             assert!(CredentialScope::parse_credential(bad).is_err(), "{bad}");
         }

@@ -50,7 +50,10 @@ enum State {
     /// In a size line.
     Size,
     /// In a chunk's data: bytes left, and the signature that must match.
-    Data { left: u64, signature: Option<[u8; 64]> },
+    Data {
+        left: u64,
+        signature: Option<[u8; 64]>,
+    },
     /// In the line end behind a chunk's data.
     DataEnd,
     /// In the lines behind the last chunk.
@@ -100,7 +103,9 @@ impl Decoder {
                     }
                 }
                 State::Data { left, .. } => {
-                    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    let take = usize::try_from(*left)
+                        .unwrap_or(usize::MAX)
+                        .min(bytes.len());
                     let piece = bytes.split_to(take);
                     *left = left.saturating_sub(take as u64);
                     let whole = *left == 0;
@@ -159,12 +164,16 @@ impl Decoder {
     fn size_line(&mut self, line: &[u8]) -> Result<(), Error> {
         let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
         let (size, extension) = line.split_at_checked(digits).unwrap_or_default();
-        let size = std::str::from_utf8(size).ok().filter(|s| (1..=16).contains(&s.len()));
+        let size = std::str::from_utf8(size)
+            .ok()
+            .filter(|s| (1..=16).contains(&s.len()));
         let size = size.and_then(|s| u64::from_str_radix(s, 16).ok());
         let size = size.ok_or_else(|| malformed("a chunk's size is not a number"))?;
         let signature = self.signature(extension)?;
         if signature.is_some() && size > MAX_SIGNED_CHUNK {
-            return Err(Error::new(ErrorCode::EntityTooLarge).because("a signed chunk is too large"));
+            return Err(
+                Error::new(ErrorCode::EntityTooLarge).because("a signed chunk is too large")
+            );
         }
         if signature.is_some() && size > 0 {
             if self.small {
@@ -178,7 +187,10 @@ impl Decoder {
             }
             self.state = State::Trailer;
         } else {
-            self.state = State::Data { left: size, signature };
+            self.state = State::Data {
+                left: size,
+                signature,
+            };
         }
         Ok(())
     }
@@ -207,7 +219,11 @@ impl Decoder {
 
     fn chunk_end(&mut self, decoded: &mut Vec<Bytes>) -> Result<(), Error> {
         let state = std::mem::replace(&mut self.state, State::DataEnd);
-        if let State::Data { signature: Some(signature), .. } = state {
+        if let State::Data {
+            signature: Some(signature),
+            ..
+        } = state
+        {
             self.verify(&signature)?;
             decoded.append(&mut self.held);
         }
@@ -243,15 +259,24 @@ impl Decoder {
             self.trailing.signature = Some(value.as_bytes().to_vec());
             return Ok(());
         }
-        let algorithm = ChecksumAlgorithm::from_header(name).filter(|found| Some(*found) == self.trailer);
+        let algorithm =
+            ChecksumAlgorithm::from_header(name).filter(|found| Some(*found) == self.trailer);
         let algorithm = algorithm.ok_or_else(wrong)?;
         let checksum = Checksum::parse(algorithm, value).ok_or_else(|| {
-            Error::with_message(ErrorCode::InvalidRequest, format!("Value for {} trailing header is invalid.", algorithm.header()))
+            Error::with_message(
+                ErrorCode::InvalidRequest,
+                format!(
+                    "Value for {} trailing header is invalid.",
+                    algorithm.header()
+                ),
+            )
         })?;
         if self.trailing.checksum.replace(checksum).is_some() {
             return Err(wrong());
         }
-        self.trailing.text.extend_from_slice(name.to_ascii_lowercase().as_bytes());
+        self.trailing
+            .text
+            .extend_from_slice(name.to_ascii_lowercase().as_bytes());
         self.trailing.text.push(b':');
         self.trailing.text.extend_from_slice(value.as_bytes());
         self.trailing.text.push(b'\n');
@@ -283,11 +308,7 @@ fn malformed(reason: &'static str) -> Error {
 
 /// Takes bytes up to the next CRLF; answers the line without it once it is whole. A line feed alone
 /// ends no line.
-fn take_line(
-    line: &mut BytesMut,
-    bytes: &mut Bytes,
-    most: usize,
-) -> Result<Option<Bytes>, Error> {
+fn take_line(line: &mut BytesMut, bytes: &mut Bytes, most: usize) -> Result<Option<Bytes>, Error> {
     let end = memchr::memchr(b'\n', bytes);
     let take = end.map_or(bytes.len(), |at| at.saturating_add(1));
     if line.len().saturating_add(take) > most.saturating_add(2) {

@@ -70,7 +70,8 @@ impl Digests {
         match self.expected.checksum.as_ref().or(trailer) {
             Some(expected) if !constant_time_eq(expected.digest(), computed.digest()) => {
                 let name = computed.algorithm.name();
-                let message = format!("The {name} you specified did not match the calculated checksum.");
+                let message =
+                    format!("The {name} you specified did not match the calculated checksum.");
                 Err(Error::with_message(ErrorCode::BadDigest, message))
             }
             _ => Ok(computed),

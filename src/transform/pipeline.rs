@@ -87,7 +87,9 @@ impl Pipeline {
             return Ok(());
         }
         let Some(missing) = self.missing.checked_sub(bytes.len() as u64) else {
-            return Err(Error::new(ErrorCode::IncompleteBody).because("the body is longer than announced"));
+            return Err(
+                Error::new(ErrorCode::IncompleteBody).because("the body is longer than announced")
+            );
         };
         self.missing = missing;
         if let Some(digests) = &mut self.digests {

@@ -8,7 +8,8 @@ use super::digest::{Digests, Expected};
 use super::pipeline::Pipeline;
 use crate::authn::Caller;
 use crate::s3::{
-    Call, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, Error, ErrorCode, Head, Payload, Request,
+    Call, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, Error, ErrorCode, Head, Payload,
+    Request,
 };
 use crate::sigv4::ChunkSigner;
 
@@ -22,7 +23,9 @@ pub struct Limits {
 impl Default for Limits {
     /// S3's own: 5 GiB.
     fn default() -> Self {
-        Self { upload: 5 * 1024 * 1024 * 1024 }
+        Self {
+            upload: 5 * 1024 * 1024 * 1024,
+        }
     }
 }
 
@@ -41,7 +44,10 @@ pub(super) enum Framing {
     Plain,
     /// In `aws-chunked`; the signer is there when chunks are signed, the trailer's algorithm when a
     /// trailer is announced.
-    Chunked { signer: Option<Box<ChunkSigner>>, trailer: Option<ChecksumAlgorithm> },
+    Chunked {
+        signer: Option<Box<ChunkSigner>>,
+        trailer: Option<ChecksumAlgorithm>,
+    },
 }
 
 impl UploadPlan {
@@ -71,7 +77,11 @@ impl UploadPlan {
         }
         let framing = framing(request.payload, asked, caller)?;
         let expected = expected(&request.head, request.payload, asked)?;
-        Ok(Self { length, framing, expected })
+        Ok(Self {
+            length,
+            framing,
+            expected,
+        })
     }
 
     /// Exactly how many bytes the decoded body has.
@@ -100,7 +110,10 @@ fn decoded_length(head: &Head) -> Result<u64, Error> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match (digits, text.parse()) {
         (true, Ok(length)) => Ok(length),
-        _ => Err(Error::with_message(ErrorCode::InvalidArgument, "x-amz-decoded-content-length is not a number")),
+        _ => Err(Error::with_message(
+            ErrorCode::InvalidArgument,
+            "x-amz-decoded-content-length is not a number",
+        )),
     }
 }
 
@@ -117,7 +130,10 @@ fn framing(
     }
     match payload {
         Payload::Absent | Payload::Sha256(_) | Payload::Unsigned => Ok(Framing::Plain),
-        Payload::UnsignedTrailer => Ok(Framing::Chunked { signer: None, trailer }),
+        Payload::UnsignedTrailer => Ok(Framing::Chunked {
+            signer: None,
+            trailer,
+        }),
         Payload::SignedChunks | Payload::SignedChunksTrailer => match caller.proof() {
             Some(proof) => {
                 let signer = Some(Box::new(proof.chunks.clone()));
@@ -142,14 +158,26 @@ fn expected(
         Some(ChecksumSource::Trailer | ChecksumSource::Computed) | None => None,
     };
     let algorithm = asked.map_or(ChecksumAlgorithm::Crc64Nvme, |asked| asked.algorithm);
-    Ok(Expected { sha256, md5: content_md5(head)?, algorithm, checksum: given })
+    Ok(Expected {
+        sha256,
+        md5: content_md5(head)?,
+        algorithm,
+        checksum: given,
+    })
 }
 
 /// `Content-MD5`: base64 of 16 bytes.
 fn content_md5(head: &Head) -> Result<Option<[u8; 16]>, Error> {
-    let Some(text) = head.header("content-md5")? else { return Ok(None) };
-    let digest = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-    digest.map(Some).ok_or_else(|| ErrorCode::InvalidDigest.into())
+    let Some(text) = head.header("content-md5")? else {
+        return Ok(None);
+    };
+    let digest = STANDARD
+        .decode(text.trim())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
+    digest
+        .map(Some)
+        .ok_or_else(|| ErrorCode::InvalidDigest.into())
 }
 
 /// Checks a small document that was read whole against every digest that came with it.
@@ -169,7 +197,12 @@ pub fn verify_document(request: &Request, caller: &Caller, document: &[u8]) -> R
         for algorithm in ChecksumAlgorithm::ALL {
             if let Some(text) = request.head.header(algorithm.header())? {
                 let checksum = crate::s3::Checksum::parse(algorithm, text);
-                let wrong = || Error::with_message(ErrorCode::InvalidRequest, format!("Value for {} header is invalid.", algorithm.header()));
+                let wrong = || {
+                    Error::with_message(
+                        ErrorCode::InvalidRequest,
+                        format!("Value for {} header is invalid.", algorithm.header()),
+                    )
+                };
                 given = Some(checksum.ok_or_else(wrong)?);
             }
         }
@@ -178,8 +211,15 @@ pub fn verify_document(request: &Request, caller: &Caller, document: &[u8]) -> R
         Payload::Sha256(digest) => Some(digest),
         _ => None,
     };
-    let algorithm = given.as_ref().map_or(ChecksumAlgorithm::Crc64Nvme, |c| c.algorithm);
-    let expected = Expected { sha256, md5: content_md5(&request.head)?, algorithm, checksum: given };
+    let algorithm = given
+        .as_ref()
+        .map_or(ChecksumAlgorithm::Crc64Nvme, |c| c.algorithm);
+    let expected = Expected {
+        sha256,
+        md5: content_md5(&request.head)?,
+        algorithm,
+        checksum: given,
+    };
     let mut digests = Digests::new(expected);
     digests.update(document);
     digests.finish(None).map(|_| ())

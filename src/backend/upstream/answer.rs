@@ -29,8 +29,6 @@ pub(super) struct Answer {
     _held: (OwnedSemaphorePermit, Gauge),
     // Whether the whole request was sent before the answer came.
     complete: bool,
-    // Whether the request was a HEAD.
-    to_head: bool,
 }
 
 impl std::fmt::Debug for Answer {
@@ -45,7 +43,7 @@ impl Answer {
         peer: (Arc<Peers>, usize),
         client: Arc<Client>,
         held: (OwnedSemaphorePermit, Gauge),
-        (complete, to_head): (bool, bool),
+        complete: bool,
     ) -> Self {
         let mut answer = Self {
             session,
@@ -53,7 +51,6 @@ impl Answer {
             client,
             _held: held,
             complete,
-            to_head,
         };
         answer.session.read_timeout = Some(answer.client.timeouts.read);
         answer
@@ -219,11 +216,7 @@ impl Answer {
     /// Gives the connection back to the pool if its answer was read to its end and nothing came
     /// behind it; closes it otherwise.
     pub(super) async fn give_back(mut self) {
-        // Ceph 16 ends the body that it does not send to a HEAD with its last chunk, which would be
-        // read before the next answer. So nothing that has no body may speak of one.
-        let bodiless = self.to_head || matches!(self.status().as_u16(), 204 | 304);
-        let framed = self.session.get_header("transfer-encoding").is_some();
-        if !self.complete || !self.session.is_body_done() || (bodiless && framed) {
+        if !self.complete || !self.session.is_body_done() {
             return;
         }
         let (peers, index) = &self.peer;

@@ -6,7 +6,7 @@
 
 use super::answer::Answer;
 use super::counters::{Counters, Gauge};
-use super::credentials::{Credentials, Keys};
+use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Peers, Resolver};
 use super::error::Error;
 use super::framing::{Framer, Framing};
@@ -14,7 +14,7 @@ use super::request::{Outgoing, header_name, header_value};
 use super::{Config, Payload, Timeouts, tls};
 use crate::backend::Upload;
 use crate::crypto::sha256;
-use crate::s3::{self, time::amz_date};
+use crate::s3;
 use crate::sigv4::{self, ChunkSigner, OutgoingPayload, OutgoingRequest};
 use bytes::Bytes;
 use http::Method;
@@ -141,7 +141,7 @@ impl Client {
                 (peers, index),
                 Arc::clone(self),
                 (slot, gauge),
-                (complete, request.method == Method::HEAD),
+                complete,
             )),
             Err(Failure::Ours(error)) => {
                 self.counters.failures.fetch_add(1, Ordering::Relaxed);
@@ -178,7 +178,7 @@ impl Client {
         let mut attempt = 1;
         loop {
             let keys = self.credentials.get().await?;
-            let (head, signer) = self.render(request, body, &keys)?;
+            let (head, signer) = self.render(request, body, &keys.credentials)?;
             let (mut session, reused, index) = self.connect(&peers).await?;
             let again = reused && attempt < ATTEMPTS;
             attempt += 1;
@@ -238,7 +238,7 @@ impl Client {
         &self,
         request: &Outgoing<'_>,
         body: &Sending<'_>,
-        keys: &Keys,
+        keys: &sigv4::Credentials,
     ) -> Result<(Box<RequestHeader>, Option<ChunkSigner>), Failure> {
         let authority = self.endpoint.authority();
         let host = match self.virtual_bucket(request) {
@@ -286,41 +286,27 @@ impl Client {
                 (framing.payload(), Some(framing.encoded_length(length)))
             }
         };
-        let now = OffsetDateTime::now_utc();
-        let date = amz_date(now);
-        head.insert_header("x-amz-date", date.as_str())
-            .map_err(invalid)?;
-        head.insert_header("x-amz-content-sha256", payload.text())
-            .map_err(invalid)?;
-        let credentials = &keys.credentials;
-        if let Some(token) = &credentials.session_token {
-            let value = header_value("x-amz-security-token", token.expose())?;
-            head.insert_header("x-amz-security-token", value)
-                .map_err(invalid)?;
+        let signed = sigv4::sign(
+            &OutgoingRequest {
+                method: &request.method,
+                path: &path,
+                query: &request.query,
+                headers: &head.headers,
+                payload,
+            },
+            keys,
+            &self.region,
+            "s3",
+            OffsetDateTime::now_utc(),
+        );
+        for (name, value) in signed.headers {
+            head.insert_header(name, value).map_err(invalid)?;
         }
-        let signing = keys.signing(now, &self.region);
-        let signable = OutgoingRequest {
-            method: &request.method,
-            path: &path,
-            query: &request.query,
-            headers: &head.headers,
-            payload,
-        };
-        let id = &credentials.access_key_id;
-        let (authorization, seed) =
-            sigv4::authorize(&signable, id, &signing.key, &signing.scope, &date);
-        head.insert_header("authorization", authorization)
-            .map_err(invalid)?;
         if let Some(length) = length {
             head.insert_header("content-length", length)
                 .map_err(invalid)?;
         }
-        let signs = matches!(
-            payload,
-            OutgoingPayload::SignedChunks | OutgoingPayload::SignedChunksTrailer
-        );
-        let chunks = || ChunkSigner::new(signing.key.clone(), &date, &signing.scope, seed);
-        Ok((Box::new(head), signs.then(chunks)))
+        Ok((Box::new(head), Some(signed.chunks)))
     }
 
     async fn send_body(

@@ -5,14 +5,13 @@
 
 use super::error::Error;
 use crate::crypto::Secret;
-use crate::sigv4::{self, CredentialScope, SigningKey};
+use crate::sigv4;
 use arc_swap::ArcSwapOption;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_credential_types::provider::ProvideCredentials as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use time::{Date, OffsetDateTime};
 use tokio::sync::{OnceCell, Semaphore};
 
 /// How often files are looked at.
@@ -59,43 +58,6 @@ pub(super) struct Keys {
     pub(super) credentials: sigv4::Credentials,
     /// When they stop working, where that is known.
     until: Option<SystemTime>,
-    // The day's signing key: four HMACs that need not be done for every request.
-    today: ArcSwapOption<Signing>,
-}
-
-/// A signing key and what it is good for.
-#[derive(Debug)]
-pub(super) struct Signing {
-    date: Date,
-    pub(super) key: SigningKey,
-    pub(super) scope: CredentialScope,
-}
-
-impl Keys {
-    fn new(credentials: sigv4::Credentials, until: Option<SystemTime>) -> Self {
-        Self {
-            credentials,
-            until,
-            today: ArcSwapOption::empty(),
-        }
-    }
-
-    /// The signing key of the day of `now`. `region` is always the same one.
-    pub(super) fn signing(&self, now: OffsetDateTime, region: &str) -> Arc<Signing> {
-        if let Some(signing) = &*self.today.load()
-            && signing.date == now.date()
-        {
-            return Arc::clone(signing);
-        }
-        let scope = CredentialScope::at(now, region, "s3");
-        let signing = Arc::new(Signing {
-            date: now.date(),
-            key: SigningKey::derive(&self.credentials.secret, &scope),
-            scope,
-        });
-        self.today.store(Some(Arc::clone(&signing)));
-        signing
-    }
 }
 
 /// Credentials and when to look for others.
@@ -204,14 +166,14 @@ impl Credentials {
                 secret_access_key,
                 session_token,
             } => Ok(Held {
-                keys: Arc::new(Keys::new(
-                    sigv4::Credentials {
+                keys: Arc::new(Keys {
+                    credentials: sigv4::Credentials {
                         access_key_id: access_key_id.clone(),
                         secret: secret_access_key.clone(),
                         session_token: session_token.clone(),
                     },
-                    None,
-                )),
+                    until: None,
+                }),
                 look: None,
                 modified: Vec::new(),
             }),
@@ -244,14 +206,14 @@ impl Credentials {
                     Some(file) => Some(Secret::new(text_of(file).await?)),
                     None => None,
                 };
-                let keys = Arc::new(Keys::new(
-                    sigv4::Credentials {
+                let keys = Arc::new(Keys {
+                    credentials: sigv4::Credentials {
                         access_key_id: text_of(access_key_id).await?,
                         secret: Secret::new(text_of(secret_access_key).await?),
                         session_token: token,
                     },
-                    None,
-                ));
+                    until: None,
+                });
                 Ok(Held {
                     keys,
                     look,
@@ -290,14 +252,14 @@ impl Credentials {
             left.saturating_sub(AHEAD).max(AGAIN)
         });
         Ok(Held {
-            keys: Arc::new(Keys::new(
-                sigv4::Credentials {
+            keys: Arc::new(Keys {
+                credentials: sigv4::Credentials {
                     access_key_id: provided.access_key_id().to_owned(),
                     secret: Secret::new(provided.secret_access_key().to_owned()),
                     session_token: provided.session_token().map(|t| Secret::new(t.to_owned())),
                 },
                 until,
-            )),
+            }),
             // Keys of a profile file have no end, but the file may change.
             look: Instant::now().checked_add(left.unwrap_or(AHEAD)),
             modified: Vec::new(),

@@ -245,7 +245,7 @@ impl Backend for Upstream {
 
     async fn upload_part_copy(&self, call: Granted<&UploadPartCopy>) -> Result<Written, s3::Error> {
         let source = self.place(&call.source.bucket);
-        copy::part(&self.client, source, self.place(&call.upload.bucket), call).await
+        copy::part(&self.client, source, self.place(&call.upload.bucket), &call).await
     }
 
     async fn complete_multipart_upload(

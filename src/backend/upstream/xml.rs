@@ -132,10 +132,7 @@ impl Element {
 
     /// Checks that the root is what was asked for.
     pub(super) fn named(self, name: &'static str) -> Result<Self, Error> {
-        // Some servers call an answer `…Response` where S3 says `…Result`.
-        let stem = name.strip_suffix("Result").unwrap_or(name);
-        let other = self.name.strip_suffix("Response");
-        if self.name == name || other == Some(stem) {
+        if self.name == name {
             Ok(self)
         } else {
             let found = short_name(&self.name);

@@ -1,0 +1,90 @@
+//! The admin listener: health, readiness and metrics, on an address of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{Method, StatusCode};
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::ShutdownWatch;
+use pingora_http::ResponseHeader;
+
+use crate::metrics::Metrics;
+
+/// How long an admin client may take or be idle.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The application behind the admin listener.
+#[derive(Debug)]
+pub struct Admin {
+    ready: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+}
+
+impl Admin {
+    /// `ready` is what `/readyz` tells.
+    #[must_use]
+    pub fn new(ready: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
+        Self { ready, metrics }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        if *method != Method::GET && *method != Method::HEAD {
+            return (
+                StatusCode::METHOD_NOT_ALLOWED,
+                TEXT,
+                "method not allowed\n".to_owned(),
+            );
+        }
+        match path {
+            "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+            "/readyz" => match self.ready.load(Ordering::Acquire) {
+                true => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+                false => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    TEXT,
+                    "not ready\n".to_owned(),
+                ),
+            },
+            "/metrics" => (
+                StatusCode::OK,
+                "text/plain; version=0.0.4; charset=utf-8",
+                self.metrics.text(),
+            ),
+            _ => (StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
+        }
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Admin {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        _shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        match tokio::time::timeout(PATIENCE, session.read_request()).await {
+            Ok(Ok(true)) => {}
+            _ => return None,
+        }
+        session.set_keepalive(Some(PATIENCE.as_secs()));
+        let request = session.req_header();
+        let (method, path) = (request.method.clone(), request.uri.path().to_owned());
+        let (status, content_type, text) = self.answer(&method, &path);
+        let mut head = ResponseHeader::build(status, Some(3)).ok()?;
+        head.insert_header(http::header::CONTENT_TYPE, content_type)
+            .ok()?;
+        head.insert_header(http::header::CONTENT_LENGTH, text.len())
+            .ok()?;
+        session.write_response_header(Box::new(head)).await.ok()?;
+        if method != Method::HEAD {
+            session.write_response_body(text.into(), true).await.ok()?;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+}

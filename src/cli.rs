@@ -1,0 +1,148 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::config::{Config, Overrides, RootKey};
+use crate::crypto::Secret;
+use crate::server;
+
+/// A sidecar authorization proxy for object storage: AWS identity, access and signatures in front of
+/// a directory or any S3 store.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the gateway
+    ///
+    /// Without a configuration: TLS on 127.0.0.1:9000 with a generated certificate authority, the
+    /// disk backend, state and generated root credentials under ./portcullis-data. What clients
+    /// need is printed, and written to env.sh there.
+    Serve(Box<Serve>),
+    /// Read a configuration, say what is wrong with it, and serve nothing
+    CheckConfig {
+        /// The TOML file
+        file: PathBuf,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// The TOML file; examples/full.toml documents every key
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where generated files, state and the disk backend live [default: ./portcullis-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where S3 clients are listened for [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where health and metrics are listened for [default: 127.0.0.1:9001]
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<SocketAddr>,
+    /// Serve plain HTTP instead of TLS; refused off loopback
+    #[arg(long)]
+    insecure_http: bool,
+    /// Serve plain HTTP on any address: everything is readable on the wire
+    #[arg(long, requires = "insecure_http")]
+    insecure_http_anywhere: bool,
+    /// Root's access key id, instead of a generated one
+    #[arg(
+        long,
+        env = "PORTCULLIS_ROOT_ACCESS_KEY",
+        hide_env_values = true,
+        hide = true
+    )]
+    root_access_key: Option<String>,
+    /// Root's secret key, instead of a generated one
+    #[arg(
+        long,
+        env = "PORTCULLIS_ROOT_SECRET_KEY",
+        hide_env_values = true,
+        hide = true
+    )]
+    root_secret_key: Option<String>,
+}
+
+/// Runs the command line; the exit code is 0, or 1 with the reason on standard error.
+#[must_use]
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(serve) => match overrides(&serve) {
+            Ok(overrides) => {
+                server::run(serve.config.as_deref(), overrides).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error),
+        },
+        Command::CheckConfig { file } => match Config::load(Some(&file), &Overrides::default())
+            .map_err(|e| e.to_string())
+            .and_then(|c| server::check(&c).map_err(|e| format!("`{}`: {e}", file.display())))
+        {
+            Ok(()) => {
+                write_out(&format!("`{}` is valid\n", file.display()));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "portcullis",
+                &mut std::io::stdout(),
+            );
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "portcullis: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to standard output; a reader that left is no error.
+pub(crate) fn write_out(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn overrides(serve: &Serve) -> Result<Overrides, String> {
+    let root = match (&serve.root_access_key, &serve.root_secret_key) {
+        (Some(id), Some(secret)) => Some(RootKey {
+            id: id.clone(),
+            secret: Secret::new(secret.clone()),
+        }),
+        (None, None) => None,
+        _ => {
+            return Err(
+                "PORTCULLIS_ROOT_ACCESS_KEY and PORTCULLIS_ROOT_SECRET_KEY go together".to_owned(),
+            );
+        }
+    };
+    Ok(Overrides {
+        data: serve.data.clone(),
+        listen: serve.listen,
+        admin_listen: serve.admin_listen,
+        insecure_http: serve.insecure_http,
+        insecure_anywhere: serve.insecure_http_anywhere,
+        root,
+    })
+}

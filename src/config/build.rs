@@ -1,0 +1,539 @@
+//! Validates a file and resolves it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::error::Error;
+use super::identities::Users;
+use super::secret::SecretSource;
+use super::{Config, Logging, Overrides, RootKey, Tls, file};
+use crate::audit;
+use crate::backend::disk::{self, Durability};
+use crate::backend::router::Route;
+use crate::backend::upstream::{
+    self, BucketPattern, CredentialsSource, Mapping, Payload, Timeouts,
+};
+use crate::crypto::Secret;
+use crate::proxy::Limits;
+use crate::transform;
+
+/// The name of the bundled backend in routes.
+pub(crate) const DISK: &str = "disk";
+
+/// Builds a [`Config`] and remembers which files it read.
+#[derive(Debug)]
+pub(super) struct Builder<'a> {
+    name: &'a Path,
+    base: PathBuf,
+    watched: Vec<PathBuf>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(name: &'a Path, path: Option<&Path>) -> Self {
+        let base = path
+            .and_then(Path::parent)
+            .map(Path::to_owned)
+            .unwrap_or_default();
+        Self {
+            name,
+            base,
+            watched: path.map(Path::to_owned).into_iter().collect(),
+        }
+    }
+
+    /// An error at `key`.
+    pub(super) fn value(&self, key: &str, what: String) -> Error {
+        Error::Value {
+            path: self.name.to_owned(),
+            key: key.to_owned(),
+            what,
+        }
+    }
+
+    /// A file that the configuration names.
+    pub(super) fn read(&mut self, key: &str, path: &Path) -> Result<String, Error> {
+        let path = self.base.join(path);
+        let text = std::fs::read_to_string(&path);
+        let text = text.map_err(|error| self.value(key, format!("`{}`: {error}", path.display())));
+        self.watched.push(path);
+        text
+    }
+
+    /// A secret that the configuration names.
+    pub(super) fn secret(&mut self, key: &str, source: &SecretSource) -> Result<Secret, Error> {
+        self.watched.extend(source.file(&self.base));
+        source
+            .read(&self.base)
+            .map_err(|what| self.value(key, what))
+    }
+
+    fn duration(
+        &self,
+        key: &str,
+        text: Option<&str>,
+        default: Duration,
+    ) -> Result<Duration, Error> {
+        let Some(text) = text else { return Ok(default) };
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
+        let scale = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => 0,
+        };
+        match number
+            .parse::<u64>()
+            .ok()
+            .and_then(|n| n.checked_mul(scale))
+        {
+            Some(millis @ 1..=86_400_000) => Ok(Duration::from_millis(millis)),
+            _ => Err(self.value(
+                key,
+                format!("`{text}` is not a time such as `500ms`, `30s` or `5m`, up to a day"),
+            )),
+        }
+    }
+
+    pub(super) fn build(
+        mut self,
+        file: file::File,
+        overrides: &Overrides,
+    ) -> Result<Config, Error> {
+        let account = file
+            .account_id
+            .clone()
+            .unwrap_or_else(|| "123456789012".to_owned());
+        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(self.value("account_id", format!("`{account}` is not 12 digits")));
+        }
+        let region = file
+            .region
+            .clone()
+            .unwrap_or_else(|| "us-east-1".to_owned());
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if region.is_empty() || !region.bytes().all(plain) {
+            return Err(self.value("region", format!("`{region}` is not of a-z, 0-9 and `-`")));
+        }
+        let data = match (&overrides.data, &file.data) {
+            (Some(data), _) => data.clone(),
+            (None, Some(data)) => self.base.join(data),
+            (None, None) => PathBuf::from("portcullis-data"),
+        };
+        let users = Users::build(&mut self, &file, &account)?;
+        let root = self.root(&file, overrides, &users)?;
+        let listen = overrides
+            .listen
+            .or(file.listener.address)
+            .unwrap_or_else(Config::default_listen);
+        self.plain_http(listen, &file, overrides)?;
+        Ok(Config {
+            listen,
+            insecure_http: overrides.insecure_http,
+            http_listen: file.listener.http_address,
+            admin_listen: overrides
+                .admin_listen
+                .or(file.admin.address)
+                .unwrap_or_else(Config::default_admin_listen),
+            tls: self.tls(&file.listener.tls)?,
+            domains: self.domains(&file.listener)?,
+            external_url: file.listener.external_url.clone(),
+            trusted_proxies: self.proxies(&file.listener.trusted_proxies)?,
+            root,
+            disk: self.disk(&file.disk, &data)?,
+            upstreams: self.upstreams(file.upstreams, &region)?,
+            routes: self.routes(&file.routes)?,
+            limits: self.limits(&file.limits)?,
+            drain_timeout: self.duration(
+                "limits.drain_timeout",
+                file.limits.drain_timeout.as_deref(),
+                Duration::from_secs(30),
+            )?,
+            shutdown_delay: self.duration(
+                "limits.shutdown_delay",
+                file.limits.shutdown_delay.as_deref(),
+                Duration::from_secs(1),
+            )?,
+            threads: match file.limits.threads {
+                Some(0) => {
+                    return Err(self.value("limits.threads", "there must be a thread".to_owned()));
+                }
+                Some(threads) => threads,
+                None => std::thread::available_parallelism().map_or(1, usize::from),
+            },
+            logging: self.logging(&file.logging)?,
+            audit: self.audit(file.audit.output.as_ref())?,
+            account: account.into(),
+            region: region.into(),
+            users,
+            data,
+            watched: self.watched,
+        })
+    }
+
+    fn root(
+        &mut self,
+        file: &file::File,
+        overrides: &Overrides,
+        users: &Users,
+    ) -> Result<Option<RootKey>, Error> {
+        let root = match (&overrides.root, &file.root) {
+            (Some(root), _) => Some(root.clone()),
+            (None, Some(root)) => {
+                let id = self.secret("root.access_key", &root.access_key)?;
+                let secret = self.secret("root.secret_key", &root.secret_key)?;
+                Some(RootKey {
+                    id: id.expose().to_owned(),
+                    secret,
+                })
+            }
+            (None, None) => None,
+        };
+        if let Some(root) = &root {
+            if root.secret.expose().len() < 8 || root.id.len() < 3 {
+                return Err(self.value(
+                    "root",
+                    "the access key has at least 3 characters and the secret key 8".to_owned(),
+                ));
+            }
+            const SAMPLES: [&str; 5] = [
+                "minioadmin",
+                "rustfsadmin",
+                "password",
+                "admin123",
+                "changeme",
+            ];
+            if SAMPLES.contains(&root.secret.expose()) {
+                return Err(self.value(
+                    "root.secret_key",
+                    "this is a well-known sample and no secret".to_owned(),
+                ));
+            }
+            if users.has_key(&root.id) {
+                return Err(self.value(
+                    "root.access_key",
+                    "this is a user's access key as well".to_owned(),
+                ));
+            }
+        }
+        Ok(root)
+    }
+
+    /// Plain HTTP shows everything to whoever is on the wire: off loopback it must be asked for twice.
+    fn plain_http(
+        &self,
+        listen: SocketAddr,
+        file: &file::File,
+        overrides: &Overrides,
+    ) -> Result<(), Error> {
+        let main = overrides
+            .insecure_http
+            .then_some(("--insecure-http", listen));
+        let beside = file
+            .listener
+            .http_address
+            .map(|address| ("listener.http_address", address));
+        for (key, address) in main.into_iter().chain(beside) {
+            if !address.ip().is_loopback() && !overrides.insecure_anywhere {
+                return Err(self.value(key, format!("`{address}` is not a loopback address; plain HTTP there needs --insecure-http-anywhere")));
+            }
+        }
+        Ok(())
+    }
+
+    fn tls(&mut self, tls: &file::Tls) -> Result<Tls, Error> {
+        let files = match (&tls.certificate, &tls.key) {
+            (Some(certificate), Some(key)) => {
+                Some((self.base.join(certificate), self.base.join(key)))
+            }
+            (None, None) => None,
+            _ => {
+                return Err(self.value(
+                    "listener.tls",
+                    "`certificate` and `key` go together".to_owned(),
+                ));
+            }
+        };
+        let only_1_3 = match tls.minimum_version.as_deref() {
+            None | Some("1.2") => false,
+            Some("1.3") => true,
+            Some(other) => {
+                return Err(self.value(
+                    "listener.tls.minimum_version",
+                    format!("`{other}` is neither `1.2` nor `1.3`"),
+                ));
+            }
+        };
+        for path in files.iter().flat_map(|(a, b)| [a, b]) {
+            if !path.is_file() {
+                return Err(self.value(
+                    "listener.tls",
+                    format!("`{}` is not a file", path.display()),
+                ));
+            }
+        }
+        let client_ca = tls.client_ca.as_ref().map(|path| self.base.join(path));
+        Ok(Tls {
+            files,
+            only_1_3,
+            client_ca,
+        })
+    }
+
+    /// Virtual-host domains; the host of the external URL serves path style in any case.
+    fn domains(&self, listener: &file::Listener) -> Result<Vec<String>, Error> {
+        if let Some(url) = &listener.external_url {
+            let uri = url.parse::<http::Uri>().ok().filter(|uri| {
+                uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
+            });
+            if uri.is_none() {
+                return Err(self.value(
+                    "listener.external_url",
+                    format!("`{url}` is not an http or https URL"),
+                ));
+            }
+        }
+        for domain in &listener.virtual_host_domains {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+            if domain.is_empty()
+                || !domain.bytes().all(plain)
+                || domain.parse::<std::net::IpAddr>().is_ok()
+            {
+                return Err(self.value(
+                    "listener.virtual_host_domains",
+                    format!("`{domain}` is not a domain name"),
+                ));
+            }
+        }
+        Ok(listener.virtual_host_domains.clone())
+    }
+
+    fn proxies(&self, networks: &[String]) -> Result<Vec<IpNet>, Error> {
+        let key = "listener.trusted_proxies";
+        let parse = |text: &String| {
+            let net = text
+                .parse::<IpNet>()
+                .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+            let net = net.map_err(|_| {
+                self.value(
+                    key,
+                    format!("`{text}` is not a network such as `10.0.0.0/8`"),
+                )
+            })?;
+            match net.prefix_len() {
+                0 => Err(self.value(key, format!("`{text}` would believe everyone"))),
+                _ => Ok(net),
+            }
+        };
+        networks.iter().map(parse).collect()
+    }
+
+    fn disk(&self, written: &file::Disk, data: &Path) -> Result<disk::Config, Error> {
+        let durability = match written.durability.as_deref() {
+            None | Some("strict") => Durability::Strict,
+            Some("relaxed") => Durability::Relaxed,
+            Some(other) => {
+                return Err(self.value(
+                    "disk.durability",
+                    format!("`{other}` is neither `strict` nor `relaxed`"),
+                ));
+            }
+        };
+        let path = written
+            .path
+            .as_ref()
+            .map_or_else(|| data.join("objects"), |path| self.base.join(path));
+        Ok(disk::Config { path, durability })
+    }
+
+    fn upstreams(
+        &mut self,
+        written: Vec<file::Upstream>,
+        region: &str,
+    ) -> Result<Vec<(String, upstream::Config)>, Error> {
+        let mut upstreams = Vec::new();
+        for upstream in written {
+            let key = format!("upstreams.{}", upstream.name);
+            if upstream.name == DISK {
+                return Err(self.value(&key, "`disk` is the bundled backend's name".to_owned()));
+            }
+            let payload = match upstream.payload.as_deref() {
+                None | Some("auto") => Payload::Auto,
+                Some("unsigned") => Payload::Unsigned,
+                Some("signed-chunks") => Payload::SignedChunks,
+                Some("checksum-trailer") => Payload::ChecksumTrailer,
+                Some(other) => {
+                    let what = format!(
+                        "`{other}` is none of `auto`, `unsigned`, `signed-chunks`, `checksum-trailer`"
+                    );
+                    return Err(self.value(&format!("{key}.payload"), what));
+                }
+            };
+            let config = upstream::Config {
+                endpoint: upstream.endpoint,
+                region: upstream.region.unwrap_or_else(|| region.to_owned()),
+                ca: upstream.ca.as_ref().map(|path| self.base.join(path)),
+                path_style: upstream.path_style.unwrap_or(true),
+                payload,
+                checksums: upstream.checksums.unwrap_or(false),
+                credentials: self.credentials(&key, &upstream.credentials)?,
+                timeouts: self.timeouts(&key, &upstream.timeouts)?,
+                max_connections: upstream.max_connections.unwrap_or(1024),
+                name: upstream.name.clone(),
+            };
+            upstreams.push((upstream.name, config));
+        }
+        Ok(upstreams)
+    }
+
+    fn credentials(
+        &mut self,
+        key: &str,
+        written: &file::UpstreamCredentials,
+    ) -> Result<CredentialsSource, Error> {
+        let key = format!("{key}.credentials");
+        let written = match written {
+            file::UpstreamCredentials::Named(name) if name == "chain" => {
+                return Ok(CredentialsSource::Chain { profile: None });
+            }
+            file::UpstreamCredentials::Named(_) => {
+                return Err(self.value(
+                    &key,
+                    "give `\"chain\"` or a table of `access_key` and `secret_key`".to_owned(),
+                ));
+            }
+            file::UpstreamCredentials::Key(written) => written,
+        };
+        let token = written.session_token.as_ref();
+        // Files are read again by the backend when they change, without a reload of everything.
+        let files = (
+            written.access_key.file(&self.base),
+            written.secret_key.file(&self.base),
+            token.map(|t| t.file(&self.base)),
+        );
+        if let (Some(access_key_id), Some(secret_access_key), None | Some(Some(_))) = &files {
+            for path in [access_key_id, secret_access_key] {
+                if !path.is_file() {
+                    return Err(self.value(&key, format!("`{}` is not a file", path.display())));
+                }
+            }
+            return Ok(CredentialsSource::Files {
+                access_key_id: access_key_id.clone(),
+                secret_access_key: secret_access_key.clone(),
+                session_token: files.2.flatten(),
+            });
+        }
+        let access_key_id = self.secret(&key, &written.access_key)?.expose().to_owned();
+        let secret_access_key = self.secret(&key, &written.secret_key)?;
+        let session_token = token.map(|token| self.secret(&key, token)).transpose()?;
+        Ok(CredentialsSource::Static {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        })
+    }
+
+    fn timeouts(&self, key: &str, written: &file::Timeouts) -> Result<Timeouts, Error> {
+        let default = Timeouts::default();
+        let one = |name: &str, text: &Option<String>, default| {
+            self.duration(&format!("{key}.timeouts.{name}"), text.as_deref(), default)
+        };
+        Ok(Timeouts {
+            connect: one("connect", &written.connect, default.connect)?,
+            read: one("read", &written.read, default.read)?,
+            write: one("write", &written.write, default.write)?,
+            total: one("total", &written.total, default.total)?,
+            idle: one("idle", &written.idle, default.idle)?,
+        })
+    }
+
+    fn routes(&self, written: &[file::Route]) -> Result<Vec<Route>, Error> {
+        let route = |route: &file::Route| {
+            let key = format!("routes.{}", route.bucket);
+            let pattern = BucketPattern::parse(&route.bucket)
+                .map_err(|why| self.value(&key, why.to_string()))?;
+            let rename = route.rename.clone();
+            let mapping = Mapping {
+                rename,
+                key_prefix: route.key_prefix.clone().unwrap_or_default(),
+            };
+            Ok(Route {
+                pattern,
+                store: route.backend.clone(),
+                mapping,
+            })
+        };
+        written.iter().map(route).collect()
+    }
+
+    fn limits(&self, written: &file::Limits) -> Result<Limits, Error> {
+        let mut bodies = transform::Limits::default();
+        if let Some(upload) = written.upload_bytes {
+            bodies.upload = upload;
+        }
+        let header_bytes = written.header_bytes.unwrap_or(8192);
+        if !(1024..=65_536).contains(&header_bytes) {
+            return Err(self.value(
+                "limits.header_bytes",
+                format!("`{header_bytes}` is not between 1024 and 65536"),
+            ));
+        }
+        let one = |name: &str, text: &Option<String>, seconds| {
+            self.duration(
+                &format!("limits.{name}"),
+                text.as_deref(),
+                Duration::from_secs(seconds),
+            )
+        };
+        Ok(Limits {
+            header_bytes,
+            header_timeout: one("header_timeout", &written.header_timeout, 10)?,
+            body_timeout: one("body_timeout", &written.body_timeout, 30)?,
+            idle_timeout: one("idle_timeout", &written.idle_timeout, 75)?,
+            bodies,
+        })
+    }
+
+    fn logging(&self, written: &file::Logging) -> Result<Logging, Error> {
+        let json = match written.format.as_deref() {
+            None | Some("human") => false,
+            Some("json") => true,
+            Some(other) => {
+                return Err(self.value(
+                    "logging.format",
+                    format!("`{other}` is neither `human` nor `json`"),
+                ));
+            }
+        };
+        let level = written.level.clone().unwrap_or_else(|| "info".to_owned());
+        if let Err(why) = tracing_subscriber::EnvFilter::try_new(&level) {
+            return Err(self.value("logging.level", why.to_string()));
+        }
+        Ok(Logging { json, level })
+    }
+
+    fn audit(&self, written: Option<&file::AuditOutput>) -> Result<audit::Output, Error> {
+        let wrong = || {
+            self.value(
+                "audit.output",
+                "give `\"stdout\"`, `\"off\"` or `{ file = \"…\" }`".to_owned(),
+            )
+        };
+        match written {
+            None => Ok(audit::Output::Off),
+            Some(file::AuditOutput::Named(name)) => match name.as_str() {
+                "stdout" => Ok(audit::Output::Stdout),
+                "off" => Ok(audit::Output::Off),
+                _ => Err(wrong()),
+            },
+            Some(file::AuditOutput::Table(table)) => match table.get("file") {
+                Some(path) if table.len() == 1 => Ok(audit::Output::File(self.base.join(path))),
+                _ => Err(wrong()),
+            },
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What is wrong with a configuration: file, line, key and what would be right.
+
+use std::path::{Path, PathBuf};
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("`{}`: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("`{}` line {line}: {what}", path.display())]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What.
+        what: String,
+    },
+    /// A value makes no sense.
+    #[error("`{}`: `{key}`: {what}", path.display())]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which key.
+        key: String,
+        /// What.
+        what: String,
+    },
+}
+
+/// Turns the TOML reader's error into ours: the line, and for an unknown key the nearest known one.
+pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text
+        .bytes()
+        .take(start)
+        .filter(|b| *b == b'\n')
+        .count()
+        .saturating_add(1);
+    let what = nearest(error.message()).unwrap_or_else(|| without_values(error.message()));
+    Error::Syntax {
+        path: path.to_owned(),
+        line,
+        what,
+    }
+}
+
+/// Serde says "unknown field `a`, expected one of `b`, `c`".
+fn nearest(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (unknown, rest) = rest.split_once('`')?;
+    let known = rest.split('`').skip(1).step_by(2);
+    let nearest = known.max_by(|a, b| {
+        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
+    });
+    match nearest {
+        Some(nearest) => Some(format!(
+            "unknown key `{unknown}`; did you mean `{nearest}`?"
+        )),
+        None => Some(format!("unknown key `{unknown}`")),
+    }
+}
+
+/// Serde repeats a value of the wrong type, which may be a secret somebody wrote where a table
+/// should be: `invalid type: string "hunter2", expected …`.
+fn without_values(message: &str) -> String {
+    let Some((kind, rest)) = message.split_once('"') else {
+        return message.to_owned();
+    };
+    let Some((_, expected)) = rest.rsplit_once('"') else {
+        return kind.trim_end().to_owned();
+    };
+    let hint = match expected.contains("SecretSource") {
+        true => {
+            ": a secret is given as { file = \"…\" } or { env = \"…\" }, never in the file itself"
+        }
+        false => "",
+    };
+    format!(
+        "{}{}{hint}",
+        kind.trim_end(),
+        expected.replace("enum SecretSource", "a secret's source")
+    )
+}

@@ -1,0 +1,288 @@
+//! What the user wrote: the TOML file, key by key, before anything is opened or checked.
+//!
+//! `examples/full.toml` documents every key with its default and reason.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::secret::SecretSource;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// The account that owns every bucket.
+    pub account_id: Option<String>,
+    /// The region that requests are signed for.
+    pub region: Option<String>,
+    /// Where generated files and state live.
+    pub data: Option<PathBuf>,
+    /// The data listener.
+    pub listener: Listener,
+    /// The admin listener.
+    pub admin: Admin,
+    /// The root user's access key.
+    pub root: Option<Root>,
+    /// The bundled disk backend.
+    pub disk: Disk,
+    /// Remote stores.
+    pub upstreams: Vec<Upstream>,
+    /// Which bucket is where.
+    pub routes: Vec<Route>,
+    /// Users.
+    pub users: Vec<User>,
+    /// Groups.
+    pub groups: Vec<Group>,
+    /// Policies that users and groups name.
+    pub policies: Vec<Policy>,
+    /// Limits on clients.
+    pub limits: Limits,
+    /// Logs.
+    pub logging: Logging,
+    /// Audit events.
+    pub audit: Audit,
+}
+
+/// `[listener]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listener {
+    /// Where TLS is listened for.
+    pub address: Option<SocketAddr>,
+    /// Where plain HTTP is listened for as well.
+    pub http_address: Option<SocketAddr>,
+    /// Domains under which a bucket may stand in the host name.
+    pub virtual_host_domains: Vec<String>,
+    /// The URL that clients use, behind a load balancer.
+    pub external_url: Option<String>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
+    /// TLS.
+    pub tls: Tls,
+}
+
+/// `[listener.tls]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub certificate: Option<PathBuf>,
+    /// Its key, PEM.
+    pub key: Option<PathBuf>,
+    /// `1.2` or `1.3`.
+    pub minimum_version: Option<String>,
+    /// Authorities that client certificates must come from.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[admin]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Where health and metrics are listened for.
+    pub address: Option<SocketAddr>,
+}
+
+/// `[root]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// The access key id.
+    pub access_key: SecretSource,
+    /// The secret.
+    pub secret_key: SecretSource,
+}
+
+/// `[disk]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Disk {
+    /// Where objects live.
+    pub path: Option<PathBuf>,
+    /// `strict` or `relaxed`.
+    pub durability: Option<String>,
+}
+
+/// `[[upstreams]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// What routes call it.
+    pub name: String,
+    /// `https://…`, `http://…` or `unix:/…`.
+    pub endpoint: String,
+    /// The region to sign for.
+    pub region: Option<String>,
+    /// Its own authority, PEM.
+    pub ca: Option<PathBuf>,
+    /// Bucket in the path rather than in the host.
+    pub path_style: Option<bool>,
+    /// How uploads are protected on their way.
+    pub payload: Option<String>,
+    /// Whether it stores checksums.
+    pub checksums: Option<bool>,
+    /// The most connections at a time.
+    pub max_connections: Option<usize>,
+    /// How long it may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Our credentials there.
+    pub credentials: UpstreamCredentials,
+}
+
+/// `upstreams.timeouts`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// To connect.
+    pub connect: Option<String>,
+    /// For the next bytes of an answer.
+    pub read: Option<String>,
+    /// For the next bytes of a body to be taken.
+    pub write: Option<String>,
+    /// For an answer that is a document.
+    pub total: Option<String>,
+    /// How long an idle connection is kept.
+    pub idle: Option<String>,
+}
+
+/// `upstreams.credentials`: a table, or `"chain"`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum UpstreamCredentials {
+    /// `"chain"`: the standard AWS chain.
+    Named(String),
+    /// A key.
+    Key(UpstreamKey),
+}
+
+/// An upstream's key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamKey {
+    /// The access key id.
+    pub access_key: SecretSource,
+    /// The secret.
+    pub secret_key: SecretSource,
+    /// The session token of temporary credentials.
+    pub session_token: Option<SecretSource>,
+}
+
+/// `[[routes]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// A bucket, or a pattern with `*`.
+    pub bucket: String,
+    /// The backend's name; `disk` is the bundled one.
+    pub backend: String,
+    /// The bucket's name there.
+    pub rename: Option<String>,
+    /// What stands before every key there.
+    pub key_prefix: Option<String>,
+}
+
+/// `[[users]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The friendly name.
+    pub name: String,
+    /// Groups.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Access keys.
+    #[serde(default)]
+    pub access_keys: Vec<AccessKey>,
+    /// Policies.
+    #[serde(default)]
+    pub policies: Vec<String>,
+}
+
+/// A user's access key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessKey {
+    /// The public half.
+    pub id: String,
+    /// The secret half.
+    pub secret: SecretSource,
+    /// Whether it may be used.
+    pub enabled: Option<bool>,
+}
+
+/// `[[groups]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// The friendly name.
+    pub name: String,
+    /// Policies.
+    #[serde(default)]
+    pub policies: Vec<String>,
+}
+
+/// `[[policies]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// What users and groups call it.
+    pub name: String,
+    /// A file of JSON.
+    pub document: Option<PathBuf>,
+    /// The JSON itself.
+    pub inline: Option<String>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The longest header section, in bytes.
+    pub header_bytes: Option<usize>,
+    /// The largest upload, in bytes.
+    pub upload_bytes: Option<u64>,
+    /// How long a header section may take.
+    pub header_timeout: Option<String>,
+    /// How long a body may stall.
+    pub body_timeout: Option<String>,
+    /// How long a connection may be idle.
+    pub idle_timeout: Option<String>,
+    /// How long requests may go on after SIGTERM.
+    pub drain_timeout: Option<String>,
+    /// How long readiness is red before the listeners close.
+    pub shutdown_delay: Option<String>,
+    /// Threads that answer requests.
+    pub threads: Option<usize>,
+}
+
+/// `[logging]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Logging {
+    /// `human` or `json`.
+    pub format: Option<String>,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives.
+    pub level: Option<String>,
+}
+
+/// `[audit]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// `"stdout"`, `"off"` or `{ file = "…" }`.
+    pub output: Option<AuditOutput>,
+}
+
+/// Where audit events go.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum AuditOutput {
+    /// `"stdout"` or `"off"`.
+    Named(String),
+    /// `{ file = "…" }`.
+    Table(BTreeMap<String, PathBuf>),
+}

@@ -1,0 +1,192 @@
+//! Users, groups, their keys and policies, from the configuration.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::RootKey;
+use super::build::Builder;
+use super::error::Error;
+use super::file;
+use crate::iam::{Policy, PolicyKind};
+use crate::identity::{AccessKey, Directory, Owner, User};
+
+/// Everyone but root.
+#[derive(Debug, Default)]
+pub struct Users {
+    keys: Vec<AccessKey>,
+}
+
+impl Users {
+    /// Compiles users, groups and policies.
+    pub(super) fn build(
+        builder: &mut Builder<'_>,
+        file: &file::File,
+        account: &str,
+    ) -> Result<Self, Error> {
+        let policies = policies(builder, &file.policies)?;
+        let mut groups: HashMap<&str, Vec<Arc<Policy>>> = HashMap::new();
+        for group in &file.groups {
+            let named = named(
+                builder,
+                &policies,
+                &group.policies,
+                &format!("groups.{}.policies", group.name),
+            )?;
+            if groups.insert(&group.name, named).is_some() {
+                return Err(builder.value(
+                    "groups.name",
+                    format!("two groups are called `{}`", group.name),
+                ));
+            }
+        }
+        let mut keys: Vec<AccessKey> = Vec::new();
+        let mut names = std::collections::HashSet::new();
+        for user in &file.users {
+            let key = format!("users.{}", user.name);
+            if !names.insert(&user.name) {
+                return Err(builder.value(
+                    "users.name",
+                    format!("two users are called `{}`", user.name),
+                ));
+            }
+            let user_record = user_record(builder, user, &policies, &groups, account, &key)?;
+            for access_key in &user.access_keys {
+                let id: Arc<str> = access_key.id.as_str().into();
+                let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+                if !(3..=128).contains(&id.len()) || !id.bytes().all(plain) {
+                    return Err(builder.value(
+                        &key,
+                        "an access key id is 3 to 128 of letters, digits, `_`, `-` and `.`"
+                            .to_owned(),
+                    ));
+                }
+                if keys.iter().any(|known| known.id == id) {
+                    return Err(builder.value(&key, format!("access key `{id}` is given twice")));
+                }
+                let secret =
+                    builder.secret(&format!("{key}.access_keys.secret"), &access_key.secret)?;
+                if secret.expose().len() < 8 {
+                    return Err(builder.value(
+                        &format!("{key}.access_keys.secret"),
+                        "a secret key has at least 8 characters".to_owned(),
+                    ));
+                }
+                let owner = Owner::User(user_record.clone());
+                keys.push(AccessKey {
+                    id,
+                    secret,
+                    owner,
+                    enabled: access_key.enabled.unwrap_or(true),
+                });
+            }
+        }
+        Ok(Self { keys })
+    }
+
+    /// These and root.
+    pub(super) fn directory(&self, root: &RootKey) -> Directory {
+        let root = AccessKey {
+            id: root.id.as_str().into(),
+            secret: root.secret.clone(),
+            owner: Owner::Root,
+            enabled: true,
+        };
+        Directory::new(self.keys.iter().cloned().chain([root]))
+    }
+
+    /// Whether an access key of that id is a user's.
+    #[must_use]
+    pub fn has_key(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| &*key.id == id)
+    }
+}
+
+fn policies(
+    builder: &mut Builder<'_>,
+    written: &[file::Policy],
+) -> Result<HashMap<String, Arc<Policy>>, Error> {
+    let mut compiled = HashMap::new();
+    for policy in written {
+        let key = format!("policies.{}", policy.name);
+        let text = match (&policy.document, &policy.inline) {
+            (Some(path), None) => builder.read(&key, path)?,
+            (None, Some(text)) => text.clone(),
+            _ => return Err(builder.value(&key, "give either `document` or `inline`".to_owned())),
+        };
+        let parsed = Policy::parse(PolicyKind::Identity, policy.name.as_str(), text.as_bytes());
+        let parsed = parsed.map_err(|why| builder.value(&key, why.to_string()))?;
+        if compiled
+            .insert(policy.name.clone(), Arc::new(parsed))
+            .is_some()
+        {
+            return Err(builder.value(
+                "policies.name",
+                format!("two policies are called `{}`", policy.name),
+            ));
+        }
+    }
+    Ok(compiled)
+}
+
+fn named(
+    builder: &Builder<'_>,
+    policies: &HashMap<String, Arc<Policy>>,
+    names: &[String],
+    key: &str,
+) -> Result<Vec<Arc<Policy>>, Error> {
+    let find = |name: &String| {
+        let missing = || builder.value(key, format!("there is no policy `{name}`"));
+        policies.get(name).cloned().ok_or_else(missing)
+    };
+    names.iter().map(find).collect()
+}
+
+fn user_record(
+    builder: &Builder<'_>,
+    user: &file::User,
+    policies: &HashMap<String, Arc<Policy>>,
+    groups: &HashMap<&str, Vec<Arc<Policy>>>,
+    account: &str,
+    key: &str,
+) -> Result<Arc<User>, Error> {
+    // IAM's own rule for friendly names: what stands in an ARN must not be a pattern or a path.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);
+    if !(1..=64).contains(&user.name.len()) || !user.name.bytes().all(plain) {
+        return Err(builder.value(
+            key,
+            "a user name is 1 to 64 of letters, digits and `+=,.@_-`".to_owned(),
+        ));
+    }
+    let mut group_policies = Vec::new();
+    for group in &user.groups {
+        let missing = || {
+            builder.value(
+                &format!("{key}.groups"),
+                format!("there is no group `{group}`"),
+            )
+        };
+        group_policies.extend(
+            groups
+                .get(group.as_str())
+                .ok_or_else(missing)?
+                .iter()
+                .cloned(),
+        );
+    }
+    Ok(Arc::new(User {
+        name: user.name.as_str().into(),
+        arn: format!("arn:aws:iam::{account}:user/{}", user.name).into(),
+        groups: user
+            .groups
+            .iter()
+            .map(|group| group.as_str().into())
+            .collect(),
+        policies: named(
+            builder,
+            policies,
+            &user.policies,
+            &format!("{key}.policies"),
+        )?,
+        group_policies,
+    }))
+}

@@ -1,0 +1,179 @@
+//! What the user wrote becomes what the program needs: opened, resolved and compiled, once.
+
+mod build;
+mod error;
+pub mod file;
+mod identities;
+mod secret;
+
+pub(crate) use build::DISK;
+pub use error::Error;
+pub use file::File;
+pub use secret::SecretSource;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::audit;
+use crate::backend::disk;
+use crate::backend::router::{Route, Store};
+use crate::identity::Directory;
+use crate::proxy::Limits;
+
+/// The default port of S3 gateways.
+const DEFAULT_PORT: u16 = 9000;
+/// The default port of the admin listener.
+const DEFAULT_ADMIN_PORT: u16 = 9001;
+
+/// What the command line and environment say, which outweighs the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--data`.
+    pub data: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--admin-listen`.
+    pub admin_listen: Option<SocketAddr>,
+    /// `--insecure-http`: the data listener without TLS.
+    pub insecure_http: bool,
+    /// `--insecure-http-anywhere`: also off loopback.
+    pub insecure_anywhere: bool,
+    /// Root's key from the environment.
+    pub root: Option<RootKey>,
+}
+
+/// Root's access key.
+#[derive(Clone, Debug)]
+pub struct RootKey {
+    /// The public half.
+    pub id: String,
+    /// The secret half.
+    pub secret: crate::crypto::Secret,
+}
+
+/// TLS of the data listener.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// The operator's certificate and key; `None` generates both.
+    pub files: Option<(PathBuf, PathBuf)>,
+    /// Whether TLS 1.2 is refused.
+    pub only_1_3: bool,
+    /// Authorities of client certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// How logs look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// JSON rather than text.
+    pub json: bool,
+    /// The filter.
+    pub level: String,
+}
+
+/// A validated configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The account that owns every bucket.
+    pub account: Arc<str>,
+    /// The region that requests are signed for.
+    pub region: Arc<str>,
+    /// Where generated files and state live.
+    pub data: PathBuf,
+    /// Where TLS is listened for; plain HTTP with `insecure_http`.
+    pub listen: SocketAddr,
+    /// Whether that listener is without TLS.
+    pub insecure_http: bool,
+    /// A plain listener beside it.
+    pub http_listen: Option<SocketAddr>,
+    /// The admin listener.
+    pub admin_listen: SocketAddr,
+    /// TLS.
+    pub tls: Tls,
+    /// Domains of virtual-hosted-style addresses.
+    pub domains: Vec<String>,
+    /// The URL that clients use.
+    pub external_url: Option<String>,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Root's key, when it is configured.
+    pub root: Option<RootKey>,
+    /// The disk backend.
+    pub disk: disk::Config,
+    /// Upstreams by name.
+    pub upstreams: Vec<(String, crate::backend::upstream::Config)>,
+    /// Routes, in order.
+    pub routes: Vec<Route>,
+    /// Users and their keys, without root's.
+    pub users: identities::Users,
+    /// Limits on clients.
+    pub limits: Limits,
+    /// How long requests may go on after SIGTERM.
+    pub drain_timeout: Duration,
+    /// How long readiness is red before the listeners close.
+    pub shutdown_delay: Duration,
+    /// Threads that answer requests.
+    pub threads: usize,
+    /// Logs.
+    pub logging: Logging,
+    /// Audit events.
+    pub audit: audit::Output,
+    /// Files whose change makes a reload: the configuration, policies, secrets.
+    pub watched: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads and validates `path`; no file is an empty one.
+    ///
+    /// # Errors
+    /// [`Error`] names the file, the line or key, and what would be right.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
+        let name = path.unwrap_or(Path::new("(defaults)"));
+        let file = match path {
+            None => File::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.map_err(|error| Error::File {
+                    path: path.to_owned(),
+                    error,
+                })?;
+                toml::from_str(&text).map_err(|error| error::syntax(path, &text, &error))?
+            }
+        };
+        build::Builder::new(name, path).build(file, overrides)
+    }
+
+    /// Everyone who exists, with root.
+    #[must_use]
+    pub fn directory(&self, root: &RootKey) -> Directory {
+        self.users.directory(root)
+    }
+
+    /// The default data listener.
+    #[must_use]
+    pub fn default_listen() -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()
+    }
+
+    /// The default admin listener.
+    #[must_use]
+    pub fn default_admin_listen() -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT).into()
+    }
+
+    /// The backends that the file names, for the router: the disk is opened by the caller.
+    #[must_use]
+    pub fn stores(&self) -> Vec<(String, Store)> {
+        let boxed = |(name, config): &(String, _)| {
+            (
+                name.clone(),
+                Store::Upstream(Box::new(crate::backend::upstream::Config::clone(config))),
+            )
+        };
+        self.upstreams.iter().map(boxed).collect()
+    }
+}

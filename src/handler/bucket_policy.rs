@@ -1,0 +1,54 @@
+//! Bucket policies, which live in the gateway's own state whatever backend holds the bucket.
+
+use http::StatusCode;
+
+use super::body::{RequestBody, document};
+use super::{Answer, Context};
+use crate::authz::{Granted, Permit};
+use crate::s3::call::OnBucket;
+use crate::s3::{Error, ErrorCode};
+
+/// The longest bucket policy (AWS's quota).
+const MAX_POLICY: usize = 20 * 1024;
+
+pub(super) async fn get(context: &Context<'_>, call: Granted<&OnBucket>) -> Result<Answer, Error> {
+    context.backends.of(&call.bucket)?.head_bucket(call).await?;
+    match context.policies.document(&call.bucket)? {
+        Some(document) => Ok(Answer::document("application/json", document)),
+        None => {
+            Err(Error::new(ErrorCode::NoSuchBucketPolicy)
+                .detail("BucketName", call.bucket.as_str()))
+        }
+    }
+}
+
+pub(super) async fn put(
+    context: &Context<'_>,
+    permit: &Permit,
+    call: Granted<&OnBucket>,
+    body: &mut dyn RequestBody,
+) -> Result<Answer, Error> {
+    // A byte more than the quota is read, so that a longer one is refused as a policy.
+    let document =
+        document(permit, body, MAX_POLICY)
+            .await
+            .map_err(|error| match error.code() {
+                ErrorCode::MaxMessageLengthExceeded => Error::with_message(
+                    ErrorCode::MalformedPolicy,
+                    "Policy exceeds the maximum allowed document size.",
+                ),
+                _ => error,
+            })?;
+    context.backends.of(&call.bucket)?.head_bucket(call).await?;
+    context.policies.put(&call.bucket, &document).await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn delete(
+    context: &Context<'_>,
+    call: Granted<&OnBucket>,
+) -> Result<Answer, Error> {
+    context.backends.of(&call.bucket)?.head_bucket(call).await?;
+    context.policies.delete(&call.bucket).await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}

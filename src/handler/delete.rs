@@ -1,0 +1,123 @@
+//! DeleteObject and DeleteObjects. Every key of a DeleteObjects is decided on its own.
+
+use http::StatusCode;
+use http::header::HeaderName;
+
+use super::body::{RequestBody, document};
+use super::{Answer, Context};
+use crate::authz::{Granted, Permit};
+use crate::backend::Deleted;
+use crate::s3::call::{DeleteObject, DeleteObjects};
+use crate::s3::xml::{self, DeleteKey, Writer};
+use crate::s3::{Error, ErrorCode};
+
+/// The longest DeleteObjects: 1,000 keys of 1,024 bytes, escaped.
+const MAX_DOCUMENT: usize = 2 * 1024 * 1024;
+
+pub(super) async fn object(
+    context: &Context<'_>,
+    call: Granted<&DeleteObject>,
+) -> Result<Answer, Error> {
+    let deleted = context
+        .backends
+        .of(&call.bucket)?
+        .delete_object(call)
+        .await?;
+    let mut answer = Answer::empty(StatusCode::NO_CONTENT);
+    if let Some(version) = &deleted.version_id {
+        answer.set(HeaderName::from_static("x-amz-version-id"), version);
+    }
+    if deleted.delete_marker {
+        answer.set(HeaderName::from_static("x-amz-delete-marker"), "true");
+    }
+    Ok(answer)
+}
+
+pub(super) async fn objects(
+    context: &Context<'_>,
+    permit: &Permit,
+    call: Granted<&DeleteObjects>,
+    body: &mut dyn RequestBody,
+) -> Result<Answer, Error> {
+    requires_digest(permit)?;
+    let document = document(permit, body, MAX_DOCUMENT).await?;
+    let delete = xml::read_delete(&document)?;
+
+    let decide = |key: &DeleteKey| {
+        context
+            .authorizer
+            .decide_delete(permit, key, context.policies, context.now)
+    };
+    let decisions: Vec<_> = delete.keys.iter().map(decide).collect();
+    let granted: Vec<_> = decisions
+        .iter()
+        .filter_map(|d| d.as_ref().ok().cloned())
+        .collect();
+    let mut outcomes = match granted.is_empty() {
+        true => Vec::new(),
+        false => {
+            context
+                .backends
+                .of(&call.bucket)?
+                .delete_objects(&granted)
+                .await?
+        }
+    }
+    .into_iter();
+
+    let mut xml = Writer::new("DeleteResult");
+    for (key, decision) in delete.keys.iter().zip(&decisions) {
+        let outcome = match decision {
+            Ok(_) => outcomes
+                .next()
+                .unwrap_or_else(|| Err(Error::internal("a deletion has no outcome"))),
+            Err(denied) => Err(denied.clone()),
+        };
+        entry(&mut xml, key, outcome, delete.quiet);
+    }
+    Ok(Answer::xml(xml.finish("DeleteResult")))
+}
+
+fn entry(xml: &mut Writer, key: &DeleteKey, outcome: Result<Deleted, Error>, quiet: bool) {
+    match outcome {
+        Ok(_) if quiet => {}
+        Ok(deleted) => {
+            xml.open("Deleted");
+            xml.text("Key", key.key.as_str());
+            xml.maybe("VersionId", key.version_id.as_deref());
+            if deleted.delete_marker {
+                xml.flag("DeleteMarker", true);
+                xml.maybe("DeleteMarkerVersionId", deleted.version_id.as_deref());
+            }
+            xml.close("Deleted");
+        }
+        Err(error) => {
+            xml.open("Error");
+            xml.text("Key", key.key.as_str());
+            xml.maybe("VersionId", key.version_id.as_deref());
+            xml.text("Code", error.code().as_str());
+            xml.text("Message", error.message());
+            xml.close("Error");
+        }
+    }
+}
+
+/// S3 asks for a digest of this document that is not the signature's.
+fn requires_digest(permit: &Permit) -> Result<(), Error> {
+    let head = &permit.request().head;
+    let checksum = head
+        .amz_names()
+        .any(|name| name.starts_with("x-amz-checksum-"));
+    if head.has_header("content-md5") || checksum || head.has_header("x-amz-sdk-checksum-algorithm")
+    {
+        return Ok(());
+    }
+    // Clients that sign the payload's hash have proved the document as well as MD5 could.
+    match permit.request().payload {
+        crate::s3::Payload::Sha256(_) => Ok(()),
+        _ => Err(Error::with_message(
+            ErrorCode::InvalidRequest,
+            "Missing required header for this request: Content-MD5",
+        )),
+    }
+}

@@ -1,0 +1,167 @@
+//! Listings of objects and of multipart uploads.
+
+use std::borrow::Cow;
+
+use super::bucket::owner;
+use super::{Answer, Context};
+use crate::authz::Granted;
+use crate::backend::ObjectPage;
+use crate::s3::call::{ListMultipartUploads, ListObjects};
+use crate::s3::xml::{Writer, url_encode};
+use crate::s3::{Error, continuation_token, time};
+
+/// A name in a listing: as it is, or percent-encoded when the client asked for that.
+pub(super) fn name(text: &str, url_encoded: bool) -> Cow<'_, str> {
+    if url_encoded {
+        Cow::Owned(url_encode(text))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+pub(super) async fn objects(
+    context: &Context<'_>,
+    call: Granted<&ListObjects>,
+) -> Result<Answer, Error> {
+    let page = context
+        .backends
+        .of(&call.bucket)?
+        .list_objects(call)
+        .await?;
+    let mut xml = Writer::new("ListBucketResult");
+    xml.text("Name", call.bucket.as_str());
+    xml.text("Prefix", &name(&call.prefix, call.url_encoded));
+    xml.text(
+        "Marker",
+        &name(call.start.as_deref().unwrap_or_default(), call.url_encoded),
+    );
+    let next = page.next.as_deref();
+    // S3 gives NextMarker only with a delimiter; without one the last key is it.
+    if let (Some(next), true) = (next, call.delimiter.is_some()) {
+        xml.text("NextMarker", &name(next, call.url_encoded));
+    }
+    common(&mut xml, &call, next.is_some());
+    entries(&mut xml, context, &call, &page);
+    Ok(Answer::xml(xml.finish("ListBucketResult")))
+}
+
+pub(super) async fn objects_v2(
+    context: &Context<'_>,
+    call: Granted<&ListObjects>,
+) -> Result<Answer, Error> {
+    let page = context
+        .backends
+        .of(&call.bucket)?
+        .list_objects(call)
+        .await?;
+    let mut xml = Writer::new("ListBucketResult");
+    xml.text("Name", call.bucket.as_str());
+    xml.text("Prefix", &name(&call.prefix, call.url_encoded));
+    xml.maybe("ContinuationToken", call.continuation_token.as_deref());
+    if let Some(start) = &call.start {
+        xml.text("StartAfter", &name(start, call.url_encoded));
+    }
+    if let Some(next) = &page.next {
+        xml.text("NextContinuationToken", &continuation_token(next));
+    }
+    let count = page
+        .objects
+        .len()
+        .saturating_add(page.common_prefixes.len());
+    xml.number("KeyCount", count as u64);
+    common(&mut xml, &call, page.next.is_some());
+    entries(&mut xml, context, &call, &page);
+    Ok(Answer::xml(xml.finish("ListBucketResult")))
+}
+
+fn common(xml: &mut Writer, call: &ListObjects, truncated: bool) {
+    xml.number("MaxKeys", call.max_keys);
+    if let Some(delimiter) = &call.delimiter {
+        xml.text("Delimiter", &name(delimiter, call.url_encoded));
+    }
+    if call.url_encoded {
+        xml.text("EncodingType", "url");
+    }
+    xml.flag("IsTruncated", truncated);
+}
+
+fn entries(xml: &mut Writer, context: &Context<'_>, call: &ListObjects, page: &ObjectPage) {
+    for object in &page.objects {
+        xml.open("Contents");
+        xml.text("Key", &name(&object.key, call.url_encoded));
+        xml.text("LastModified", &time::iso8601(object.last_modified));
+        xml.text("ETag", &object.etag.quoted());
+        if let Some((algorithm, kind)) = object.checksum {
+            xml.text("ChecksumAlgorithm", algorithm.name());
+            xml.text("ChecksumType", kind.name());
+        }
+        xml.number("Size", object.size);
+        xml.text("StorageClass", "STANDARD");
+        if call.fetch_owner {
+            owner(xml, "Owner", context);
+        }
+        xml.close("Contents");
+    }
+    prefixes(xml, &page.common_prefixes, call.url_encoded);
+}
+
+fn prefixes(xml: &mut Writer, prefixes: &[String], url_encoded: bool) {
+    for prefix in prefixes {
+        xml.open("CommonPrefixes");
+        xml.text("Prefix", &name(prefix, url_encoded));
+        xml.close("CommonPrefixes");
+    }
+}
+
+pub(super) async fn uploads(
+    context: &Context<'_>,
+    call: Granted<&ListMultipartUploads>,
+) -> Result<Answer, Error> {
+    let page = context
+        .backends
+        .of(&call.bucket)?
+        .list_multipart_uploads(call)
+        .await?;
+    let mut xml = Writer::new("ListMultipartUploadsResult");
+    xml.text("Bucket", call.bucket.as_str());
+    xml.text(
+        "KeyMarker",
+        &name(
+            call.key_marker.as_deref().unwrap_or_default(),
+            call.url_encoded,
+        ),
+    );
+    xml.text(
+        "UploadIdMarker",
+        call.upload_id_marker.as_deref().unwrap_or_default(),
+    );
+    if let Some((key, upload_id)) = &page.next {
+        xml.text("NextKeyMarker", &name(key, call.url_encoded));
+        xml.text("NextUploadIdMarker", upload_id);
+    }
+    xml.text("Prefix", &name(&call.prefix, call.url_encoded));
+    if let Some(delimiter) = &call.delimiter {
+        xml.text("Delimiter", &name(delimiter, call.url_encoded));
+    }
+    if call.url_encoded {
+        xml.text("EncodingType", "url");
+    }
+    xml.number("MaxUploads", call.max_uploads);
+    xml.flag("IsTruncated", page.next.is_some());
+    for upload in &page.uploads {
+        xml.open("Upload");
+        xml.text("Key", &name(&upload.key, call.url_encoded));
+        xml.text("UploadId", &upload.upload_id);
+        owner(&mut xml, "Initiator", context);
+        owner(&mut xml, "Owner", context);
+        xml.text("StorageClass", "STANDARD");
+        xml.text("Initiated", &time::iso8601(upload.initiated));
+        if let Some((algorithm, kind)) = upload.checksum {
+            xml.text("ChecksumAlgorithm", algorithm.name());
+            xml.text("ChecksumType", kind.name());
+        }
+        xml.close("Upload");
+    }
+    prefixes(&mut xml, &page.common_prefixes, call.url_encoded);
+    Ok(Answer::xml(xml.finish("ListMultipartUploadsResult")))
+}

@@ -1,0 +1,43 @@
+//! GetObject, HeadObject and PutObject.
+
+use super::body::{RequestBody, VerifiedBody};
+use super::{Answer, Context, headers};
+use crate::authz::{Granted, Permit};
+use crate::backend::Body;
+use crate::s3::Error;
+use crate::s3::call::{PutObject, ReadObject};
+
+pub(super) async fn get(
+    context: &Context<'_>,
+    call: Granted<&ReadObject>,
+) -> Result<Answer, Error> {
+    let object = context.backends.of(&call.bucket)?.get_object(call).await?;
+    let mut answer = headers::of_object(&object, &call);
+    answer.body = object.body;
+    Ok(answer)
+}
+
+pub(super) async fn head(
+    context: &Context<'_>,
+    call: Granted<&ReadObject>,
+) -> Result<Answer, Error> {
+    let object = context.backends.of(&call.bucket)?.head_object(call).await?;
+    let mut answer = headers::of_object(&object, &call);
+    answer.body = Body::Empty;
+    Ok(answer)
+}
+
+pub(super) async fn put(
+    context: &Context<'_>,
+    permit: &Permit,
+    call: Granted<&PutObject>,
+    body: &mut dyn RequestBody,
+) -> Result<Answer, Error> {
+    let mut body = VerifiedBody::new(permit, body, context.limits)?;
+    let written = context
+        .backends
+        .of(&call.bucket)?
+        .put_object(call, &mut body)
+        .await?;
+    Ok(headers::of_written(&written))
+}

@@ -1,0 +1,119 @@
+//! The server's certificate, reloaded without a restart, and the authority that client certificates
+//! must come from.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The certificate in use. A reload swaps it; handshakes under way keep theirs.
+#[derive(Debug)]
+pub struct Certificates {
+    current: ArcSwap<CertifiedKey>,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read as PEM.
+    #[error("`{path}`: {why}")]
+    Pem {
+        /// Which.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// The key does not belong to the certificate, or is of a kind that is not supported.
+    #[error("certificate `{certificate}` and key `{key}` cannot be used together: {why}")]
+    Pair {
+        /// The certificate's file.
+        certificate: String,
+        /// The key's file.
+        key: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Certificates {
+    /// Reads a chain and its key.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        Ok(Self {
+            current: ArcSwap::from_pointee(read(certificate, key)?),
+        })
+    }
+
+    /// Reads them again; on an error the current ones stay.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
+        self.current.store(Arc::new(read(certificate, key)?));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+    let chain = chain(certificate)?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| pem(key, error))?;
+    let pair = |why: rustls::Error| TlsError::Pair {
+        certificate: certificate.display().to_string(),
+        key: key.display().to_string(),
+        why: why.to_string(),
+    };
+    let certified =
+        CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(pair)?;
+    Ok(certified)
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| pem(path, error))?;
+    let chain: Vec<_> = found
+        .collect::<Result<_, _>>()
+        .map_err(|error| pem(path, error))?;
+    if chain.is_empty() {
+        return Err(pem(path, "there is no certificate in it"));
+    }
+    Ok(chain)
+}
+
+fn pem(path: &Path, why: impl std::fmt::Display) -> TlsError {
+    TlsError::Pem {
+        path: path.display().to_string(),
+        why: why.to_string(),
+    }
+}
+
+/// Verifies a client certificate when one is offered: it must come from an authority in `ca`.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn client_verifier(ca: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in chain(ca)? {
+        roots.add(certificate).map_err(|error| pem(ca, error))?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let verifier = builder
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| pem(ca, error))?;
+    Ok(verifier)
+}

@@ -1,0 +1,205 @@
+//! The metrics there are, in one file. Labels are bounded: operations, statuses and reasons, never
+//! a name that a client chose.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::s3::Operation;
+
+/// All metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    /// Resolved once: a lookup by labels takes longer than the count. The usual statuses only.
+    usual: HashMap<(Option<Operation>, u16), IntCounter>,
+    admit: Histogram,
+    total: Histogram,
+    bytes_in: IntCounter,
+    bytes_out: IntCounter,
+    cut: IntCounter,
+    in_flight: IntGauge,
+    authentication_failures: IntCounterVec,
+    backend_up: IntGaugeVec,
+}
+
+/// Statuses whose counters are resolved in advance.
+const USUAL: [u16; 10] = [200, 204, 206, 304, 400, 403, 404, 409, 412, 416];
+
+/// What is counted of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// The operation, when it was known.
+    pub operation: Option<Operation>,
+    /// The status of the answer.
+    pub status: u16,
+    /// Time until it was decided.
+    pub admit: Duration,
+    /// Time in all.
+    pub total: Duration,
+    /// Body bytes received.
+    pub bytes_in: u64,
+    /// Body bytes sent.
+    pub bytes_out: u64,
+    /// Whether the answer was cut off.
+    pub cut: bool,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When two metrics share a name, which a test finds.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new(
+                "portcullis_requests_total",
+                "Requests by operation and status",
+            ),
+            &["operation", "status"],
+        )?;
+        let buckets = vec![
+            0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
+            0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+        ];
+        let opts = HistogramOpts::new("portcullis_request_seconds", "Time of requests by phase")
+            .buckets(buckets);
+        let seconds = HistogramVec::new(opts, &["phase"])?;
+        let bytes = IntCounterVec::new(
+            Opts::new("portcullis_body_bytes_total", "Body bytes by direction"),
+            &["direction"],
+        )?;
+        let cut = IntCounter::new("portcullis_answers_cut_total", "Answers that ended early")?;
+        let in_flight = IntGauge::new("portcullis_requests_in_flight", "Requests being answered")?;
+        let authentication_failures = IntCounterVec::new(
+            Opts::new(
+                "portcullis_authentication_failures_total",
+                "Failed authentications by reason",
+            ),
+            &["reason"],
+        )?;
+        let backend_up = IntGaugeVec::new(
+            Opts::new("portcullis_backend_up", "Whether a backend answers"),
+            &["backend"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        registry.register(Box::new(bytes.clone()))?;
+        registry.register(Box::new(cut.clone()))?;
+        registry.register(Box::new(in_flight.clone()))?;
+        registry.register(Box::new(authentication_failures.clone()))?;
+        registry.register(Box::new(backend_up.clone()))?;
+        let implemented = Operation::ALL
+            .iter()
+            .copied()
+            .filter(|o| o.row().implemented)
+            .map(Some);
+        let usual = implemented
+            .chain([None])
+            .flat_map(|operation| USUAL.map(|status| (operation, status)));
+        let usual = usual
+            .map(|key| (key, counter(&requests, key.0, key.1)))
+            .collect();
+        Ok(Self {
+            usual,
+            admit: seconds.with_label_values(&["admit"]),
+            total: seconds.with_label_values(&["total"]),
+            bytes_in: bytes.with_label_values(&["in"]),
+            bytes_out: bytes.with_label_values(&["out"]),
+            requests,
+            cut,
+            in_flight,
+            authentication_failures,
+            backend_up,
+            registry,
+        })
+    }
+
+    /// Counts a request.
+    pub fn request(&self, seen: &Observation) {
+        match self.usual.get(&(seen.operation, seen.status)) {
+            Some(counter) => counter.inc(),
+            None => counter(&self.requests, seen.operation, seen.status).inc(),
+        }
+        self.admit.observe(seen.admit.as_secs_f64());
+        self.total.observe(seen.total.as_secs_f64());
+        self.bytes_in.inc_by(seen.bytes_in);
+        self.bytes_out.inc_by(seen.bytes_out);
+        if seen.cut {
+            self.cut.inc();
+        }
+    }
+
+    /// Counts a failed authentication; `reason` is one of a bounded set.
+    pub fn authentication_failed(&self, reason: &'static str) {
+        self.authentication_failures
+            .with_label_values(&[reason])
+            .inc();
+    }
+
+    /// Counts a request as being answered until the guard is dropped.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// How many requests are being answered.
+    #[must_use]
+    pub fn flying(&self) -> i64 {
+        self.in_flight.get()
+    }
+
+    /// Says whether a configured backend answers.
+    pub fn backend(&self, name: &str, up: bool) {
+        self.backend_up
+            .with_label_values(&[name])
+            .set(i64::from(up));
+    }
+
+    /// The text exposition.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = Vec::new();
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+fn counter(requests: &IntCounterVec, operation: Option<Operation>, status: u16) -> IntCounter {
+    let operation = operation.map_or("Unknown", Operation::name);
+    requests.with_label_values(&[operation, itoa::Buffer::new().format(status)])
+}
+
+/// A request being answered.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_registers_and_counts() {
+        let metrics = Metrics::new().ok();
+        let text = metrics.map(|metrics| {
+            metrics.authentication_failed("expired");
+            metrics.text()
+        });
+        assert!(text.is_some_and(|t| {
+            t.contains("portcullis_authentication_failures_total{reason=\"expired\"} 1")
+        }));
+    }
+}

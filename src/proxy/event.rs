@@ -1,0 +1,110 @@
+//! What is told of a request that has been answered.
+
+use super::respond::Sent;
+use super::seen::Seen;
+use super::state::State;
+use crate::audit::{Event, bounded};
+use crate::authn::{Caller, Identity, Mechanism};
+use crate::metrics::Observation;
+use crate::s3::{BucketName, Call, time::iso8601};
+
+/// What is counted.
+pub(super) fn observation(seen: &Seen, sent: Sent) -> Observation {
+    let total = seen.started.elapsed();
+    Observation {
+        operation: seen.operation,
+        status: seen.status,
+        admit: seen
+            .admitted
+            .map_or(total, |at| at.duration_since(seen.started)),
+        total,
+        bytes_in: seen.received,
+        bytes_out: seen.sent,
+        cut: sent == Sent::Cut,
+    }
+}
+
+/// The audit event.
+pub(super) fn of<'a>(state: &'a State, seen: &'a Seen, counted: &Observation) -> Event<'a> {
+    let (request, caller, by) = match (&seen.permit, &seen.denied) {
+        (Some(permit), _) => (Some(permit.request()), Some(permit.caller()), permit.by()),
+        (None, Some(denied)) => (
+            Some(&denied.request),
+            Some(&denied.caller),
+            denied.by.as_ref(),
+        ),
+        (None, None) => (None, None, None),
+    };
+    let decision = match (&seen.permit, &seen.denied) {
+        (Some(_), _) => "allow",
+        (None, Some(denied)) if denied.by.is_some() => "explicit_deny",
+        (None, Some(_)) => "implicit_deny",
+        (None, None) if seen.unauthenticated.is_some() => "unauthenticated",
+        (None, None) => "invalid",
+    };
+    let bucket = seen.bucket.as_deref();
+    let backend = bucket.and_then(|name| BucketName::parse(name).ok());
+    Event {
+        time: iso8601(seen.now.to_offset(time::UtcOffset::UTC)),
+        request_id: &seen.request_id,
+        caller: caller.map(|caller| arn(state, caller)),
+        authenticated_by: caller.map(mechanism),
+        access_key_id: caller
+            .and_then(Caller::proof)
+            .map(|proof| &*proof.access_key_id),
+        source: seen.peer.as_ref().map(|peer| peer.address.to_string()),
+        secure: seen.peer.as_ref().is_some_and(|peer| peer.secure),
+        user_agent: seen.user_agent.as_deref().map(bounded),
+        operation: seen.operation.map(crate::s3::Operation::name),
+        bucket,
+        key: seen.key.as_deref(),
+        resources: request
+            .map(|request| further(&request.call))
+            .unwrap_or_default(),
+        decision,
+        policy: by.map(|by| &*by.policy),
+        statement: by.map(|by| by.statement),
+        sid: by.and_then(|by| by.sid.as_deref()),
+        status: seen.status,
+        code: seen.error.as_ref().map(|error| error.code().as_str()),
+        reason: seen
+            .error
+            .as_ref()
+            .and_then(crate::s3::Error::reason)
+            .map(bounded),
+        cut: counted.cut,
+        bytes_in: seen.received,
+        bytes_out: seen.sent,
+        admit_us: u64::try_from(counted.admit.as_micros()).unwrap_or(u64::MAX),
+        total_us: u64::try_from(counted.total.as_micros()).unwrap_or(u64::MAX),
+        backend: backend
+            .as_ref()
+            .and_then(|bucket| state.backends.name_of(bucket)),
+    }
+}
+
+fn arn(state: &State, caller: &Caller) -> String {
+    match caller.identity() {
+        Identity::Anonymous => "anonymous".to_owned(),
+        Identity::Root => format!("arn:aws:iam::{}:root", state.account),
+        Identity::User(user) => user.arn.to_string(),
+    }
+}
+
+fn mechanism(caller: &Caller) -> &'static str {
+    match caller.proof().map(|proof| proof.mechanism) {
+        Some(Mechanism::Header) => "header",
+        Some(Mechanism::Presigned) => "presigned",
+        None => "none",
+    }
+}
+
+/// Resources beside the address: a copy's source.
+fn further(call: &Call) -> Vec<String> {
+    let source = match call {
+        Call::CopyObject(call) => &call.source,
+        Call::UploadPartCopy(call) => &call.source,
+        _ => return Vec::new(),
+    };
+    vec![format!("arn:aws:s3:::{}/{}", source.bucket, source.key)]
+}

@@ -1,0 +1,266 @@
+//! From a Pingora session to a [`Head`]: strict message framing, before anything is believed.
+//!
+//! A request that two servers could read in two ways is refused and its connection closed (T47):
+//! RFC 9112 lets a recipient be lenient, and leniency is what request smuggling lives on.
+
+use http::{HeaderMap, Method, Version, header};
+use pingora_core::protocols::http::ServerSession;
+
+use crate::s3::{Error, ErrorCode, Head, Peer};
+
+/// Reads the head out of a session whose header has been read.
+///
+/// # Errors
+/// `BadRequest` and its like; the connection is not used again.
+pub(super) fn head(session: &ServerSession, peer: Peer, most: usize) -> Result<Head, Error> {
+    let request = session.req_header();
+    if let Some(h1) = session.as_http1() {
+        strict_bytes(&h1.get_headers_raw_bytes(), most)?;
+    }
+    strict_framing(&request.headers, request.version)?;
+    known_method(&request.method)?;
+    let raw = std::str::from_utf8(request.raw_path()).map_err(|_| ErrorCode::InvalidUri)?;
+    let (target, absolute) = origin_form(raw)?;
+    let host = host(
+        &request.headers,
+        request.uri.authority().map(http::uri::Authority::as_str),
+        absolute,
+    )?;
+    let mut headers = request.headers.clone();
+    if !headers.contains_key(header::HOST) {
+        // HTTP/2 has `:authority`, which a signature covers as `host`.
+        let value = http::HeaderValue::from_str(&host).map_err(|_| bad("the host is not valid"))?;
+        headers.insert(header::HOST, value);
+    }
+    Head::new(request.method.clone(), target, host, headers, peer)
+}
+
+fn bad(reason: &'static str) -> Error {
+    Error::new(ErrorCode::BadRequest).because(reason)
+}
+
+/// What a lenient parser forgives and we don't: bare line feeds, folded lines, NUL, a header section
+/// beyond the limit.
+fn strict_bytes(raw: &[u8], most: usize) -> Result<(), Error> {
+    if raw.len() > most {
+        let error = Error::new(ErrorCode::RequestHeaderSectionTooLarge);
+        return Err(error.detail("MaxSizeAllowed", most.to_string()));
+    }
+    let mut previous = 0_u8;
+    let mut before = 0_u8;
+    for &byte in raw {
+        let bare_lf = byte == b'\n' && previous != b'\r';
+        let bare_cr = previous == b'\r' && byte != b'\n';
+        let folded = matches!(byte, b' ' | b'\t') && previous == b'\n' && before == b'\r';
+        if bare_lf || bare_cr || folded || byte == 0 {
+            return Err(bad("a line does not end in CRLF, is folded, or holds NUL"));
+        }
+        before = previous;
+        previous = byte;
+    }
+    Ok(())
+}
+
+/// One length, said once, in one way.
+fn strict_framing(headers: &HeaderMap, version: Version) -> Result<(), Error> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() {
+        return Err(bad("more than one content-length"));
+    }
+    if let Some(length) = length {
+        let digits = !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+        let number = length
+            .to_str()
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok());
+        if !digits || number.is_none() {
+            return Err(bad("content-length is not a number"));
+        }
+    }
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (encodings.next(), encodings.next()) {
+        (None, _) => {}
+        (Some(value), None)
+            if value.as_bytes().eq_ignore_ascii_case(b"chunked") && version != Version::HTTP_10 => {
+        }
+        _ => return Err(bad("transfer-encoding is not exactly chunked")),
+    }
+    for name in [header::UPGRADE, header::TE, header::TRAILER] {
+        let trailers = name == header::TE;
+        let harmless =
+            |v: &http::HeaderValue| trailers && v.as_bytes().eq_ignore_ascii_case(b"trailers");
+        if headers.get_all(&name).iter().any(|value| !harmless(value)) {
+            return Err(Error::new(ErrorCode::NotImplemented).detail("Header", name.as_str()));
+        }
+    }
+    let mut expectations = headers.get_all(header::EXPECT).iter();
+    if expectations.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(ErrorCode::ExpectationFailed.into());
+    }
+    Ok(())
+}
+
+/// Pingora drops a Content-Length that stands beside a Transfer-Encoding before we see it, so both
+/// are looked for in the bytes.
+pub(super) fn both_lengths(session: &ServerSession) -> bool {
+    let Some(h1) = session.as_http1() else {
+        return false;
+    };
+    let headers = &session.req_header().headers;
+    if !headers.contains_key(header::TRANSFER_ENCODING) {
+        return false;
+    }
+    let raw = h1.get_headers_raw_bytes();
+    let named = |line: &[u8]| {
+        line.get(..15)
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
+    };
+    raw.split(|byte| *byte == b'\n').any(named)
+}
+
+fn known_method(method: &Method) -> Result<(), Error> {
+    match *method {
+        Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE => Ok(()),
+        _ => Err(Error::new(ErrorCode::MethodNotAllowed).detail("Method", method.as_str())),
+    }
+}
+
+/// The path and query, and the authority when the target came in absolute form.
+fn origin_form(raw: &str) -> Result<(&str, Option<&str>), Error> {
+    if raw.starts_with('/') {
+        return Ok((raw, None));
+    }
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| raw.strip_prefix(scheme));
+    let rest = rest.ok_or(ErrorCode::InvalidUri)?;
+    match rest.find('/') {
+        Some(at) => match rest.split_at_checked(at) {
+            Some((authority, target)) => Ok((target, Some(authority))),
+            None => Err(ErrorCode::InvalidUri.into()),
+        },
+        None => Ok(("/", Some(rest))),
+    }
+}
+
+/// The one host of a request; two that disagree are refused (T52).
+fn host(
+    headers: &HeaderMap,
+    authority: Option<&str>,
+    absolute: Option<&str>,
+) -> Result<String, Error> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let first = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("more than one host"));
+    }
+    let first = match first {
+        Some(value) => Some(value.to_str().map_err(|_| bad("the host is not valid"))?),
+        None => None,
+    };
+    let mut named = [first, authority, absolute].into_iter().flatten();
+    let host = named.next().ok_or_else(|| bad("no host"))?;
+    if named.any(|other| !other.eq_ignore_ascii_case(host)) {
+        return Err(bad("the host and the authority disagree"));
+    }
+    let plain =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_');
+    if host.is_empty() || !host.bytes().all(plain) {
+        return Err(bad("the host is not valid"));
+    }
+    Ok(host.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.append(*name, value);
+            }
+        }
+        headers
+    }
+
+    #[test]
+    fn t47_framing_is_said_once_in_one_way() {
+        let good: [&[(&'static str, &str)]; 4] = [
+            &[],
+            &[("content-length", "5")],
+            &[("transfer-encoding", "chunked")],
+            &[("te", "trailers"), ("expect", "100-continue")],
+        ];
+        for pairs in good {
+            assert!(
+                strict_framing(&headers(pairs), Version::HTTP_11).is_ok(),
+                "{pairs:?}"
+            );
+        }
+        let bad: [&[(&'static str, &str)]; 12] = [
+            &[("content-length", "5"), ("content-length", "5")],
+            &[("content-length", "+5")],
+            &[("content-length", "5,5")],
+            &[("content-length", "")],
+            &[("content-length", "99999999999999999999")],
+            &[("transfer-encoding", "chunked, identity")],
+            &[("transfer-encoding", "xchunked")],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[
+                ("transfer-encoding", "chunked"),
+                ("transfer-encoding", "chunked"),
+            ],
+            &[("upgrade", "h2c")],
+            &[("expect", "200-ok")],
+            &[("te", "gzip")],
+        ];
+        for pairs in bad {
+            assert!(
+                strict_framing(&headers(pairs), Version::HTTP_11).is_err(),
+                "{pairs:?}"
+            );
+        }
+        let chunked = headers(&[("transfer-encoding", "chunked")]);
+        assert!(strict_framing(&chunked, Version::HTTP_10).is_err());
+    }
+
+    #[test]
+    fn t47_lines_end_in_crlf() {
+        let good = b"GET / HTTP/1.1\r\nhost: a\r\nx: y z\t\r\n\r\n";
+        assert!(strict_bytes(good, 8192).is_ok());
+        assert!(strict_bytes(good, 10).is_err());
+        for raw in [
+            &b"GET / HTTP/1.1\nhost: a\r\n\r\n"[..],
+            b"GET / HTTP/1.1\r\nhost: a\n\r\n",
+            b"GET / HTTP/1.1\r\nhost: a\r\n folded\r\n\r\n",
+            b"GET / HTTP/1.1\r\nhost: a\rb\r\n\r\n",
+            b"GET / HTTP/1.1\r\nhost: a\0\r\n\r\n",
+        ] {
+            assert!(strict_bytes(raw, 8192).is_err(), "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn t52_hosts_agree() {
+        let one = headers(&[("host", "a.example:9000")]);
+        assert_eq!(
+            host(&one, None, None).ok().as_deref(),
+            Some("a.example:9000")
+        );
+        assert!(host(&one, Some("A.example:9000"), None).is_ok());
+        assert!(host(&one, Some("b.example"), None).is_err());
+        assert!(host(&one, None, Some("b.example")).is_err());
+        assert!(host(&headers(&[]), None, None).is_err());
+        assert!(host(&headers(&[("host", "a"), ("host", "a")]), None, None).is_err());
+        for bad in ["", "a b", "a/b", "a@b", "a,b"] {
+            assert!(
+                host(&headers(&[("host", bad)]), None, None).is_err(),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Pingora seen from our side: one straight line per request.
+//!
+//! parse → authenticate → authorize → answer → audit. What one step proves, the next takes; nothing
+//! looks back.
+
+mod body;
+mod event;
+mod framing;
+mod respond;
+mod seen;
+mod state;
+
+pub use state::{Limits, State};
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora_core::apps::{
+    HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream,
+};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora_core::server::ShutdownWatch;
+use time::OffsetDateTime;
+
+use crate::audit::Audit;
+use crate::authz::Permit;
+use crate::handler::{self, Answer};
+use crate::listener::peer;
+use crate::metrics::Metrics;
+use crate::s3::{Error, ErrorCode, Request};
+use body::SessionBody;
+use respond::Sent;
+use seen::Seen;
+
+/// HTTP/2's flow-control windows: 64 KiB, the protocol's default, would bound a stream to 64 KiB a
+/// round trip.
+const H2_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// How much of a refused request's body is read before the connection is closed: enough that the
+/// client sees the answer instead of a reset.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The application behind the data listeners.
+#[derive(Debug)]
+pub struct Gateway {
+    state: Arc<ArcSwap<State>>,
+    metrics: Arc<Metrics>,
+    audit: Arc<Audit>,
+    options: HttpServerOptions,
+}
+
+impl Gateway {
+    /// A gateway over a state that reloads swap.
+    #[must_use]
+    pub fn new(state: Arc<ArcSwap<State>>, metrics: Arc<Metrics>, audit: Arc<Audit>) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(state.load().limits.idle_timeout);
+        Self {
+            state,
+            metrics,
+            audit,
+            options,
+        }
+    }
+
+    /// Answers one request, start to end.
+    async fn serve(&self, state: &State, session: &mut ServerSession, seen: &mut Seen) -> Sent {
+        let outcome = self.line(state, session, seen).await;
+        let refused = outcome.is_err();
+        let answer = outcome.unwrap_or_else(|error| {
+            let answer = handler::refusal(&error, &seen.resource, &seen.request_id, seen.head_only);
+            seen.error = Some(error);
+            answer
+        });
+        seen.status = answer.status.as_u16();
+        // A body that nobody read stands between this answer and the next request (T48).
+        let unread = !session.is_body_done();
+        if unread || (refused && seen.operation.is_none()) {
+            session.set_keepalive(None);
+        }
+        let head_only = seen.head_only;
+        let mut answer = answer;
+        if head_only {
+            answer.body = crate::backend::Body::Empty;
+        }
+        let sent = respond::write(session, answer, &seen.request_id, &mut seen.sent).await;
+        if unread {
+            session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+            let _ = session.drain_request_body().await;
+        }
+        sent
+    }
+
+    /// Everything a request passes.
+    async fn line(
+        &self,
+        state: &State,
+        session: &mut ServerSession,
+        seen: &mut Seen,
+    ) -> Result<Answer, Error> {
+        let permit = self.admit(state, session, seen)?;
+        seen.admitted = Some(Instant::now());
+        let mut body = SessionBody::new(session);
+        let outcome = handler::answer(&state.context(seen.now), &permit, &mut body).await;
+        seen.received = body.received;
+        seen.permit = Some(permit);
+        outcome
+    }
+
+    /// What a request passes before one byte of its body is read.
+    fn admit(
+        &self,
+        state: &State,
+        session: &ServerSession,
+        seen: &mut Seen,
+    ) -> Result<Permit, Error> {
+        let peer = peer::of(session, &state.trusted_proxies)?;
+        seen.peer = Some(peer.clone());
+        if state.only_tls_1_3 && peer.tls_version == Some("1.2") {
+            return Err(
+                Error::new(ErrorCode::AccessDenied).because("TLS 1.2 is below the minimum version")
+            );
+        }
+        if framing::both_lengths(session) {
+            return Err(Error::new(ErrorCode::BadRequest)
+                .because("content-length beside transfer-encoding"));
+        }
+        let head = framing::head(session, peer, state.limits.header_bytes)?;
+        seen.head(&head);
+        let request = Request::parse(head, &state.addressing)?;
+        seen.parsed(&request);
+        let caller = state
+            .authenticator
+            .authenticate(&request, &state.directory, seen.now);
+        let caller = caller.map_err(|error| {
+            self.metrics.authentication_failed(error.reason());
+            seen.unauthenticated = Some(error.reason());
+            Error::from(error)
+        })?;
+        let permit = state
+            .authorizer
+            .authorize(request, caller, &state.policies, seen.now);
+        permit.map_err(|denied| {
+            let error = denied.error.clone();
+            seen.denied = Some(denied);
+            error
+        })
+    }
+
+    /// One event and one count per request, whatever became of it.
+    fn record(&self, state: &State, seen: &Seen, sent: Sent) {
+        let counted = event::observation(seen, sent);
+        self.metrics.request(&counted);
+        if self.audit.is_on() {
+            self.audit.record(&event::of(state, seen, &counted));
+        }
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Gateway {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let state = self.state.load_full();
+        let limits = &state.limits;
+        session.set_read_timeout(Some(limits.header_timeout));
+        // Between requests a connection may be idle; once a head begins it must end in time.
+        let patience = limits.idle_timeout.saturating_add(limits.header_timeout);
+        match tokio::time::timeout(patience, session.read_request()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) | Err(_) => return None,
+            Ok(Err(error)) => return self.unreadable(&state, session, &error).await,
+        }
+        let _in_flight = self.metrics.in_flight();
+        session.set_read_timeout(Some(limits.body_timeout));
+        session.set_write_timeout(Some(limits.body_timeout));
+        session.set_keepalive(match *shutdown.borrow() {
+            true => None,
+            false => Some(limits.idle_timeout.as_secs()),
+        });
+        let mut seen = Seen::new(request_id(), OffsetDateTime::now_utc());
+        let sent = self.serve(&state, &mut session, &mut seen).await;
+        self.record(&state, &seen, sent);
+        if sent == Sent::Cut {
+            return None;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        options.initial_window_size(H2_WINDOW);
+        options.initial_connection_window_size(H2_WINDOW);
+        options.max_header_list_size(64 * 1024);
+        options.max_concurrent_streams(256);
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+impl Gateway {
+    /// A head that cannot be read as HTTP: 400, and the connection ends.
+    async fn unreadable(
+        &self,
+        state: &State,
+        mut session: ServerSession,
+        error: &pingora_error::Error,
+    ) -> Option<ReusedHttpStream> {
+        if !matches!(error.etype(), pingora_error::ErrorType::InvalidHTTPHeader) {
+            return None;
+        }
+        let mut seen = Seen::new(request_id(), OffsetDateTime::now_utc());
+        let refused = Error::new(ErrorCode::BadRequest).because(error.etype().as_str());
+        let answer = handler::refusal(&refused, "/", &seen.request_id, false);
+        seen.status = answer.status.as_u16();
+        seen.error = Some(refused);
+        session.set_keepalive(None);
+        let sent = respond::write(&mut session, answer, &seen.request_id, &mut seen.sent).await;
+        self.record(state, &seen, sent);
+        None
+    }
+}
+
+/// 16 random characters, unique enough to find one event among billions.
+fn request_id() -> String {
+    let bytes = crate::crypto::random::<8>().unwrap_or_default();
+    hex::encode_upper(bytes)
+}

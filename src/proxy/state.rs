@@ -1,0 +1,73 @@
+//! Everything that a reload swaps: a request sees one state from start to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use time::OffsetDateTime;
+
+use crate::authn::Authenticator;
+use crate::authz::Authorizer;
+use crate::backend::router::Backends;
+use crate::handler::Context;
+use crate::identity::{BucketPolicies, Directory};
+use crate::s3::Addressing;
+use crate::transform;
+
+/// Limits on what a client may do to a connection.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest header section, in bytes.
+    pub header_bytes: usize,
+    /// How long a header section may take to arrive.
+    pub header_timeout: Duration,
+    /// How long a body may stall, in either direction.
+    pub body_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub idle_timeout: Duration,
+    /// Limits on bodies.
+    pub bodies: transform::Limits,
+}
+
+/// One immutable state.
+#[derive(Debug)]
+pub struct State {
+    /// The domains under which buckets stand in host names.
+    pub addressing: Addressing,
+    /// Says who asks.
+    pub authenticator: Authenticator,
+    /// Says whether they may.
+    pub authorizer: Authorizer,
+    /// Who exists.
+    pub directory: Arc<Directory>,
+    /// Bucket policies.
+    pub policies: Arc<BucketPolicies>,
+    /// Where buckets live.
+    pub backends: Arc<Backends>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The account that owns every bucket.
+    pub account: Arc<str>,
+    /// The region this gateway says it is.
+    pub region: Arc<str>,
+    /// Limits on clients.
+    pub limits: Limits,
+    /// Whether requests over TLS 1.2 are refused.
+    pub only_tls_1_3: bool,
+}
+
+impl State {
+    /// What handlers need of it.
+    #[must_use]
+    pub fn context(&self, now: OffsetDateTime) -> Context<'_> {
+        Context {
+            backends: &self.backends,
+            policies: &self.policies,
+            authorizer: &self.authorizer,
+            region: &self.region,
+            account: &self.account,
+            limits: &self.limits.bodies,
+            now,
+        }
+    }
+}

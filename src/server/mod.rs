@@ -1,0 +1,348 @@
+//! The only place where all rooms meet: a [`Config`] becomes listeners and a state, a reload swaps
+//! the state, a signal drains.
+
+mod bootstrap;
+mod reload;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use pingora_core::apps::HttpServerApp;
+use pingora_core::listeners::tls::TlsSettings;
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
+use pingora_core::services::Service as _;
+use pingora_core::services::listening::Service;
+use pingora_runtime::RuntimeBuilder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::admin::Admin;
+use crate::audit::Audit;
+use crate::authn::Authenticator;
+use crate::authz::Authorizer;
+use crate::backend::disk::Disk;
+use crate::backend::router::{Backends, Store};
+use crate::config::{self, Config, Overrides};
+use crate::identity::BucketPolicies;
+use crate::listener::{Certificates, client_verifier};
+use crate::metrics::Metrics;
+use crate::proxy::{Gateway, State};
+use crate::s3::Addressing;
+use bootstrap::Bootstrap;
+
+/// Response head and small body leave in one write.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// How often changed files are looked for.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How often backends are asked how they are.
+const HEALTH: Duration = Duration::from_secs(10);
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A backend.
+    #[error("a backend cannot be used: {0}")]
+    Backend(String),
+    /// The generated files.
+    #[error("{0}")]
+    Bootstrap(String),
+    /// A listener.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Anything else of the system's.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What outlives a reload.
+#[derive(Debug)]
+struct Running {
+    config_path: Option<PathBuf>,
+    overrides: Overrides,
+    bootstrap: Bootstrap,
+    disk: Arc<Disk>,
+    policies: Arc<BucketPolicies>,
+    state: Arc<ArcSwap<State>>,
+    certificates: Option<Arc<Certificates>>,
+    audit: Arc<Audit>,
+}
+
+/// Validates what only opening would find: routes, upstreams, certificates.
+///
+/// # Errors
+/// [`Error`] says what.
+pub fn check(config: &Config) -> Result<(), Error> {
+    install_crypto();
+    // The disk is not opened: checking must not create or lock anything, so any local store will do.
+    let stores = config.stores().into_iter().chain([(
+        config::DISK.to_owned(),
+        Store::Local(Arc::new(crate::backend::Nowhere)),
+    )]);
+    Backends::new(stores.collect(), config.routes.clone(), Some(config::DISK))
+        .map_err(|error| Error::Backend(error.to_string()))?;
+    if let Some((certificate, key)) = &config.tls.files {
+        Certificates::load(certificate, key)
+            .map_err(|error| Error::Bootstrap(error.to_string()))?;
+    }
+    if let Some(ca) = &config.tls.client_ca {
+        client_verifier(ca).map_err(|error| Error::Bootstrap(error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn install_crypto() {
+    // Before anything else asks for TLS: Pingora would install another provider.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// [`Error`] says why it does not start.
+pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error> {
+    install_crypto();
+    let config = Config::load(config_path, &overrides)?;
+    start_logging(&config.logging);
+    for address in [
+        Some(config.listen),
+        config.http_listen,
+        Some(config.admin_listen),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        // A clear error before anything is created; the listener itself binds again.
+        std::net::TcpListener::bind(address).map_err(|error| Error::Listen { address, error })?;
+    }
+    let bootstrap = Bootstrap::prepare(&config)?;
+    let disk = Disk::open(config.disk.clone())
+        .map_err(|error| Error::Backend(format!("`{}`: {error}", config.disk.path.display())))?;
+    let disk = Arc::new(disk);
+    let policies = Arc::new(BucketPolicies::open(
+        config.data.join("state/bucket-policies"),
+    )?);
+    let state = Arc::new(ArcSwap::from_pointee(state(
+        &config, &bootstrap, &disk, &policies,
+    )?));
+    let certificates = bootstrap.certificates(&config)?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| Error::Bootstrap(error.to_string()))?);
+    let audit = Arc::new(Audit::open(&config.audit)?);
+    let running = Running {
+        config_path: config_path.map(Path::to_owned),
+        overrides,
+        bootstrap,
+        disk,
+        policies,
+        state: state.clone(),
+        certificates: certificates.clone(),
+        audit: audit.clone(),
+    };
+    serve(&config, &running, certificates, &metrics)
+}
+
+/// One state out of a configuration and what outlives it.
+fn state(
+    config: &Config,
+    bootstrap: &Bootstrap,
+    disk: &Arc<Disk>,
+    policies: &Arc<BucketPolicies>,
+) -> Result<State, Error> {
+    let mut stores = config.stores();
+    stores.push((config::DISK.to_owned(), Store::Local(disk.clone())));
+    let backends = Backends::new(stores, config.routes.clone(), Some(config::DISK));
+    Ok(State {
+        addressing: Addressing::new(config.domains.iter().cloned()),
+        authenticator: Authenticator::new(config.region.clone()),
+        authorizer: Authorizer::new(config.account.clone(), config.region.clone()),
+        directory: Arc::new(config.directory(bootstrap.root())),
+        policies: policies.clone(),
+        backends: Arc::new(backends.map_err(|error| Error::Backend(error.to_string()))?),
+        trusted_proxies: config.trusted_proxies.clone(),
+        account: config.account.clone(),
+        region: config.region.clone(),
+        only_tls_1_3: config.tls.only_1_3,
+        limits: config.limits.clone(),
+    })
+}
+
+fn start_logging(logging: &config::Logging) {
+    use tracing_subscriber::{EnvFilter, fmt};
+    // Pingora logs every client that goes away as an error; those are not the operator's.
+    let filter = EnvFilter::try_new(format!("{},pingora_core=off,pingora=off", logging.level));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match logging.json {
+        true => builder.json().try_init().map_err(drop),
+        false => builder.with_ansi(false).try_init().map_err(drop),
+    };
+}
+
+fn serve(
+    config: &Config,
+    running: &Running,
+    certificates: Option<Arc<Certificates>>,
+    metrics: &Arc<Metrics>,
+) -> Result<(), Error> {
+    let ready = Arc::new(AtomicBool::new(false));
+    let (shutdown, watch) = watch::channel(false);
+
+    let gateway = Gateway::new(
+        running.state.clone(),
+        metrics.clone(),
+        running.audit.clone(),
+    );
+    let mut data = Service::new("data".to_owned(), gateway);
+    let main = listener(config.listen);
+    data.add_listener(match certificates {
+        Some(certificates) => main.tls(tls(config, certificates)?),
+        None => main,
+    });
+    if let Some(address) = config.http_listen {
+        data.add_listener(listener(address));
+    }
+    let mut admin = Service::new(
+        "admin".to_owned(),
+        Admin::new(ready.clone(), metrics.clone()),
+    );
+    admin.add_listener(listener(config.admin_listen));
+
+    // Threads that don't steal each other's work: a fifth less CPU for small requests.
+    let workers = RuntimeBuilder::new(config.threads, "gateway")
+        .work_steal(false)
+        .build();
+    let aside = RuntimeBuilder::new(1, "aside").work_steal(false).build();
+    start(&workers, data, watch.clone());
+    start(&aside, admin, watch);
+
+    let signals = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let addresses = [
+        Some(config.listen),
+        config.http_listen,
+        Some(config.admin_listen),
+    ];
+    signals.block_on(async {
+        accepting(addresses.into_iter().flatten()).await;
+        ready.store(true, Ordering::Release);
+        running.bootstrap.announce(config);
+        supervise(running, config, metrics, &aside).await
+    })?;
+
+    // Readiness goes red first, so that balancers send nothing new; then the listeners close; then
+    // what is under way may end.
+    tracing::info!("draining");
+    ready.store(false, Ordering::Release);
+    std::thread::sleep(config.shutdown_delay);
+    let _ = shutdown.send(true);
+    drain(metrics, config.drain_timeout);
+    Ok(())
+}
+
+fn listener(address: SocketAddr) -> ListenerConfig {
+    let buffers = L4BufferSettings::default().write(WRITE_BUFFER);
+    ListenerConfig::tcp(address.to_string()).l4_buffer(buffers)
+}
+
+fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<TlsSettings, Error> {
+    let wrong = |error: Box<pingora_error::Error>| Error::Bootstrap(error.to_string());
+    let mut settings = TlsSettings::intermediate("", "").map_err(wrong)?;
+    settings.set_cert_resolver(certificates);
+    settings.enable_h2();
+    if let Some(ca) = &config.tls.client_ca {
+        settings.set_client_cert_verifier(
+            client_verifier(ca).map_err(|error| Error::Bootstrap(error.to_string()))?,
+        );
+    }
+    Ok(settings)
+}
+
+fn start<A: HttpServerApp + Send + Sync + 'static>(
+    runtime: &pingora_runtime::Runtime,
+    mut service: Service<A>,
+    watch: watch::Receiver<bool>,
+) {
+    runtime.get_handle().spawn(async move {
+        service.start_service(None, watch, 1).await;
+    });
+}
+
+/// Waits until every listener accepts.
+async fn accepting(addresses: impl Iterator<Item = SocketAddr>) {
+    for address in addresses {
+        let mut reach = address;
+        if address.ip().is_unspecified() {
+            reach.set_ip(match address {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        for _ in 0..500 {
+            if tokio::net::TcpStream::connect(reach).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Watches signals, files and backends until a signal ends the process.
+async fn supervise(
+    running: &Running,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    aside: &pingora_runtime::Runtime,
+) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut poll = tokio::time::interval(POLL);
+    let mut health = tokio::time::interval(HEALTH);
+    let mut reload = reload::Reload::new(config);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                running.audit.reopen();
+                reload.now(running);
+            }
+            _ = poll.tick() => reload.if_changed(running),
+            _ = health.tick() => {
+                let (state, metrics) = (running.state.load_full(), metrics.clone());
+                aside.get_handle().spawn(async move {
+                    for (name, backend) in state.backends.all() {
+                        metrics.backend(name, backend.health().await.is_ok());
+                    }
+                });
+            }
+        }
+    }
+}
+
+fn drain(metrics: &Metrics, most: Duration) {
+    let deadline = Instant::now() + most;
+    while metrics.flying() > 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if metrics.flying() > 0 {
+        tracing::warn!(
+            requests = metrics.flying(),
+            "requests are cut off: the drain timeout is over"
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! Reload: a changed file or SIGHUP builds a new state; a bad one keeps the last good one and says
+//! why.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{Running, state};
+use crate::config::Config;
+
+/// What is watched, and how it was when it was last read.
+#[derive(Debug)]
+pub(super) struct Reload {
+    watched: HashMap<PathBuf, Option<SystemTime>>,
+    fixed: Fixed,
+}
+
+/// What cannot change while running.
+#[derive(Debug, PartialEq)]
+struct Fixed {
+    addresses: [Option<std::net::SocketAddr>; 3],
+    client_ca: Option<PathBuf>,
+    audit: crate::audit::Output,
+    logging: crate::config::Logging,
+    disk: PathBuf,
+    threads: usize,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            addresses: [
+                Some(config.listen),
+                config.http_listen,
+                Some(config.admin_listen),
+            ],
+            client_ca: config.tls.client_ca.clone(),
+            audit: config.audit.clone(),
+            logging: config.logging.clone(),
+            disk: config.disk.path.clone(),
+            threads: config.threads,
+        }
+    }
+}
+
+impl Reload {
+    pub(super) fn new(config: &Config) -> Self {
+        let mut reload = Self {
+            watched: HashMap::new(),
+            fixed: Fixed::of(config),
+        };
+        reload.watch(config);
+        reload
+    }
+
+    fn watch(&mut self, config: &Config) {
+        let certificate = config.tls.files.iter().flat_map(|(a, b)| [a, b]);
+        let paths = config.watched.iter().chain(certificate);
+        self.watched = paths.map(|path| (path.clone(), changed(path))).collect();
+    }
+
+    /// Reloads when a watched file has changed; bucket policies of other gateways are looked for in
+    /// any case.
+    pub(super) fn if_changed(&mut self, running: &Running) {
+        if let Err(error) = running.policies.refresh() {
+            tracing::error!(%error, "bucket policies cannot be read again");
+        }
+        if self
+            .watched
+            .iter()
+            .any(|(path, known)| changed(path) != *known)
+        {
+            self.now(running);
+        }
+    }
+
+    /// Reloads.
+    pub(super) fn now(&mut self, running: &Running) {
+        match self.attempt(running) {
+            Ok(()) => tracing::info!("the configuration is reloaded"),
+            Err(why) => {
+                tracing::error!(%why, "the configuration is not reloaded; the last good one stays");
+                // What was looked at is not looked at again until it changes once more.
+                for (path, known) in &mut self.watched {
+                    *known = changed(path);
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, running: &Running) -> Result<(), String> {
+        let config = Config::load(running.config_path.as_deref(), &running.overrides);
+        let config = config.map_err(|error| error.to_string())?;
+        let next = state(
+            &config,
+            &running.bootstrap,
+            &running.disk,
+            &running.policies,
+        );
+        let next = next.map_err(|error| error.to_string())?;
+        if let (Some(certificates), Some((certificate, key))) =
+            (&running.certificates, running.bootstrap.files(&config))
+        {
+            certificates
+                .reload(&certificate, &key)
+                .map_err(|error| error.to_string())?;
+        }
+        running.state.store(Arc::new(next));
+        if Fixed::of(&config) != self.fixed {
+            tracing::warn!(
+                "addresses, client_ca, audit, logging, disk and threads change at the next start only"
+            );
+        }
+        self.watch(&config);
+        Ok(())
+    }
+}
+
+fn changed(path: &PathBuf) -> Option<SystemTime> {
+    std::fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .ok()
+}
