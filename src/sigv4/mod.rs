@@ -5,12 +5,14 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
+mod authorize;
 mod canonical_request;
 mod chunk;
 mod sign;
 mod signing_key;
 mod string_to_sign;
 
+pub use authorize::authorize;
 pub use canonical_request::{CanonicalRequest, encode, encode_path};
 pub use chunk::ChunkSigner;
 pub use sign::{Credentials, OutgoingPayload, OutgoingRequest, Signed, sign};

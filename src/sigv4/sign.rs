@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use time::OffsetDateTime;
 
-use super::{ALGORITHM, CanonicalRequest, ChunkSigner, CredentialScope, SigningKey, StringToSign};
+use super::{ChunkSigner, CredentialScope, SigningKey, authorize};
 use crate::crypto::Secret;
 use crate::s3::time::amz_date;
 
@@ -89,7 +89,7 @@ pub fn sign(
     let payload = request.payload.text();
     let mut added = vec![
         ("x-amz-date", date.clone()),
-        ("x-amz-content-sha256", payload.clone()),
+        ("x-amz-content-sha256", payload),
     ];
     if let Some(token) = &credentials.session_token {
         added.push(("x-amz-security-token", token.expose().to_owned()));
@@ -103,24 +103,12 @@ pub fn sign(
             headers.push((HeaderName::from_static(name), value));
         }
     }
-    let mut names: Vec<&str> = all
-        .keys()
-        .map(HeaderName::as_str)
-        .filter(|name| covered(name))
-        .collect();
-    names.sort_unstable();
-    let query = request
-        .query
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let canonical =
-        CanonicalRequest::new(request.method, request.path, query, &all, &names, &payload);
-    let signature = key.sign(&StringToSign::new(&date, &scope, &canonical));
-    let authorization = format!(
-        "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
-        credentials.access_key_id,
-        names.join(";"),
-    );
+    let complete = OutgoingRequest {
+        headers: &all,
+        ..*request
+    };
+    let id = &credentials.access_key_id;
+    let (authorization, signature) = authorize(&complete, id, &key, &scope, &date);
     if let Ok(mut value) = HeaderValue::from_str(&authorization) {
         value.set_sensitive(true);
         headers.push((AUTHORIZATION, value));
@@ -131,7 +119,7 @@ pub fn sign(
     }
 }
 
-fn covered(name: &str) -> bool {
+pub(super) fn covered(name: &str) -> bool {
     matches!(name, "host" | "content-type" | "content-md5") || name.starts_with("x-amz-")
 }
 
@@ -139,6 +127,7 @@ fn covered(name: &str) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::sigv4::{CanonicalRequest, StringToSign};
     use time::macros::datetime;
 
     fn credentials() -> Credentials {

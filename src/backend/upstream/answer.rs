@@ -2,11 +2,12 @@
 //! bounded document, or a download. Dropped instead, it closes its connection, so that a
 //! connection with unread bytes is never used again (T57).
 
-use super::client::{Client, broken};
+use super::client::Client;
 use super::counters::Gauge;
 use super::download::Stream;
 use super::endpoint::Peers;
 use super::error::{About, Error, refusal, spoils_credentials};
+use super::exchange::broken;
 use super::xml::{Element, MAX_DOCUMENT, MAX_ERROR};
 use crate::backend::Body;
 use crate::s3;
@@ -29,6 +30,8 @@ pub(super) struct Answer {
     _held: (OwnedSemaphorePermit, Gauge),
     // Whether the whole request was sent before the answer came.
     complete: bool,
+    // Whether the request was a HEAD.
+    to_head: bool,
 }
 
 impl std::fmt::Debug for Answer {
@@ -43,7 +46,7 @@ impl Answer {
         peer: (Arc<Peers>, usize),
         client: Arc<Client>,
         held: (OwnedSemaphorePermit, Gauge),
-        complete: bool,
+        (complete, to_head): (bool, bool),
     ) -> Self {
         let mut answer = Self {
             session,
@@ -51,6 +54,7 @@ impl Answer {
             client,
             _held: held,
             complete,
+            to_head,
         };
         answer.session.read_timeout = Some(answer.client.timeouts.read);
         answer
@@ -216,7 +220,11 @@ impl Answer {
     /// Gives the connection back to the pool if its answer was read to its end and nothing came
     /// behind it; closes it otherwise.
     pub(super) async fn give_back(mut self) {
-        if !self.complete || !self.session.is_body_done() {
+        // Ceph 16 ends the body that it does not send to a HEAD with its last chunk, which would be
+        // read before the next answer. So nothing that has no body may speak of one.
+        let bodiless = self.to_head || matches!(self.status().as_u16(), 204 | 304);
+        let framed = self.session.get_header("transfer-encoding").is_some();
+        if !self.complete || !self.session.is_body_done() || (bodiless && framed) {
             return;
         }
         let (peers, index) = &self.peer;

@@ -6,15 +6,16 @@
 
 use super::answer::Answer;
 use super::counters::{Counters, Gauge};
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Keys};
 use super::endpoint::{Endpoint, Peers, Resolver};
 use super::error::Error;
-use super::framing::{Framer, Framing};
+use super::exchange::{Failure, Sent, broken, is_read};
+use super::framing::Framing;
 use super::request::{Outgoing, header_name, header_value};
 use super::{Config, Payload, Timeouts, tls};
 use crate::backend::Upload;
 use crate::crypto::sha256;
-use crate::s3;
+use crate::s3::{self, time::amz_date};
 use crate::sigv4::{self, ChunkSigner, OutgoingPayload, OutgoingRequest};
 use bytes::Bytes;
 use http::Method;
@@ -30,10 +31,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections to try for one request: pooled ones may all have died with their server.
 const ATTEMPTS: usize = 3;
-/// Interim answers before it is a flood (T58).
-const MAX_INTERIM: usize = 16;
-/// How long an answer may take to be found behind a write that failed: it has been sent by then.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// A body to send.
 pub(super) enum Sending<'u> {
@@ -141,7 +138,7 @@ impl Client {
                 (peers, index),
                 Arc::clone(self),
                 (slot, gauge),
-                complete,
+                (complete, request.method == Method::HEAD),
             )),
             Err(Failure::Ours(error)) => {
                 self.counters.failures.fetch_add(1, Ordering::Relaxed);
@@ -178,7 +175,7 @@ impl Client {
         let mut attempt = 1;
         loop {
             let keys = self.credentials.get().await?;
-            let (head, signer) = self.render(request, body, &keys.credentials)?;
+            let (head, signer) = self.render(request, body, &keys)?;
             let (mut session, reused, index) = self.connect(&peers).await?;
             let again = reused && attempt < ATTEMPTS;
             attempt += 1;
@@ -238,7 +235,7 @@ impl Client {
         &self,
         request: &Outgoing<'_>,
         body: &Sending<'_>,
-        keys: &sigv4::Credentials,
+        keys: &Keys,
     ) -> Result<(Box<RequestHeader>, Option<ChunkSigner>), Failure> {
         let authority = self.endpoint.authority();
         let host = match self.virtual_bucket(request) {
@@ -286,231 +283,45 @@ impl Client {
                 (framing.payload(), Some(framing.encoded_length(length)))
             }
         };
-        let signed = sigv4::sign(
-            &OutgoingRequest {
-                method: &request.method,
-                path: &path,
-                query: &request.query,
-                headers: &head.headers,
-                payload,
-            },
-            keys,
-            &self.region,
-            "s3",
-            OffsetDateTime::now_utc(),
-        );
-        for (name, value) in signed.headers {
-            head.insert_header(name, value).map_err(invalid)?;
+        let now = OffsetDateTime::now_utc();
+        let date = amz_date(now);
+        head.insert_header("x-amz-date", date.as_str())
+            .map_err(invalid)?;
+        head.insert_header("x-amz-content-sha256", payload.text())
+            .map_err(invalid)?;
+        let credentials = &keys.credentials;
+        if let Some(token) = &credentials.session_token {
+            let value = header_value("x-amz-security-token", token.expose())?;
+            head.insert_header("x-amz-security-token", value)
+                .map_err(invalid)?;
         }
+        let signing = keys.signing(now, &self.region);
+        let signable = OutgoingRequest {
+            method: &request.method,
+            path: &path,
+            query: &request.query,
+            headers: &head.headers,
+            payload,
+        };
+        let id = &credentials.access_key_id;
+        let (authorization, seed) =
+            sigv4::authorize(&signable, id, &signing.key, &signing.scope, &date);
+        head.insert_header("authorization", authorization)
+            .map_err(invalid)?;
         if let Some(length) = length {
             head.insert_header("content-length", length)
                 .map_err(invalid)?;
         }
-        Ok((Box::new(head), Some(signed.chunks)))
-    }
-
-    async fn send_body(
-        &self,
-        session: &mut HttpSession,
-        body: &mut Sending<'_>,
-        signer: Option<ChunkSigner>,
-    ) -> Result<Sent, Failure> {
-        match body {
-            Sending::Nothing => Ok(Sent::All),
-            Sending::Document(document) => {
-                let sent = match session.write_body(document).await {
-                    Ok(_) => session.finish_body().await.map(drop),
-                    Err(error) => Err(error),
-                };
-                match sent {
-                    Ok(()) => Ok(Sent::All),
-                    Err(error) => self.after_failure(session, &error).await,
-                }
-            }
-            Sending::Upload(upload, framing) => {
-                let framer = Framer::new(*framing, upload.length(), signer);
-                self.pump(session, &mut **upload, framer).await
-            }
-        }
-    }
-
-    /// Sends an upload while watching for an answer that does not wait for its end.
-    async fn pump(
-        &self,
-        session: &mut HttpSession,
-        upload: &mut dyn Upload,
-        mut framer: Framer,
-    ) -> Result<Sent, Failure> {
-        let mut wire = Vec::new();
-        let mut interim = 0;
-        loop {
-            let next = if framer.is_whole() {
-                // The upstream has everything and may answer; what is left is to hear the end.
-                upload.next().await
-            } else {
-                let mut next = upload.next();
-                loop {
-                    // Reading an answer's head can be cancelled and taken up again; what the client
-                    // sends is waited for once.
-                    tokio::select! {
-                        biased;
-                        head = session.read_response() => {
-                            head.map_err(|error| broken("sending a body", &error))?;
-                            if is_final(session) {
-                                return Ok(Sent::Answered);
-                            }
-                            interim += 1;
-                            check_interim(interim)?;
-                        }
-                        next = &mut next => break next,
-                    }
-                }
-            };
-            // An upload that fails is dropped with its connection: the upstream has not seen its
-            // last byte, and cannot take it for whole.
-            let Some(data) = next.map_err(Failure::Client)? else {
-                break;
-            };
-            framer.push(data, &mut wire)?;
-            for piece in wire.drain(..) {
-                if let Err(error) = session.write_body(&piece).await {
-                    return self.after_failure(session, &error).await;
-                }
-            }
-        }
-        let last = framer.finish(upload.checksum().as_ref())?;
-        let sent = match last {
-            Some(last) => session.write_body(&last).await.map(drop),
-            None => Ok(()),
-        };
-        let sent = match sent {
-            Ok(()) => session.finish_body().await.map(drop),
-            Err(error) => Err(error),
-        };
-        match sent {
-            Ok(()) => Ok(Sent::All),
-            Err(error) => self.after_failure(session, &error).await,
-        }
-    }
-
-    /// An upstream that refuses an upload may close before it has read it; what it said is then
-    /// still there to be read.
-    async fn after_failure(
-        &self,
-        session: &mut HttpSession,
-        error: &pingora_error::BError,
-    ) -> Result<Sent, Failure> {
-        match self.read_head(session, AFTER_FAILURE).await {
-            Ok(()) => Ok(Sent::Answered),
-            Err(_) => Err(broken("sending a body", error).into()),
-        }
-    }
-
-    /// Reads heads until a final one, all within `patience`.
-    async fn read_head(
-        &self,
-        session: &mut HttpSession,
-        patience: Duration,
-    ) -> Result<(), HeadFailure> {
-        let reading = async {
-            let mut interim = 0;
-            loop {
-                session
-                    .read_response()
-                    .await
-                    .map_err(HeadFailure::Connection)?;
-                if is_final(session) {
-                    return Ok(());
-                }
-                interim += 1;
-                check_interim(interim).map_err(HeadFailure::Other)?;
-            }
-        };
-        tokio::time::timeout(patience, reading)
-            .await
-            .unwrap_or(Err(HeadFailure::Other(Error::Timeout(
-                "waiting for an answer",
-            ))))
+        let signs = matches!(
+            payload,
+            OutgoingPayload::SignedChunks | OutgoingPayload::SignedChunksTrailer
+        );
+        let chunks = || ChunkSigner::new(signing.key.clone(), &date, &signing.scope, seed);
+        Ok((Box::new(head), signs.then(chunks)))
     }
 
     /// The upstream says that our credentials no longer work.
     pub(super) fn distrust_credentials(&self) {
         self.credentials.distrust();
-    }
-}
-
-/// Whose fault it is that there is no answer.
-pub(super) enum Failure {
-    /// The connection's, the upstream's or ours.
-    Ours(Error),
-    /// The client's, or the upload's.
-    Client(s3::Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Ours(error)
-    }
-}
-
-impl From<s3::Error> for Failure {
-    fn from(error: s3::Error) -> Self {
-        Self::Client(error)
-    }
-}
-
-enum HeadFailure {
-    Connection(pingora_error::BError),
-    Other(Error),
-}
-
-impl HeadFailure {
-    /// Whether the connection ended as a pooled one does that its server had closed.
-    fn is_stale(&self) -> bool {
-        use pingora_error::ErrorType::{ConnectionClosed, ReadError};
-        matches!(self, Self::Connection(error) if matches!(error.etype(), ConnectionClosed | ReadError))
-    }
-
-    fn into_error(self) -> Error {
-        match self {
-            Self::Connection(error) => broken("waiting for an answer", &error),
-            Self::Other(error) => error,
-        }
-    }
-}
-
-/// How far a request got before its answer.
-enum Sent {
-    All,
-    Answered,
-}
-
-fn is_read(request: &Outgoing<'_>) -> bool {
-    request.method == Method::GET || request.method == Method::HEAD
-}
-
-/// Whether the head that was read is the last one. `101` is: nothing was to be switched.
-fn is_final(session: &HttpSession) -> bool {
-    let status = session.get_status().map(|status| status.as_u16());
-    !matches!(status, Some(100 | 102..=199))
-}
-
-fn check_interim(count: usize) -> Result<(), Error> {
-    if count > MAX_INTERIM {
-        Err(Error::garbage("too many interim answers"))
-    } else {
-        Ok(())
-    }
-}
-
-/// What Pingora's error means.
-pub(super) fn broken(doing: &'static str, error: &pingora_error::BError) -> Error {
-    use pingora_error::ErrorType as T;
-    match error.etype() {
-        T::ReadTimedout | T::WriteTimedout | T::ConnectTimedout | T::TLSHandshakeTimedout => {
-            Error::Timeout(doing)
-        }
-        T::InvalidHTTPHeader => Error::garbage("not an HTTP head"),
-        _ => Error::broken(doing, error),
     }
 }

@@ -5,13 +5,14 @@
 
 use super::error::Error;
 use crate::crypto::Secret;
-use crate::sigv4;
+use crate::sigv4::{self, CredentialScope, SigningKey};
 use arc_swap::ArcSwapOption;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_credential_types::provider::ProvideCredentials as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use time::{Date, OffsetDateTime};
 use tokio::sync::{OnceCell, Semaphore};
 
 /// How often files are looked at.
@@ -58,12 +59,50 @@ pub(super) struct Keys {
     pub(super) credentials: sigv4::Credentials,
     /// When they stop working, where that is known.
     until: Option<SystemTime>,
+    // The day's signing key: four HMACs that need not be done for every request.
+    today: ArcSwapOption<Signing>,
+}
+
+/// A signing key and what it is good for.
+#[derive(Debug)]
+pub(super) struct Signing {
+    date: Date,
+    pub(super) key: SigningKey,
+    pub(super) scope: CredentialScope,
+}
+
+impl Keys {
+    fn new(credentials: sigv4::Credentials, until: Option<SystemTime>) -> Self {
+        Self {
+            credentials,
+            until,
+            today: ArcSwapOption::empty(),
+        }
+    }
+
+    /// The signing key of the day of `now`. `region` is always the same one.
+    pub(super) fn signing(&self, now: OffsetDateTime, region: &str) -> Arc<Signing> {
+        if let Some(signing) = &*self.today.load()
+            && signing.date == now.date()
+        {
+            return Arc::clone(signing);
+        }
+        let scope = CredentialScope::at(now, region, "s3");
+        let signing = Arc::new(Signing {
+            date: now.date(),
+            key: SigningKey::derive(&self.credentials.secret, &scope),
+            scope,
+        });
+        self.today.store(Some(Arc::clone(&signing)));
+        signing
+    }
 }
 
 /// Credentials and when to look for others.
 #[derive(Debug)]
 struct Held {
     keys: Arc<Keys>,
+    since: Instant,
     // `None`: never.
     look: Option<Instant>,
     modified: Vec<Option<SystemTime>>,
@@ -77,11 +116,18 @@ pub(super) struct Credentials {
     chain: OnceCell<DefaultCredentialsChain>,
     // One renewal at a time; whoever finds it taken goes on with what is held, if that still works.
     renewing: Semaphore,
+    // How long credentials are left in peace.
+    calm: Duration,
 }
 
 impl Credentials {
     pub(super) fn new(source: CredentialsSource) -> Self {
+        let calm = match &source {
+            CredentialsSource::Chain { .. } => AGAIN,
+            CredentialsSource::Static { .. } | CredentialsSource::Files { .. } => Duration::ZERO,
+        };
         Self {
+            calm,
             source,
             held: ArcSwapOption::empty(),
             chain: OnceCell::new(),
@@ -101,13 +147,17 @@ impl Credentials {
         self.renew().await
     }
 
-    /// Makes the next request look again: an upstream said that these no longer work.
+    /// Makes the next request look again: an upstream said that these no longer work. What was got
+    /// a moment ago is not asked for again, or an upstream that refuses everything would have us
+    /// ask with every request.
     pub(super) fn distrust(&self) {
         if let Some(held) = self.held.load_full()
             && held.look.is_some()
+            && held.since.elapsed() >= self.calm
         {
             self.held.store(Some(Arc::new(Held {
                 keys: Arc::clone(&held.keys),
+                since: held.since,
                 look: Some(Instant::now()),
                 modified: Vec::new(),
             })));
@@ -149,6 +199,7 @@ impl Credentials {
                     let keys = Arc::clone(&held.keys);
                     self.held.store(Some(Arc::new(Held {
                         keys: Arc::clone(&keys),
+                        since: Instant::now(),
                         look: Instant::now().checked_add(AGAIN),
                         modified: Vec::new(),
                     })));
@@ -166,14 +217,15 @@ impl Credentials {
                 secret_access_key,
                 session_token,
             } => Ok(Held {
-                keys: Arc::new(Keys {
-                    credentials: sigv4::Credentials {
+                keys: Arc::new(Keys::new(
+                    sigv4::Credentials {
                         access_key_id: access_key_id.clone(),
                         secret: secret_access_key.clone(),
                         session_token: session_token.clone(),
                     },
-                    until: None,
-                }),
+                    None,
+                )),
+                since: Instant::now(),
                 look: None,
                 modified: Vec::new(),
             }),
@@ -191,13 +243,15 @@ impl Credentials {
                 for file in files.into_iter().flatten() {
                     modified.push(modified_at(file).await);
                 }
-                let look = Instant::now().checked_add(LOOK);
+                let since = Instant::now();
+                let look = since.checked_add(LOOK);
                 if let Some(before) = before
                     && before.modified == modified
                 {
                     let keys = Arc::clone(&before.keys);
                     return Ok(Held {
                         keys,
+                        since,
                         look,
                         modified,
                     });
@@ -206,16 +260,17 @@ impl Credentials {
                     Some(file) => Some(Secret::new(text_of(file).await?)),
                     None => None,
                 };
-                let keys = Arc::new(Keys {
-                    credentials: sigv4::Credentials {
+                let keys = Arc::new(Keys::new(
+                    sigv4::Credentials {
                         access_key_id: text_of(access_key_id).await?,
                         secret: Secret::new(text_of(secret_access_key).await?),
                         session_token: token,
                     },
-                    until: None,
-                });
+                    None,
+                ));
                 Ok(Held {
                     keys,
+                    since,
                     look,
                     modified,
                 })
@@ -252,14 +307,15 @@ impl Credentials {
             left.saturating_sub(AHEAD).max(AGAIN)
         });
         Ok(Held {
-            keys: Arc::new(Keys {
-                credentials: sigv4::Credentials {
+            keys: Arc::new(Keys::new(
+                sigv4::Credentials {
                     access_key_id: provided.access_key_id().to_owned(),
                     secret: Secret::new(provided.secret_access_key().to_owned()),
                     session_token: provided.session_token().map(|t| Secret::new(t.to_owned())),
                 },
                 until,
-            }),
+            )),
+            since: Instant::now(),
             // Keys of a profile file have no end, but the file may change.
             look: Instant::now().checked_add(left.unwrap_or(AHEAD)),
             modified: Vec::new(),

@@ -116,6 +116,8 @@ fn by_code(code: &str, about: About) -> Option<s3::Error> {
     use ErrorCode as E;
     let known = match code {
         "NoSuchBucket" => E::NoSuchBucket,
+        // Ceph says so of an upload that is not there.
+        "NoSuchKey" if about == About::Upload => E::NoSuchUpload,
         "NoSuchKey" => E::NoSuchKey,
         "NoSuchUpload" => E::NoSuchUpload,
         "NoSuchVersion" => E::NoSuchVersion,
@@ -232,7 +234,7 @@ mod tests {
     #[test]
     fn refusals_become_ours() {
         use About::{Bucket, Object, Part, Service, Upload, Version};
-        let cases: [(About, u16, Option<&str>, ErrorCode); 34] = [
+        let cases: [(About, u16, Option<&str>, ErrorCode); 35] = [
             (Object, 404, Some("NoSuchKey"), ErrorCode::NoSuchKey),
             (Object, 404, Some("NoSuchBucket"), ErrorCode::NoSuchBucket),
             (Object, 404, None, ErrorCode::NoSuchKey),
@@ -240,6 +242,7 @@ mod tests {
             (Object, 404, Some("NotFound"), ErrorCode::NoSuchKey),
             (Bucket, 404, None, ErrorCode::NoSuchBucket),
             (Upload, 404, None, ErrorCode::NoSuchUpload),
+            (Upload, 404, Some("NoSuchKey"), ErrorCode::NoSuchUpload),
             (Version, 404, None, ErrorCode::NoSuchVersion),
             (Service, 404, None, ErrorCode::InternalError),
             (Object, 304, None, ErrorCode::NotModified),

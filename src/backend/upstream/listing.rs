@@ -210,6 +210,13 @@ pub(super) async fn parts(
     Ok(page)
 }
 
+async fn uploads_page(client: &Arc<Client>, request: &Outgoing<'_>) -> Result<Element, s3::Error> {
+    let answer = client.send(request, Sending::Nothing).await?;
+    let root = answer.expect(About::Bucket).await?;
+    let root = root.xml(About::Bucket).await?;
+    Ok(root.named("ListMultipartUploadsResult")?)
+}
+
 /// ListMultipartUploads.
 pub(super) async fn uploads(
     client: &Arc<Client>,
@@ -226,21 +233,27 @@ pub(super) async fn uploads(
             .key(&behind(after, &call.prefix, delimiter))
             .into_owned(),
     });
-    let request = Outgoing::bucket(Method::GET, place)
-        .query("uploads", "")
-        .query("encoding-type", "url")
-        .query("max-uploads", call.max_uploads.max(1).to_string())
-        .maybe_query("delimiter", delimiter)
-        .maybe_query("prefix", Some(prefix.as_ref()).filter(|p| !p.is_empty()))
-        .maybe_query("upload-id-marker", id.filter(|_| start.is_some()))
-        .maybe_query("key-marker", start);
-    let answer = client.send(&request, Sending::Nothing).await?;
-    let root = answer
-        .expect(About::Bucket)
-        .await?
-        .xml(About::Bucket)
-        .await?;
-    let root = root.named("ListMultipartUploadsResult")?;
+    let request = |encoding: Option<&str>| {
+        Outgoing::bucket(Method::GET, place)
+            .query("uploads", "")
+            .query("max-uploads", call.max_uploads.max(1).to_string())
+            .maybe_query("encoding-type", encoding)
+            .maybe_query("delimiter", delimiter)
+            .maybe_query("prefix", Some(prefix.as_ref()).filter(|p| !p.is_empty()))
+            .maybe_query("upload-id-marker", id.filter(|_| start.is_some()))
+            .maybe_query("key-marker", start.as_deref())
+    };
+    let mut root = uploads_page(client, &request(Some("url"))).await?;
+    // Ceph 16 encodes keys without saying so, others overlook the question: what could be either is
+    // asked for as it is.
+    let ambiguous = root.get("EncodingType").is_none() && {
+        let entries = root.all("Upload").chain(root.all("CommonPrefixes"));
+        let mut names = entries.filter_map(|entry| entry.get("Key").or(entry.get("Prefix")));
+        names.any(|name| name.contains(['%', '+']))
+    };
+    if ambiguous {
+        root = uploads_page(client, &request(None)).await?;
+    }
     let mut page = UploadPage::default();
     if call.max_uploads == 0 {
         return Ok(page);

@@ -20,6 +20,7 @@ mod credentials;
 mod download;
 mod endpoint;
 mod error;
+mod exchange;
 mod framing;
 mod health;
 mod listing;
@@ -245,7 +246,7 @@ impl Backend for Upstream {
 
     async fn upload_part_copy(&self, call: Granted<&UploadPartCopy>) -> Result<Written, s3::Error> {
         let source = self.place(&call.source.bucket);
-        copy::part(&self.client, source, self.place(&call.upload.bucket), &call).await
+        copy::part(&self.client, source, self.place(&call.upload.bucket), call).await
     }
 
     async fn complete_multipart_upload(

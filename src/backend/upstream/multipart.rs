@@ -8,9 +8,11 @@ use super::objects::upload;
 use super::request::Outgoing;
 use super::response::{stored, version_id};
 use crate::backend::{CompletedPart, Upload, Written};
-use crate::s3::call::{CompleteMultipartUpload, CreateMultipartUpload, OnUpload, UploadPart};
+use crate::s3::call::{
+    CompleteMultipartUpload, CreateMultipartUpload, ListParts, OnUpload, UploadPart,
+};
 use crate::s3::xml::Writer;
-use crate::s3::{self, ChecksumAlgorithm, ETag, StoredChecksum};
+use crate::s3::{self, ChecksumAlgorithm, ETag, ErrorCode, StoredChecksum};
 use http::Method;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -101,21 +103,64 @@ pub(super) async fn complete(
     // A store may copy every part before it answers.
     let patience = client.timeouts.total;
     let answer = client.send_patiently(&request, sending, patience).await?;
-    let answer = answer.expect(About::Upload).await?;
+    let server_error = answer.status().is_server_error();
+    let answer = match answer.expect(About::Upload).await {
+        Ok(answer) => answer,
+        Err(error) if server_error => return Err(still_there(client, place, call, error).await),
+        Err(error) => return Err(error),
+    };
     let version_id = version_id(&answer);
     let root = answer.xml(About::Upload).await?;
     let root = root.named("CompleteMultipartUploadResult")?;
+    let etag = match root.get("ETag").map(ETag::parse) {
+        Some(etag) if !etag.0.is_empty() => etag,
+        _ => current_tag(client, place, &call.upload).await?,
+    };
     let kept = ChecksumAlgorithm::ALL.into_iter().find_map(|algorithm| {
         let text = root.get(algorithm.element())?;
         stored(algorithm, text, root.get("ChecksumType"))
     });
     Ok(Written {
-        etag: ETag::parse(root.need("ETag")?),
+        etag,
         checksum: kept.filter(|_| client.checksums),
         last_modified: OffsetDateTime::now_utc(),
         size: call.size,
         version_id,
     })
+}
+
+/// Ceph 16 does not tell the tag of what it has put together.
+async fn current_tag(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    upload: &OnUpload,
+) -> Result<ETag, s3::Error> {
+    let request = Outgoing::object(Method::HEAD, place, &upload.key)?;
+    let answer = client.send(&request, Sending::Nothing).await?;
+    let answer = answer.expect(About::Object).await?;
+    let etag = ETag::parse(answer.need("etag")?);
+    answer.finish().await?;
+    Ok(etag)
+}
+
+/// Ceph 16 fails with 500 when there is no such upload, which clients would try again and again:
+/// asks whether there is, and answers `error` if so.
+async fn still_there(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &CompleteMultipartUpload,
+    error: s3::Error,
+) -> s3::Error {
+    let parts = ListParts {
+        upload: call.upload.clone(),
+        max_parts: 1,
+        after: 0,
+        url_encoded: false,
+    };
+    match super::listing::parts(client, place, &parts).await {
+        Err(missing) if missing.code() == ErrorCode::NoSuchUpload => missing,
+        _ => error,
+    }
 }
 
 fn text(stored: &StoredChecksum) -> String {

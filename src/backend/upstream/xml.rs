@@ -132,7 +132,10 @@ impl Element {
 
     /// Checks that the root is what was asked for.
     pub(super) fn named(self, name: &'static str) -> Result<Self, Error> {
-        if self.name == name {
+        // Some servers call an answer `…Response` where S3 says `…Result`.
+        let stem = name.strip_suffix("Result").unwrap_or(name);
+        let other = self.name.strip_suffix("Response");
+        if self.name == name || other == Some(stem) {
             Ok(self)
         } else {
             let found = short_name(&self.name);
