@@ -6,7 +6,7 @@ use crate::s3::call::{
     DeleteObject, DeleteObjects, ListBuckets, ListMultipartUploads, ListObjects, ListParts,
     OnBucket, OnUpload, PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{ByteRange, ChecksumRequest, ChecksumSource};
+use crate::s3::{ByteRange, ChecksumAlgorithm, ChecksumRequest, ChecksumSource};
 
 /// A `T` that was authorised. It can be looked at and narrowed, never made or changed outside this
 /// room, so that what was authorised is what is carried out.
@@ -105,9 +105,14 @@ impl Granted<&CopyObject> {
     }
 
     /// The write that a copy was granted on its destination, where source and destination stand on
-    /// different backends. `source` is what the source's metadata says.
+    /// different backends. `source` is what the source's metadata says, and `kept` the algorithm of
+    /// its checksum, which the copy keeps where none is asked for.
     #[must_use]
-    pub fn destination(self, source: ObjectMetadata) -> Granted<PutObject> {
+    pub fn destination(
+        self,
+        source: ObjectMetadata,
+        kept: Option<ChecksumAlgorithm>,
+    ) -> Granted<PutObject> {
         let computed = |algorithm| ChecksumRequest {
             algorithm,
             source: ChecksumSource::Computed,
@@ -117,7 +122,7 @@ impl Granted<&CopyObject> {
             key: self.key.clone(),
             metadata: self.metadata.clone().unwrap_or(source),
             conditions: self.conditions.clone(),
-            checksum: self.checksum.map(computed),
+            checksum: self.checksum.or(kept).map(computed),
         })
     }
 }

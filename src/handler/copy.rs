@@ -31,10 +31,10 @@ pub(super) async fn object(
         if object.info.size > MAX_COPY {
             return Err(too_large());
         }
-        let destination = call.destination(object.info.metadata.clone());
-        let algorithm =
-            call.checksum
-                .or(object.info.checksum.as_ref().map(|c| c.checksum.algorithm));
+        let kept = object.info.checksum.as_ref();
+        let kept = kept.map(|stored| stored.checksum.algorithm);
+        let destination = call.destination(object.info.metadata.clone(), kept);
+        let algorithm = call.checksum.or(kept);
         let mut body = Through::new(object, algorithm);
         backends
             .of(&call.bucket)?

@@ -23,8 +23,8 @@ use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::v1::Connector;
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_http::RequestHeader;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -67,6 +67,9 @@ impl std::fmt::Debug for Client {
             .finish_non_exhaustive()
     }
 }
+
+/// The digest of no body.
+static NOTHING: LazyLock<[u8; 32]> = LazyLock::new(|| sha256(b""));
 
 /// Tells definitions apart in Pingora's pool.
 static NEXT_GROUP: AtomicU64 = AtomicU64::new(1);
@@ -258,7 +261,7 @@ impl Client {
         let (payload, length) = match body {
             Sending::Nothing => {
                 let bodied = request.method == Method::PUT || request.method == Method::POST;
-                (OutgoingPayload::Sha256(sha256(b"")), bodied.then_some(0))
+                (OutgoingPayload::Sha256(*NOTHING), bodied.then_some(0))
             }
             Sending::Document(document) => {
                 let payload = OutgoingPayload::Sha256(sha256(document));

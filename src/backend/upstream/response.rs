@@ -65,15 +65,14 @@ pub(super) fn version_id(answer: &Answer) -> Option<String> {
 pub(super) fn metadata<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> ObjectMetadata {
     let mut metadata = ObjectMetadata::default();
     for (name, value) in headers {
-        let value = text(value);
         if let Some(name) = name.strip_prefix("x-amz-meta-") {
             if !name.starts_with(INTERNAL) && !name.is_empty() {
-                metadata.user.push((name.to_owned(), value));
+                metadata.user.push((name.to_owned(), text(value)));
             }
         } else if let Some(standard) = STANDARD.iter().find(|standard| **standard == name) {
             let value = match *standard {
-                "content-encoding" => without_aws_chunked(&value),
-                _ => value,
+                "content-encoding" => without_aws_chunked(&text(value)),
+                _ => text(value),
             };
             let known = metadata.standard.iter().any(|(known, _)| known == standard);
             if !value.is_empty() && !known {
