@@ -91,6 +91,9 @@ impl Backends {
             }
         }
         let default = default.map(find).transpose()?;
+        if let Some(mappings) = default.and_then(|default| mappings.get_mut(default)) {
+            mappings.push((BucketPattern::parse("*")?, Mapping::default()));
+        }
         let named = stores.into_iter().zip(mappings);
         let named = named.map(|((name, store), mappings)| match store {
             Store::Local(backend) => {

@@ -8,7 +8,7 @@ use crate::backend::BucketInfo;
 use crate::s3::time::parse_iso8601;
 use crate::s3::xml::Writer;
 use crate::s3::{self, BucketName, ErrorCode};
-use http::Method;
+use http::{Method, StatusCode};
 use std::sync::Arc;
 
 /// Pages of buckets before an upstream is taken to go round in circles.
@@ -25,11 +25,14 @@ pub(super) async fn list(
         let request =
             Outgoing::service(Method::GET).maybe_query("continuation-token", token.take());
         let answer = client.send(&request, Sending::Nothing).await?;
-        let root = answer
-            .expect(About::Service)
-            .await?
-            .xml(About::Service)
-            .await?;
+        if answer.status() == StatusCode::FORBIDDEN
+            && let Some(names) = mappings.all_named()
+        {
+            answer.finish().await?;
+            return list_named(client, mappings, names).await;
+        }
+        let root = answer.expect(About::Service).await?;
+        let root = root.xml(About::Service).await?;
         let root = root.named("ListAllMyBucketsResult")?;
         for entry in root
             .child("Buckets")
@@ -51,6 +54,26 @@ pub(super) async fn list(
         }
     }
     Err(Error::garbage("its list of buckets does not end").into())
+}
+
+/// Looks for every bucket that can be there, one by one: credentials that may use a bucket often may
+/// not list all of them.
+async fn list_named(
+    client: &Arc<Client>,
+    mappings: &Mappings,
+    mut names: Vec<BucketName>,
+) -> Result<Vec<BucketInfo>, s3::Error> {
+    names.sort_unstable();
+    names.dedup();
+    let mut buckets = Vec::new();
+    for name in &names {
+        match head(client, mappings.place(name), name).await {
+            Ok(bucket) => buckets.push(bucket),
+            Err(error) if error.code() == ErrorCode::NoSuchBucket => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(buckets)
 }
 
 /// CreateBucket.

@@ -10,7 +10,7 @@ use super::credentials::{Credentials, Keys};
 use super::endpoint::{Endpoint, Peers, Resolver};
 use super::error::Error;
 use super::exchange::{Failure, Sent, broken, is_read};
-use super::framing::Framing;
+use super::framing::{Framing, Trailer};
 use super::request::{Outgoing, header_name, header_value};
 use super::{Config, Payload, Timeouts, tls};
 use crate::backend::Upload;
@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// How an upload's body is framed when its checksum can go into a trailer, or cannot.
-    pub(super) fn framing(&self, trailer: Option<s3::ChecksumAlgorithm>) -> Framing {
+    pub(super) fn framing(&self, trailer: Option<Trailer>) -> Framing {
         let tls = self.endpoint.is_tls();
         // A Unix socket cannot be listened to on the way, but not every server takes an unsigned
         // trailer without TLS.

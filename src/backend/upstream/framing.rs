@@ -30,30 +30,41 @@ pub(super) enum Framing {
     UnsignedTrailer(ChecksumAlgorithm),
 }
 
+/// A checksum that is known when the bytes have been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trailer {
+    pub(super) algorithm: ChecksumAlgorithm,
+    /// Whether the client wants it, rather than us.
+    pub(super) asked: bool,
+}
+
 impl Framing {
     /// The framing of `payload`, for an endpoint under TLS or not, that keeps checksums or not.
     pub(super) fn choose(
         payload: Payload,
         confidential: bool,
         checksums: bool,
-        trailer: Option<ChecksumAlgorithm>,
+        trailer: Option<Trailer>,
     ) -> Self {
-        let with_trailer = |algorithm| {
-            if confidential {
-                Self::UnsignedTrailer(algorithm)
-            } else {
-                Self::SignedTrailer(algorithm)
-            }
+        let Some(Trailer { algorithm, asked }) = trailer else {
+            // The checksum is in the head, or there is none to keep.
+            return match payload {
+                Payload::Unsigned => Self::Plain,
+                Payload::SignedChunks => Self::SignedChunks,
+                // TLS guards the bytes on their way, and without it their signatures do.
+                Payload::Auto | Payload::ChecksumTrailer if confidential => Self::Plain,
+                Payload::Auto | Payload::ChecksumTrailer => Self::SignedChunks,
+            };
         };
-        match (payload, trailer) {
-            (Payload::ChecksumTrailer, Some(algorithm)) => with_trailer(algorithm),
-            (Payload::Auto, Some(algorithm)) if checksums => with_trailer(algorithm),
-            (Payload::Unsigned, _) => Self::Plain,
-            (Payload::SignedChunks, _) => Self::SignedChunks,
-            // With the checksum in the head, or none to keep: TLS guards the bytes on their way, and
-            // without it their signatures do.
-            (Payload::Auto | Payload::ChecksumTrailer, _) if confidential => Self::Plain,
-            (Payload::Auto | Payload::ChecksumTrailer, _) => Self::SignedChunks,
+        match payload {
+            Payload::ChecksumTrailer if confidential => Self::UnsignedTrailer(algorithm),
+            Payload::ChecksumTrailer => Self::SignedTrailer(algorithm),
+            Payload::Auto if checksums && confidential => Self::UnsignedTrailer(algorithm),
+            Payload::Auto if checksums => Self::SignedTrailer(algorithm),
+            // A checksum that the client wants kept, and that comes last, has no other way.
+            Payload::Unsigned if checksums && asked => Self::UnsignedTrailer(algorithm),
+            Payload::SignedChunks if checksums && asked => Self::SignedTrailer(algorithm),
+            _ => Self::choose(payload, confidential, checksums, None),
         }
     }
 
@@ -324,43 +335,56 @@ mod tests {
     fn choices() {
         use Framing as F;
         let crc = ChecksumAlgorithm::Crc64Nvme;
+        let ours = Some(Trailer {
+            algorithm: crc,
+            asked: false,
+        });
+        let asked = Some(Trailer {
+            algorithm: crc,
+            asked: true,
+        });
         for (payload, tls, checksums, trailer, expected) in [
             // The default works everywhere.
-            (Payload::Auto, true, false, Some(crc), F::Plain),
-            (Payload::Auto, false, false, Some(crc), F::SignedChunks),
-            (
-                Payload::Auto,
-                true,
-                true,
-                Some(crc),
-                F::UnsignedTrailer(crc),
-            ),
-            (Payload::Auto, false, true, Some(crc), F::SignedTrailer(crc)),
+            (Payload::Auto, true, false, asked, F::Plain),
+            (Payload::Auto, false, false, asked, F::SignedChunks),
+            (Payload::Auto, true, true, ours, F::UnsignedTrailer(crc)),
+            (Payload::Auto, false, true, ours, F::SignedTrailer(crc)),
             // The checksum is in the head already.
             (Payload::Auto, true, true, None, F::Plain),
             (Payload::Auto, false, true, None, F::SignedChunks),
-            (Payload::Unsigned, false, true, Some(crc), F::Plain),
+            (Payload::Unsigned, false, true, ours, F::Plain),
+            (
+                Payload::Unsigned,
+                false,
+                true,
+                asked,
+                F::UnsignedTrailer(crc),
+            ),
+            (Payload::Unsigned, false, false, asked, F::Plain),
+            (Payload::SignedChunks, true, true, ours, F::SignedChunks),
             (
                 Payload::SignedChunks,
                 true,
                 true,
-                Some(crc),
-                F::SignedChunks,
+                asked,
+                F::SignedTrailer(crc),
             ),
+            (Payload::SignedChunks, true, false, asked, F::SignedChunks),
             (
                 Payload::ChecksumTrailer,
                 true,
                 false,
-                Some(crc),
+                ours,
                 F::UnsignedTrailer(crc),
             ),
             (
                 Payload::ChecksumTrailer,
                 false,
                 false,
-                Some(crc),
+                ours,
                 F::SignedTrailer(crc),
             ),
+            (Payload::ChecksumTrailer, true, true, None, F::Plain),
         ] {
             let chosen = Framing::choose(payload, tls, checksums, trailer);
             assert_eq!(

@@ -119,6 +119,14 @@ impl Mappings {
         }
     }
 
+    /// The buckets that the routes name, when they name every one that can be there.
+    pub(super) fn all_named(&self) -> Option<Vec<BucketName>> {
+        let named = self.0.iter().map(|(pattern, _)| pattern.exact());
+        named
+            .collect::<Option<Vec<_>>>()
+            .filter(|names| !names.is_empty())
+    }
+
     /// The buckets of ours that the upstream's bucket `name` is.
     pub(super) fn ours(&self, name: &str) -> Vec<BucketName> {
         let renamed = self.0.iter().filter_map(|(pattern, mapping)| {
@@ -253,6 +261,14 @@ mod tests {
         assert_eq!(names("alpha"), Vec::<String>::new());
         assert_eq!(names("delta"), ["delta"]);
         assert_eq!(names("Not_A_Name"), Vec::<String>::new());
+        assert_eq!(mappings.all_named(), None);
+        let two = vec![
+            (pattern("alpha"), mapping(Some("Real_Name"), "")),
+            (pattern("beta"), mapping(None, "")),
+        ];
+        let all_named = Mappings::new(two).unwrap().all_named();
+        assert_eq!(all_named.map(|names| names.len()), Some(2));
+        assert_eq!(Mappings::default().all_named(), None);
     }
 
     #[test]

@@ -64,9 +64,11 @@ pub enum Payload {
     /// http; with `checksums`, a checksum trailer.
     #[default]
     Auto,
-    /// `UNSIGNED-PAYLOAD`: the least work. AWS takes it over https only.
+    /// `UNSIGNED-PAYLOAD`: the least work. AWS takes it over https only. With `checksums`, an upload
+    /// whose client gives a checksum at its end has it in an unsigned trailer.
     Unsigned,
-    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`: every 64 KiB signed.
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`: every 64 KiB signed; with `checksums`, a client's
+    /// checksum in a signed trailer.
     SignedChunks,
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER` over https, `STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`
     /// otherwise: a checksum behind the body. AWS, MinIO since 2023, Ceph since 18.2.

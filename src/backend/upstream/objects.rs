@@ -3,6 +3,7 @@
 use super::answer::Answer;
 use super::client::{Client, Sending};
 use super::error::{About, Error, refusal};
+use super::framing::Trailer;
 use super::mapping::Place;
 use super::request::{KEPT_CHECKSUM, Outgoing};
 use super::response::{checksum_in, content_range, info, keep_checksum, version_id, written};
@@ -161,7 +162,10 @@ pub(super) async fn upload(
                 checksum_header(&mut request, given);
                 None
             }
-            _ => computed,
+            _ => computed.map(|algorithm| Trailer {
+                algorithm,
+                asked: asked.is_some(),
+            }),
         };
         let framing = client.framing(trailer);
         if let Some(algorithm) = framing.trailer() {

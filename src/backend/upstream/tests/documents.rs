@@ -150,3 +150,27 @@ async fn deletions_are_answered_one_by_one() {
     assert!(heard.contains("content-md5: "));
     assert!(!heard.contains("../x"));
 }
+
+/// Credentials that may not list buckets still show the ones that routes name.
+#[tokio::test]
+async fn buckets_are_looked_for_where_they_cannot_be_listed() {
+    let denied = error("403 Forbidden", "AccessDenied");
+    let there = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let missing = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let script = vec![Head, says(&denied), Head, says(there), Head, says(missing)];
+    let server = Server::start(vec![script.clone()]).await;
+    let route = |bucket: &str| (BucketPattern::parse(bucket).unwrap(), Mapping::default());
+    let call = ListBuckets::default();
+    let mappings = Mappings::new(vec![route("ours"), route("zzz")]).unwrap();
+    let upstream = Upstream::new(server.config(), mappings).unwrap();
+    let buckets = upstream.list_buckets(Granted::for_test(&call)).await;
+    let names: Vec<_> = buckets.unwrap().into_iter().map(|b| b.name).collect();
+    assert_eq!(names, [bucket()]);
+
+    // Where others could be there, a list without them would be a lie.
+    let server = Server::start(vec![script]).await;
+    let mappings = Mappings::new(vec![route("ours"), route("z-*")]).unwrap();
+    let upstream = Upstream::new(server.config(), mappings).unwrap();
+    let buckets = upstream.list_buckets(Granted::for_test(&call)).await;
+    assert_eq!(buckets.unwrap_err().code(), ErrorCode::InternalError);
+}
