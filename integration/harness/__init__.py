@@ -1,0 +1,1 @@
+"""Starts the real binary, real servers and real clients for the tests."""

@@ -1,0 +1,47 @@
+"""Clients as their users start them, from a clean environment."""
+
+import subprocess
+import sys
+import pathlib
+
+import boto3
+import botocore.config
+
+from .gateway import ROOT_KEY, ROOT_SECRET, clean_env
+
+VENV_AWS = str(pathlib.Path(sys.executable).parent / "aws")
+DEBIAN_AWS = "/usr/bin/aws"
+
+
+def s3(gateway, key=ROOT_KEY, secret=ROOT_SECRET, **config):
+    config.setdefault("s3", {"addressing_style": "path"})
+    return boto3.session.Session().client(
+        "s3", endpoint_url=gateway.url, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret,
+        verify=gateway.ca if gateway.tls else None,
+        config=botocore.config.Config(signature_version=config.pop("signature_version", "s3v4"), retries={"total_max_attempts": 1}, **config))
+
+
+def aws(gateway, *args, binary=VENV_AWS, check=True, cwd=None):
+    env = clean_env(AWS_ACCESS_KEY_ID=ROOT_KEY, AWS_SECRET_ACCESS_KEY=ROOT_SECRET, AWS_DEFAULT_REGION="us-east-1", AWS_CA_BUNDLE=gateway.ca)
+    done = subprocess.run([binary, "--endpoint-url", gateway.url, *args], env=env, capture_output=True, text=True, timeout=300, cwd=cwd)
+    assert not check or done.returncode == 0, f"{args}: {done.stdout}\n{done.stderr}"
+    return done
+
+
+def rclone(gateway, *args):
+    env = clean_env(
+        RCLONE_CONFIG_GATE_TYPE="s3", RCLONE_CONFIG_GATE_PROVIDER="Other", RCLONE_CONFIG_GATE_ENDPOINT=gateway.url,
+        RCLONE_CONFIG_GATE_REGION="us-east-1", RCLONE_CONFIG_GATE_ACCESS_KEY_ID=ROOT_KEY,
+        RCLONE_CONFIG_GATE_SECRET_ACCESS_KEY=ROOT_SECRET, RCLONE_CONFIG="/dev/null")
+    done = subprocess.run(["rclone", "--ca-cert", gateway.ca, *args], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{args}: {done.stdout}\n{done.stderr}"
+    return done
+
+
+def s3cmd(gateway, *args):
+    host = f"127.0.0.1:{gateway.port}"
+    command = ["s3cmd", "--config=/dev/null", f"--access_key={ROOT_KEY}", f"--secret_key={ROOT_SECRET}", f"--host={host}",
+               f"--host-bucket={host}", f"--ca-certs={gateway.ca}", "--region=us-east-1", *args]
+    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{args}: {done.stdout}\n{done.stderr}"
+    return done

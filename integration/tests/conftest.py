@@ -1,0 +1,102 @@
+import uuid
+
+import pytest
+
+from harness.clients import s3
+from harness.gateway import ROOT_KEY, ROOT_SECRET, Gateway
+from harness.recorder import Recorder
+from harness.servers import UPSTREAM_KEY, UPSTREAM_SECRET, Ceph, Moto
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("portcullis")
+
+
+@pytest.fixture(scope="session")
+def disk(work):
+    with Gateway(work / "disk") as gateway:
+        yield gateway
+
+
+def upstream(name, url, key, secret, extra=""):
+    """A configuration whose every bucket is at one upstream."""
+    env = {"UP_KEY": key, "UP_SECRET": secret}
+    return f"""
+[[upstreams]]
+name = "{name}"
+endpoint = "{url}"
+credentials = {{ access_key = {{ env = "UP_KEY" }}, secret_key = {{ env = "UP_SECRET" }} }}
+{extra}
+[[routes]]
+bucket = "*"
+backend = "{name}"
+""", env
+
+
+@pytest.fixture(scope="session")
+def stacked(work, disk):
+    config, env = upstream("inner", disk.url, ROOT_KEY, ROOT_SECRET, f'ca = "{disk.ca}"\nchecksums = true')
+    with Gateway(work / "stacked", config, env=env) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def moto(work):
+    server = Moto(work)
+    config, env = upstream("moto", server.url, "testing", "testing")
+    with Gateway(work / "over-moto", config, env=env) as gateway:
+        yield gateway
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def ceph(work):
+    server = Ceph(work)
+    config, env = upstream("ceph", server.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    with Gateway(work / "over-ceph", config, env=env) as gateway:
+        yield gateway
+    server.stop()
+
+
+@pytest.fixture(scope="session", params=["disk", "stacked", "moto", "ceph"])
+def gateway(request):
+    """The same behaviour is asked of every backend."""
+    found = request.getfixturevalue(request.param)
+    found.kind = request.param
+    return found
+
+
+@pytest.fixture
+def client(gateway):
+    return s3(gateway)
+
+
+@pytest.fixture
+def bucket(client):
+    name = f"b-{uuid.uuid4().hex[:16]}"
+    client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def recorder():
+    server = Recorder()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def spied(work, recorder):
+    """A gateway whose upstream keeps what reaches it."""
+    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    with Gateway(work / "spied", config, env=env) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def spy(recorder, spied):
+    recorder.reply = Recorder.empty
+    recorder.clear()
+    yield recorder
+    recorder.reply = Recorder.empty
