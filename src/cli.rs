@@ -92,7 +92,7 @@ pub fn run() -> ExitCode {
             .and_then(|c| server::check(&c).map_err(|e| format!("`{}`: {e}", file.display())))
         {
             Ok(()) => {
-                write_out(&format!("`{}` is valid\n", file.display()));
+                server::write_out(&format!("`{}` is valid\n", file.display()));
                 Ok(())
             }
             Err(error) => Err(error),
@@ -115,13 +115,6 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Writes to standard output; a reader that left is no error.
-pub(crate) fn write_out(text: &str) {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn overrides(serve: &Serve) -> Result<Overrides, String> {

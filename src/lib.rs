@@ -29,3 +29,6 @@ pub mod cli;
 pub mod config;
 pub mod proxy;
 pub mod server;
+
+#[cfg(test)]
+mod tidy;

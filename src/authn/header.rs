@@ -55,6 +55,7 @@ pub(super) fn claim<'r>(
     if (now - signed_at).abs() > SKEW {
         return Err(Error::Skewed);
     }
+    let payload = payload(request)?;
     let signed_headers = signed_headers::parse(fields.signed_headers, malformed)?;
     signed_headers::check(head, &signed_headers, malformed)?;
     if !is_signature(fields.signature) {
@@ -62,7 +63,6 @@ pub(super) fn claim<'r>(
             "the Signature is not 64 hexadecimal digits".to_owned(),
         ));
     }
-    let payload = payload(request)?;
     let security_token = head
         .headers
         .get("x-amz-security-token")

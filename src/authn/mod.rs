@@ -74,11 +74,11 @@ impl Authenticator {
             Offer::Unsupported => Err(Error::Unsupported),
             Offer::Header => {
                 let claim = header::claim(request, now, &self.region)?;
-                verify::verify(self, request, directory, claim)
+                verify::verify(self, request, directory, &claim)
             }
             Offer::Presigned => {
                 let claim = presigned::claim(request, now, &self.region)?;
-                verify::verify(self, request, directory, claim)
+                verify::verify(self, request, directory, &claim)
             }
         }
     }
@@ -116,3 +116,6 @@ fn offer(head: &Head) -> Result<Offer, Error> {
         _ => Err(Error::TwoMechanisms),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ pub(super) fn verify(
     authenticator: &Authenticator,
     request: &Request,
     directory: &Directory,
-    claim: Claim<'_>,
+    claim: &Claim<'_>,
 ) -> Result<Caller, Error> {
     let head = &request.head;
     let query = head

@@ -127,6 +127,17 @@ impl Granted<&CopyObject> {
     }
 }
 
+impl Granted<ReadObject> {
+    /// The same read of the whole object: what a range was granted on.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Granted(ReadObject {
+            range: None,
+            ..self.0.clone()
+        })
+    }
+}
+
 impl Granted<&UploadPartCopy> {
     /// The read that a part's copy was granted on its source.
     #[must_use]

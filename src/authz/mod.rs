@@ -128,9 +128,8 @@ impl Authorizer {
             .map_err(|error| (None, error))?;
         let mut allowed = None;
         for requirement in requirements(&request.call, &request.head) {
-            match self.verdict(request, caller, &requirement, policies, now)? {
-                Some(by) => allowed = Some(by),
-                None => {}
+            if let Some(by) = self.verdict(request, caller, &requirement, policies, now)? {
+                allowed = Some(by)
             }
         }
         Ok(allowed)

@@ -74,18 +74,10 @@ fn without_values(message: &str) -> String {
     let Some((kind, rest)) = message.split_once('"') else {
         return message.to_owned();
     };
-    let Some((_, expected)) = rest.rsplit_once('"') else {
-        return kind.trim_end().to_owned();
-    };
-    let hint = match expected.contains("SecretSource") {
-        true => {
-            ": a secret is given as { file = \"…\" } or { env = \"…\" }, never in the file itself"
-        }
-        false => "",
-    };
-    format!(
-        "{}{}{hint}",
-        kind.trim_end(),
-        expected.replace("enum SecretSource", "a secret's source")
-    )
+    match rest.rsplit_once('"') {
+        // A message of ours quotes what should be written, and no value.
+        _ if kind.contains('{') => message.to_owned(),
+        Some((_, expected)) => format!("{}{expected}", kind.trim_end()),
+        None => kind.trim_end().to_owned(),
+    }
 }

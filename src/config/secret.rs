@@ -2,18 +2,55 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::crypto::Secret;
 
 /// `{ file = "…" }` or `{ env = "…" }`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// A file whose text, without white space around it, is the secret.
     File(PathBuf),
     /// An environment variable.
     Env(String),
+}
+
+/// Written by hand, since derived errors repeat the value: here it may be a secret that somebody
+/// wrote where its source should stand.
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SourceVisitor)
+    }
+}
+
+struct SourceVisitor;
+
+const FORM: &str =
+    "a secret is given as { file = \"…\" } or { env = \"…\" }, never in the file itself";
+
+impl<'de> Visitor<'de> for SourceVisitor {
+    type Value = SecretSource;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a table with `file` or `env`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _secret: &str) -> Result<SecretSource, E> {
+        Err(E::custom(FORM))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<SecretSource, A::Error> {
+        let wrong = || A::Error::custom(FORM);
+        let (key, value) = table.next_entry::<String, String>()?.ok_or_else(wrong)?;
+        if table.next_key::<String>()?.is_some() {
+            return Err(wrong());
+        }
+        match key.as_str() {
+            "file" => Ok(SecretSource::File(value.into())),
+            "env" => Ok(SecretSource::Env(value)),
+            _ => Err(wrong()),
+        }
+    }
 }
 
 impl SecretSource {

@@ -172,10 +172,10 @@ fn variable(inner: &str) -> Result<Result<&str, Piece>, String> {
 }
 
 fn flush(plain: &mut String, segments: &mut [Segment]) {
-    if !plain.is_empty() {
-        if let Some(segment) = segments.last_mut() {
-            segment.push(Piece::Text(std::mem::take(plain).into()));
-        }
+    if !plain.is_empty()
+        && let Some(segment) = segments.last_mut()
+    {
+        segment.push(Piece::Text(std::mem::take(plain).into()));
     }
 }
 

@@ -252,8 +252,8 @@ fn parse_statement(
             ));
         }
     };
-    let actions = rule(find("Action"), find("NotAction"), |text| action(text))
-        .map_err(|why| wrong("Action", why))?;
+    let actions =
+        rule(find("Action"), find("NotAction"), action).map_err(|why| wrong("Action", why))?;
     let resources = rule(find("Resource"), find("NotResource"), |text| {
         resource(text, variables)
     })

@@ -46,6 +46,11 @@ fn strict_bytes(raw: &[u8], most: usize) -> Result<(), Error> {
         let error = Error::new(ErrorCode::RequestHeaderSectionTooLarge);
         return Err(error.detail("MaxSizeAllowed", most.to_string()));
     }
+    // A fragment is never sent; Pingora would drop it, and the key with it.
+    let line = raw.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.contains(&b'#') {
+        return Err(ErrorCode::InvalidUri.into());
+    }
     let mut previous = 0_u8;
     let mut before = 0_u8;
     for &byte in raw {

@@ -110,7 +110,7 @@ impl Operation {
 // name, method, target, sub-resource, header, parameters, actions, on, body, implemented
 operations! {
     ListBuckets GET Service [] - ["bucket-region", "continuation-token", "max-buckets", "prefix"] ["s3:ListAllMyBuckets"] Service None yes;
-    ListDirectoryBuckets GET Service [] - [] ["s3express:ListAllMyDirectoryBuckets"] Service None no;
+    ListDirectoryBuckets GET Service ["max-directory-buckets"] - [] ["s3express:ListAllMyDirectoryBuckets"] Service None no;
     WriteGetObjectResponse POST Service [] - [] ["s3-object-lambda:WriteGetObjectResponse"] Service Stream no;
     CreateBucket PUT Bucket [] - [] ["s3:CreateBucket"] Bucket Document yes;
     DeleteBucket DELETE Bucket [] - [] ["s3:DeleteBucket"] Bucket None yes;

@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn headers_resolve() {
-        let cases: [(&str, u64, Result<Option<(u64, u64)>, InvalidRange>); 16] = [
+        type Expected = Result<Option<(u64, u64)>, InvalidRange>;
+        let cases: [(&str, u64, Expected); 16] = [
             ("bytes=0-0", 10, Ok(Some((0, 0)))),
             ("bytes=0-9", 10, Ok(Some((0, 9)))),
             ("bytes=0-99", 10, Ok(Some((0, 9)))),

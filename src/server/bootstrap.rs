@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::Error;
-use crate::cli::write_out;
+use super::{Error, write_out};
 use crate::config::{Config, RootKey};
 use crate::crypto::{Secret, random};
 use crate::listener::{Authority, Certificates, ensure_authority};

@@ -129,7 +129,7 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
         std::net::TcpListener::bind(address).map_err(|error| Error::Listen { address, error })?;
     }
     let bootstrap = Bootstrap::prepare(&config)?;
-    let disk = Disk::open(config.disk.clone())
+    let disk = Disk::open(&config.disk)
         .map_err(|error| Error::Backend(format!("`{}`: {error}", config.disk.path.display())))?;
     let disk = Arc::new(disk);
     let policies = Arc::new(BucketPolicies::open(
@@ -345,4 +345,11 @@ fn drain(metrics: &Metrics, most: Duration) {
             "requests are cut off: the drain timeout is over"
         );
     }
+}
+
+/// Writes to standard output; a reader that left is no error.
+pub(crate) fn write_out(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

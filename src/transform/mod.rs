@@ -10,3 +10,6 @@ mod plan;
 pub use aws_chunked::Decoder;
 pub use pipeline::Pipeline;
 pub use plan::{Limits, UploadPlan, verify_document};
+
+#[cfg(test)]
+mod tests;

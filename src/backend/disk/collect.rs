@@ -20,7 +20,7 @@ use super::store::Store;
 const FORMAT: &str = "portcullis-disk 1\n";
 
 /// Opens a store: its handle, and the lock that is held with it.
-pub(super) fn open(config: Config) -> Result<(Arc<Store>, File)> {
+pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
     let path = std::path::absolute(&config.path)?;
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -39,7 +39,7 @@ pub(super) fn objects(store: &Store, call: &ListObjects) -> Result<ObjectPage, E
         full: false,
     };
     if call.max_keys > 0 {
-        walk.directory(&format!("buckets/{}/objects", call.bucket), Vec::new())?;
+        walk.directory(&format!("buckets/{}/objects", call.bucket), &[])?;
     }
     if walk.full {
         walk.page.next = walk.last;
@@ -49,15 +49,15 @@ pub(super) fn objects(store: &Store, call: &ListObjects) -> Result<ObjectPage, E
 
 impl Walk<'_> {
     /// Walks a directory whose keys begin with `stem`. Stops when the page is full.
-    fn directory(&mut self, path: &str, stem: Vec<u8>) -> Result<(), Error> {
+    fn directory(&mut self, path: &str, stem: &[u8]) -> Result<(), Error> {
         let mut behind: Option<Entry> = None;
         loop {
-            let (entries, more) = self.entries(path, &stem, behind.as_ref())?;
+            let (entries, more) = self.entries(path, stem, behind.as_ref())?;
             for (begins, is_object, name) in &entries {
                 match is_object {
                     true => self.object(begins, &format!("{path}/{name}"))?,
                     false if self.worth(begins) => {
-                        self.directory(&format!("{path}/{name}"), begins.clone())?
+                        self.directory(&format!("{path}/{name}"), begins)?
                     }
                     false => {}
                 }

@@ -70,7 +70,7 @@ impl Disk {
     ///
     /// # Errors
     /// When the directory cannot be used, is of another format, or is in use.
-    pub fn open(config: Config) -> std::io::Result<Self> {
+    pub fn open(config: &Config) -> std::io::Result<Self> {
         collect::open(config).map(|(store, lock)| Self { store, _lock: lock })
     }
 }

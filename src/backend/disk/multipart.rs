@@ -405,11 +405,11 @@ fn check_given(
     call: &CompleteMultipartUpload,
     computed: Option<&StoredChecksum>,
 ) -> Result<(), Error> {
-    if let (Some(kind), Some(computed)) = (call.checksum_type, computed) {
-        if kind != computed.kind {
-            let message = "The upload was created with another checksum type. The complete request must carry the same one.";
-            return Err(Error::with_message(ErrorCode::InvalidRequest, message));
-        }
+    if let (Some(kind), Some(computed)) = (call.checksum_type, computed)
+        && kind != computed.kind
+    {
+        let message = "The upload was created with another checksum type. The complete request must carry the same one.";
+        return Err(Error::with_message(ErrorCode::InvalidRequest, message));
     }
     let Some(given) = &call.checksum else {
         return Ok(());

@@ -81,8 +81,11 @@ struct Stretch {
 /// Blocks in order, the next one being read while the last is sent.
 struct Stream {
     reader: Option<Box<Reader>>,
-    next: Option<JoinHandle<(Box<Reader>, Result<Option<Bytes>, Error>)>>,
+    next: Option<JoinHandle<Step>>,
 }
+
+/// A reader back from its thread, with what it read.
+type Step = (Box<Reader>, Result<Option<Bytes>, Error>);
 
 /// The blocking side.
 struct Reader {

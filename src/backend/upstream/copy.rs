@@ -9,7 +9,7 @@ use super::response::version_id;
 use super::{multipart, objects};
 use crate::authz::Granted;
 use crate::backend::{Body, Upload, Written};
-use crate::s3::call::{CopyObject, CopySource, UploadPartCopy};
+use crate::s3::call::{CopyObject, CopySource, ReadObject, UploadPartCopy};
 use crate::s3::{self, Checksum, ErrorCode};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,8 +21,9 @@ pub(super) async fn object(
     client: &Arc<Client>,
     source: Place<'_>,
     place: Place<'_>,
-    call: &CopyObject,
+    call: Granted<&CopyObject>,
 ) -> Result<Written, s3::Error> {
+    check_source(client, source, call.source()).await?;
     let mut request = Outgoing::object(Method::PUT, place, &call.key)?;
     from(&mut request, source, &call.source)?;
     match &call.metadata {
@@ -49,6 +50,7 @@ pub(super) async fn part(
     if looks_encoded(&source.key(call.source.key.as_str())) {
         return through_us(client, source, place, call).await;
     }
+    check_source(client, source, call.source()).await?;
     let mut request = on_upload(Method::PUT, place, &call.upload)?
         .query("partNumber", call.part_number.to_string());
     from(&mut request, source, &call.source)?;
@@ -56,6 +58,27 @@ pub(super) async fn part(
         request.header("x-amz-copy-source-range", format!("bytes={first}-{last}"));
     }
     copy(client, request, "CopyPartResult").await
+}
+
+/// Asks about the source first where its copy is conditional: Ceph 16 and moto take the conditions
+/// of a copy and don't look at them, while every store looks at those of a HEAD.
+async fn check_source(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    source: Granted<ReadObject>,
+) -> Result<(), s3::Error> {
+    if source.conditions.is_empty() {
+        return Ok(());
+    }
+    let whole = source.whole();
+    match objects::head(client, place, &whole).await {
+        Ok(_) => Ok(()),
+        // A copy's conditions have one way to fail.
+        Err(error) if error.code() == ErrorCode::NotModified => {
+            Err(ErrorCode::PreconditionFailed.into())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether decoding the key once more would make another one of it. Ceph 16 does so to the source

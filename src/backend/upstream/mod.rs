@@ -228,7 +228,7 @@ impl Backend for Upstream {
 
     async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, s3::Error> {
         let source = self.place(&call.source.bucket);
-        copy::object(&self.client, source, self.place(&call.bucket), &call).await
+        copy::object(&self.client, source, self.place(&call.bucket), call).await
     }
 
     async fn create_multipart_upload(

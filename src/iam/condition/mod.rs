@@ -249,7 +249,7 @@ mod tests {
             (
                 "ArnLike",
                 "aws:PrincipalArn",
-                "arn:*",
+                "arn:*:*:*:*:user/b*",
                 "arn:aws:iam::123456789012:user/alice",
                 false,
             ),
@@ -277,6 +277,7 @@ mod tests {
             ("StringSimilar", "aws:username", "a"),
             ("ForSomeValues:StringEquals", "aws:username", "a"),
             ("StringEquals", "aws:nonsense", "a"),
+            ("ArnLike", "aws:PrincipalArn", "arn:*"),
             ("NullIfExists", "aws:username", "true"),
             ("StringEquals", "s3:ExistingObjectTag/x", "a"),
             ("stringequals", "aws:username", "a"),

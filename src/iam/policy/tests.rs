@@ -238,7 +238,7 @@ fn t42_what_is_not_a_policy_is_refused() {
             r#"{"Statement":[{"Sid":"A","Effect":"Allow","Action":"s3:*","Resource":"*"},{"Sid":"A","Effect":"Deny","Action":"s3:*","Resource":"*"}]}"#,
             "Sid",
         ),
-        (deep.as_str(), "JSON"),
+        (deep.as_str(), "longer"),
         (long.as_str(), "longer"),
     ] {
         let error = Policy::parse(PolicyKind::Identity, "p", json.as_bytes())
@@ -246,6 +246,9 @@ fn t42_what_is_not_a_policy_is_refused() {
             .to_string();
         assert!(error.contains(names), "{error} does not name {names}");
     }
+    let nested = format!("{}1{}", "[".repeat(2000), "]".repeat(2000));
+    let error = Policy::parse(PolicyKind::Identity, "p", nested.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("JSON"), "{error}");
     for principal in [
         r#""alice""#,
         r#"{"AWS":"alice"}"#,
