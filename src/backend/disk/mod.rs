@@ -12,6 +12,10 @@ mod read;
 mod record;
 mod store;
 mod sync;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_faults;
 mod write;
 
 use std::path::PathBuf;

@@ -1,0 +1,276 @@
+//! The store as a client sees it: listings against a model, damage against every byte, names, speed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::s3::{BucketName, ObjectKey, ObjectMetadata, ReadConditions};
+
+/// A body that is all there.
+pub(super) struct Given(pub(super) Option<Bytes>);
+
+#[async_trait]
+impl Upload for Given {
+    fn length(&self) -> u64 {
+        self.0.as_ref().map_or(0, |b| b.len() as u64)
+    }
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        Ok(self.0.take().filter(|b| !b.is_empty()))
+    }
+    fn checksum(&self) -> Option<Checksum> {
+        None
+    }
+}
+
+pub(super) fn bucket() -> BucketName {
+    BucketName::parse("bucket").unwrap()
+}
+
+pub(super) fn open_at(path: &Path, durability: Durability) -> Disk {
+    let path = path.to_owned();
+    Disk::open(Config { path, durability }).unwrap()
+}
+
+pub(super) async fn fresh(path: &Path, durability: Durability) -> Disk {
+    let disk = open_at(path, durability);
+    let call = CreateBucket { bucket: bucket() };
+    disk.create_bucket(Granted::for_test(&call)).await.unwrap();
+    disk
+}
+
+pub(super) async fn put(disk: &Disk, key: &str, body: &[u8]) -> Result<Written, Error> {
+    let call = PutObject {
+        bucket: bucket(),
+        key: ObjectKey::parse(key).unwrap(),
+        metadata: ObjectMetadata::default(),
+        conditions: WriteConditions::default(),
+        checksum: None,
+    };
+    let mut body = Given(Some(Bytes::copy_from_slice(body)));
+    disk.put_object(Granted::for_test(&call), &mut body).await
+}
+
+pub(super) async fn get(disk: &Disk, key: &str) -> Result<(String, Vec<u8>), Error> {
+    let call = ReadObject {
+        bucket: bucket(),
+        key: ObjectKey::parse(key).unwrap(),
+        version_id: None,
+        range: None,
+        part_number: None,
+        conditions: ReadConditions::default(),
+        checksum_mode: false,
+        overrides: Vec::new(),
+    };
+    let object = disk.get_object(Granted::for_test(&call)).await?;
+    let mut bytes = Vec::new();
+    match object.body {
+        Body::Empty => {}
+        Body::Whole(whole) => bytes.extend_from_slice(&whole),
+        Body::Stream(mut stream) => {
+            while let Some(piece) = stream.next().await? {
+                bytes.extend_from_slice(&piece);
+            }
+        }
+    }
+    Ok((object.info.etag.0, bytes))
+}
+
+pub(super) async fn delete(disk: &Disk, key: &str) -> Result<Deleted, Error> {
+    let call = DeleteObject {
+        bucket: bucket(),
+        key: ObjectKey::parse(key).unwrap(),
+        version_id: None,
+        if_match: None,
+    };
+    disk.delete_object(Granted::for_test(&call)).await
+}
+
+pub(super) fn md5(bytes: &[u8]) -> String {
+    use md5::Digest as _;
+    hex::encode(md5::Md5::digest(bytes))
+}
+
+/// Every page of a listing, one after the other.
+async fn listed(disk: &Disk, prefix: &str, delimiter: Option<&str>, max: u32) -> Vec<String> {
+    let mut after = None;
+    let mut all = Vec::new();
+    loop {
+        let call = ListObjects {
+            bucket: bucket(),
+            prefix: prefix.to_owned(),
+            delimiter: delimiter.map(str::to_owned),
+            max_keys: max,
+            after,
+            start: None,
+            continuation_token: None,
+            url_encoded: false,
+            fetch_owner: false,
+        };
+        let page = disk.list_objects(Granted::for_test(&call)).await.unwrap();
+        let mut names: Vec<String> = page.objects.into_iter().map(|o| o.key).collect();
+        names.extend(page.common_prefixes);
+        names.sort();
+        assert!(names.len() <= max as usize);
+        all.extend(names);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return all,
+        }
+    }
+}
+
+fn expected(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> Vec<String> {
+    let mut all = BTreeSet::new();
+    for key in keys.iter().filter(|key| key.starts_with(prefix)) {
+        let rest = &key.as_bytes()[prefix.len()..];
+        let at =
+            delimiter.and_then(|d| memchr::memmem::find(rest, d.as_bytes()).map(|at| at + d.len()));
+        all.insert(match at {
+            Some(end) => String::from_utf8(key.as_bytes()[..prefix.len() + end].to_vec()).unwrap(),
+            None => key.clone(),
+        });
+    }
+    all.into_iter().collect()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn t77_listing_is_that_of_a_model(
+        keys in prop::collection::btree_set("[ab/!~@%\u{e9}]{1,6}|a{79,82}[/ab]{0,3}", 1..25),
+        prefix in "[ab/]{0,2}", delimiter in prop::option::of("[/ab]|//"), max in 1_u32..6,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        runtime().block_on(async {
+            let disk = fresh(directory.path(), Durability::Relaxed).await;
+            for key in &keys {
+                put(&disk, key, key.as_bytes()).await.unwrap();
+            }
+            let got = listed(&disk, &prefix, delimiter.as_deref(), max).await;
+            prop_assert_eq!(got, expected(&keys, &prefix, delimiter.as_deref()));
+            for key in &keys {
+                prop_assert_eq!(&get(&disk, key).await.unwrap().1, key.as_bytes());
+            }
+            for key in &keys {
+                delete(&disk, key).await.unwrap();
+            }
+            let left = std::fs::read_dir(directory.path().join("buckets/bucket/objects")).unwrap();
+            prop_assert_eq!(left.count(), 0, "empty directories stay behind");
+            Ok(())
+        })?;
+    }
+}
+
+pub(super) fn object_file(root: &Path, name: &str) -> PathBuf {
+    root.join("buckets/bucket/objects").join(name)
+}
+
+#[tokio::test]
+async fn t75_no_flipped_or_missing_byte_gives_wrong_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = fresh(directory.path(), Durability::Relaxed).await;
+    let body = vec![7_u8; 300];
+    put(&disk, "k", &body).await.unwrap();
+    let file = object_file(directory.path(), "k@");
+    let sound = std::fs::read(&file).unwrap();
+    let mut unnoticed = BTreeMap::new();
+    for at in 0..sound.len() {
+        let mut damaged = sound.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&file, &damaged).unwrap();
+        match get(&disk, "k").await {
+            Err(error) => assert_eq!(error.code(), ErrorCode::InternalError, "byte {at}"),
+            Ok((etag, bytes)) => {
+                assert_eq!((etag, &bytes), (md5(&body), &body), "byte {at}");
+                unnoticed.insert(at, sound.len() - at);
+            }
+        }
+        std::fs::write(&file, &sound[..at]).unwrap();
+        assert_eq!(
+            get(&disk, "k").await.unwrap_err().code(),
+            ErrorCode::InternalError,
+            "cut to {at}"
+        );
+    }
+    std::fs::write(&file, &sound).unwrap();
+    assert_eq!(get(&disk, "k").await.unwrap().1, body);
+    assert!(
+        unnoticed.is_empty(),
+        "offsets whose flip nothing notices: {unnoticed:?}"
+    );
+}
+
+#[tokio::test]
+async fn t77_the_deepest_keys_come_back_and_are_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = fresh(directory.path(), Durability::Relaxed).await;
+    let keys = BTreeSet::from([
+        "/".repeat(1024),
+        "x".repeat(1024),
+        "\u{e9}".repeat(512),
+        "a/".repeat(512),
+    ]);
+    for key in &keys {
+        put(&disk, key, key.as_bytes()).await.unwrap();
+        assert_eq!(get(&disk, key).await.unwrap().1, key.as_bytes());
+    }
+    assert_eq!(listed(&disk, "", None, 3).await, expected(&keys, "", None));
+}
+
+/// Run by hand: `cargo test --lib disk::tests::speed -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn speed_of_64_durable_puts() {
+    let base = std::env::var_os("DISK_PUTS").map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = tempfile::tempdir_in(base).unwrap();
+    let body = vec![7_u8; 4096];
+    let started = Instant::now();
+    let syncs = 200_u32;
+    for n in 0..syncs {
+        let file = std::fs::File::create(directory.path().join(format!("f{n}"))).unwrap();
+        std::io::Write::write_all(&mut &file, &body).unwrap();
+        file.sync_data().unwrap();
+    }
+    let one = f64::from(syncs) / started.elapsed().as_secs_f64();
+    let root = directory.path().join("store");
+    std::fs::create_dir(&root).unwrap();
+    let disk = Arc::new(fresh(&root, Durability::Strict).await);
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..64)
+        .map(|task| {
+            let (disk, body) = (disk.clone(), body.clone());
+            tokio::spawn(async move {
+                for n in 0..50 {
+                    put(&disk, &format!("k{task}-{n}"), &body).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let many = 3200.0 / started.elapsed().as_secs_f64();
+    println!(
+        "one fdatasync after another {one:.0}/s, 64 durable puts {many:.0}/s, {:.1} times",
+        many / one
+    );
+}
