@@ -14,7 +14,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use rand::{Rng as _, RngExt as _};
+use rand::RngExt as _;
 use time::OffsetDateTime;
 
 use super::{Authenticator, Error, Identity};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
 use super::Config;
-use super::files::{open_directory, remove_all};
+use super::files::{empty, open_directory, remove_all};
 use super::name::{Kind, decode};
 use super::store::Store;
 
@@ -93,47 +93,50 @@ fn check_format(path: &Path) -> Result<()> {
     }
 }
 
-/// Nothing runs yet, so whatever is temporary is left over.
+/// Nothing runs yet, so whatever is temporary is left over. All by handles: a link that somebody put
+/// in a directory's place is an error, and nothing behind it is touched.
 fn collect(store: &Store) -> Result<()> {
-    empty(&store.path.join("staging"))?;
+    empty(store.root(), "staging")?;
     for bucket in store.buckets().map_err(Error::other)? {
-        let base = store.path.join(format!("buckets/{bucket}"));
-        empty(&base.join("tmp"))?;
-        let kept: Vec<_> = std::fs::read_dir(base.join("parts"))?.flatten().collect();
-        if kept.is_empty() {
+        let base = format!("buckets/{bucket}");
+        empty(store.root(), &format!("{base}/tmp"))?;
+        let kept = names(store, &format!("{base}/parts"))?;
+        let uploads = names(store, &format!("{base}/uploads"))?;
+        if kept.is_empty() && uploads.is_empty() {
             continue;
         }
-        let Some(named) = named_parts(store, &format!("buckets/{bucket}/objects")) else {
+        let Some((parts, completed)) = named_by_objects(store, &format!("{base}/objects")) else {
             continue;
         };
-        for entry in kept {
-            if !entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| named.contains(name))
-            {
-                remove_all(&entry.path())?;
-            }
+        for name in kept.iter().filter(|name| !parts.contains(*name)) {
+            remove_all(store.root(), &format!("{base}/parts/{name}"))?;
+        }
+        for id in uploads.iter().filter(|id| completed.contains(*id)) {
+            remove_all(store.root(), &format!("{base}/uploads/{id}"))?;
         }
     }
     Ok(())
 }
 
-fn empty(directory: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(directory)? {
+/// The names in a directory.
+fn names(store: &Store, path: &str) -> Result<Vec<String>> {
+    let directory = open_directory(store.root(), path)?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(directory.as_fd())? {
         let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => remove_all(&entry.path())?,
-            false => std::fs::remove_file(entry.path())?,
-        }
+        let name = entry.file_name().to_str().ok();
+        names.extend(
+            name.filter(|name| !matches!(*name, "." | ".."))
+                .map(str::to_owned),
+        );
     }
-    Ok(())
+    Ok(names)
 }
 
-/// The part directories that objects name. One object that cannot be read names nothing that we
+/// The part directories that objects name, and the uploads that made them. One object that cannot be read names nothing that we
 /// know, so a damaged one keeps everything (`None`): better leftovers than a loss.
-fn named_parts(store: &Store, objects: &str) -> Option<HashSet<String>> {
-    let mut named = HashSet::new();
+fn named_by_objects(store: &Store, objects: &str) -> Option<(HashSet<String>, HashSet<String>)> {
+    let (mut parts, mut uploads) = (HashSet::new(), HashSet::new());
     let mut stack = vec![objects.to_owned()];
     while let Some(path) = stack.pop() {
         let directory = open_directory(store.root(), &path).ok()?;
@@ -145,7 +148,12 @@ fn named_parts(store: &Store, objects: &str) -> Option<HashSet<String>> {
             match decode(text.as_bytes()) {
                 _ if matches!(text, "." | "..") => {}
                 Some((Kind::Object, _)) => match store.open_record(&format!("{path}/{text}")) {
-                    Ok(Some(opened)) => named.extend(opened.record.manifest.map(|m| m.directory)),
+                    Ok(Some(opened)) => {
+                        if let Some(manifest) = opened.record.manifest {
+                            parts.insert(manifest.directory);
+                            uploads.insert(manifest.upload);
+                        }
+                    }
                     Ok(None) => {}
                     Err(error) => {
                         tracing::error!(%error, "a damaged object: leftovers of its bucket are kept");
@@ -157,5 +165,5 @@ fn named_parts(store: &Store, objects: &str) -> Option<HashSet<String>> {
             }
         }
     }
-    Some(named)
+    Some((parts, uploads))
 }

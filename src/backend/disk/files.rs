@@ -2,10 +2,9 @@
 //! regular files and directories is looked into.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, renameat,
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, renameat,
     unlinkat,
 };
 use rustix::io::Errno;
@@ -77,10 +76,11 @@ pub(super) fn open_directory(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd
     )
 }
 
-/// Makes one directory; one that is there is no error.
-pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+/// Makes one directory, and says whether it is new; one that is there is no error.
+pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
     match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -105,10 +105,46 @@ pub(super) fn remove_directory(parent: BorrowedFd<'_>, name: &str) -> Result<(),
     unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
-/// Removes what a crash or an overwrite left, whatever is in it.
-pub(super) fn remove_all(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+/// Removes `path` beneath `root` and whatever is in it: links are removed, never followed. What is not
+/// there is no error.
+pub(super) fn remove_all(root: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+    match open_directory(root, parent) {
+        Ok(parent) => remove_entry(parent.as_fd(), name),
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes everything in `path`, which itself must be a directory beneath `root`.
+pub(super) fn empty(root: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
+    empty_directory(open_directory(root, path)?.as_fd())
+}
+
+fn empty_directory(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+    // Names are read first: a directory that changes while it is read may be read twice.
+    let names: Vec<_> = Dir::read_from(directory)?
+        .map(|entry| entry.map(|entry| entry.file_name().to_owned()))
+        .collect::<Result<_, _>>()?;
+    for name in names {
+        match name.to_str() {
+            Ok("." | "..") => {}
+            Ok(name) => remove_entry(directory, name)?,
+            Err(_) => unlinkat(directory, &name, AtFlags::empty())?,
+        }
+    }
+    Ok(())
+}
+
+fn remove_entry(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    match unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(error) => return Err(error),
+    }
+    empty_directory(open_directory(parent, name)?.as_fd())?;
+    match remove_directory(parent, name) {
+        Err(Errno::NOENT) => Ok(()),
         other => other,
     }
 }

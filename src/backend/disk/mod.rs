@@ -35,8 +35,8 @@ use crate::s3::call::{
     ReadObject, UploadPart, UploadPartCopy,
 };
 use crate::s3::{
-    ByteRange, Checksum, ContentRange, ETag, Error, ErrorCode, Hasher, Verdict, WriteConditions,
-    time::http_date,
+    ByteRange, Checksum, ChecksumAlgorithm, ContentRange, ETag, Error, ErrorCode, Hasher, Verdict,
+    WriteConditions, time::http_date,
 };
 use record::Record;
 use store::{Opened, Place, Store};
@@ -116,6 +116,9 @@ fn open(store: &Store, call: &ReadObject) -> Result<Opened, Error> {
         drop(store.bucket(&call.bucket)?);
         return Err(Error::new(ErrorCode::NoSuchKey).detail("Key", call.key.as_str()));
     };
+    if opened.record.key != call.key.as_str() {
+        return Err(Error::internal("a file holds another key's object"));
+    }
     let etag = ETag(opened.record.etag.clone());
     let refuse = |code| {
         Error::new(code)
@@ -125,7 +128,7 @@ fn open(store: &Store, call: &ReadObject) -> Result<Opened, Error> {
     match call.conditions.verdict(&etag, opened.record.modified()) {
         Verdict::Proceed => Ok(opened),
         Verdict::NotModified => Err(refuse(ErrorCode::NotModified)),
-        Verdict::Failed => Err(ErrorCode::PreconditionFailed.into()),
+        Verdict::Failed => Err(refuse(ErrorCode::PreconditionFailed)),
     }
 }
 
@@ -224,9 +227,13 @@ fn commit(
     );
     draft.finish(&record)?;
     let place = Place::of(&call.bucket, key);
-    store.commit(&place, key, &draft.name, |current| {
-        check_write(&call.conditions, current)
-    })?;
+    store.commit(
+        &place,
+        key,
+        &draft.name,
+        !call.conditions.is_empty(),
+        |current| check_write(&call.conditions, current),
+    )?;
     draft.keep();
     Ok(written(&record))
 }
@@ -418,9 +425,13 @@ impl Backend for Disk {
             );
             draft.finish(&record)?;
             let place = Place::of(&call.bucket, key);
-            store.commit(&place, key, &draft.name, |current| {
-                check_write(&call.conditions, current)
-            })?;
+            store.commit(
+                &place,
+                key,
+                &draft.name,
+                !call.conditions.is_empty(),
+                |current| check_write(&call.conditions, current),
+            )?;
             draft.keep();
             Ok(written(&record))
         })
@@ -450,7 +461,7 @@ impl Backend for Disk {
     }
 
     async fn upload_part_copy(&self, call: Granted<&UploadPartCopy>) -> Result<Written, Error> {
-        multipart::find(&self.store, &call.upload)?;
+        let asked = multipart::find(&self.store, &call.upload)?.checksum();
         let source = call.source();
         // Both ends of a copy's range must lie in the source.
         if let Some((_, last)) = call.range {
@@ -471,7 +482,8 @@ impl Backend for Disk {
                 return Err(Error::with_message(ErrorCode::InvalidArgument, message));
             }
         }
-        let hasher = Hasher::new(crate::s3::ChecksumAlgorithm::Crc64Nvme);
+        let algorithm = asked.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
+        let hasher = Hasher::new(algorithm);
         let bucket = &call.upload.bucket;
         let (_, draft, checksum) =
             copy_into(&self.store, source.as_ref(), bucket, Some(hasher)).await?;
@@ -492,7 +504,7 @@ impl Backend for Disk {
         blocking(move || {
             let (record, _) =
                 multipart::assemble(&store, &call, &parts, OffsetDateTime::now_utc())?;
-            multipart::complete(&store, &call, &record, |current| {
+            multipart::complete(&store, &call, &parts, &record, |current| {
                 check_write(&call.conditions, current)
             })?;
             Ok(written(&record))
@@ -537,9 +549,12 @@ fn delete(store: &Store, call: &DeleteObject) -> Result<Deleted, Error> {
         if_match: call.if_match.clone(),
         if_none_match: false,
     };
-    store.delete(&call.bucket, call.key.as_str(), |current| {
-        check_write(&conditions, current)
-    })?;
+    store.delete(
+        &call.bucket,
+        call.key.as_str(),
+        !conditions.is_empty(),
+        |current| check_write(&conditions, current),
+    )?;
     Ok(Deleted::default())
 }
 

@@ -42,7 +42,7 @@ pub(super) struct UploadRecord {
 }
 
 impl UploadRecord {
-    fn checksum(&self) -> Option<(ChecksumAlgorithm, ChecksumType)> {
+    pub(super) fn checksum(&self) -> Option<(ChecksumAlgorithm, ChecksumType)> {
         let (algorithm, composite) = self.checksum.as_ref()?;
         let kind = if *composite {
             ChecksumType::Composite
@@ -108,9 +108,10 @@ fn read(store: &Store, bucket: &BucketName, id: &str) -> Result<Option<UploadRec
         };
     let length = usize::try_from(length).unwrap_or(0);
     let bytes = files::read_at(file.as_fd(), 0, length).map_err(|e| error("read an upload", e))?;
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(Error::internal)
+    // One that cannot be read is no upload, and must not hide the others.
+    let record = serde_json::from_slice(&bytes);
+    let damaged = |error| tracing::error!(%error, id, "an upload's record is damaged");
+    Ok(record.map_err(damaged).ok())
 }
 
 pub(super) fn create(
@@ -136,16 +137,17 @@ pub(super) fn create(
     };
     let bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
     let uploads = format!("buckets/{}/uploads", call.bucket);
+    // Made aside and moved into place, so that a crash leaves no upload without its record.
+    let staged = format!("staging/{id}");
     let make = || -> Result<(), Errno> {
-        let parent = files::open_directory(store.root(), &uploads)?;
-        files::make_directory(parent.as_fd(), &id)?;
-        let file = files::create_file(store.root(), &format!("{uploads}/{id}/upload"))?;
+        let staging = files::open_directory(store.root(), "staging")?;
+        files::make_directory(staging.as_fd(), &id)?;
+        let file = files::create_file(store.root(), &format!("{staged}/upload"))?;
         files::write_all(file.as_fd(), &bytes)?;
         fsync(&file)?;
-        fsync(files::open_directory(
-            store.root(),
-            &format!("{uploads}/{id}"),
-        )?)?;
+        fsync(files::open_directory(store.root(), &staged)?)?;
+        let parent = files::open_directory(store.root(), &uploads)?;
+        files::rename(staging.as_fd(), &id, parent.as_fd(), &id)?;
         fsync(&parent)
     };
     match make() {
@@ -239,7 +241,6 @@ pub(super) fn abort(store: &Store, upload: &OnUpload) -> Result<(), Error> {
 
 /// Out of sight first, then its files.
 fn remove(store: &Store, upload: &OnUpload) -> Result<(), Error> {
-    let path = directory(&upload.bucket, &upload.upload_id);
     let parent = format!("buckets/{}/uploads", upload.bucket);
     let uploads = files::open_directory(store.root(), &parent).map_err(|e| error("open", e))?;
     let away = format!("staging/{}", random_name()?);
@@ -249,8 +250,7 @@ fn remove(store: &Store, upload: &OnUpload) -> Result<(), Error> {
         Err(errno) => return Err(error("remove an upload", errno)),
     }
     store.sync_directory(&parent, uploads.as_fd())?;
-    let _ = path;
-    files::remove_all(&store.path.join(away)).map_err(Error::internal)
+    files::remove_all(store.root(), &away).map_err(|e| error("remove an upload", e))
 }
 
 /// One page of uploads, by key and then by time.
@@ -395,6 +395,7 @@ pub(super) fn assemble(
     );
     record.manifest = Some(Manifest {
         directory: random_name()?,
+        upload: call.upload.upload_id.clone(),
         parts,
     });
     Ok((record, checksum))
@@ -433,6 +434,7 @@ fn check_given(
 pub(super) fn complete(
     store: &Arc<Store>,
     call: &CompleteMultipartUpload,
+    named: &[CompletedPart],
     record: &Record,
     check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
 ) -> Result<(), Error> {
@@ -463,7 +465,16 @@ pub(super) fn complete(
             Errno::NOENT => ErrorCode::NoSuchUpload.into(),
             errno => error("link parts", errno),
         })
-        .and_then(|()| store.commit(&place, call.upload.key.as_str(), &draft.name, check));
+        .and_then(|()| unchanged(store, bucket, manifest, named))
+        .and_then(|()| {
+            store.commit(
+                &place,
+                call.upload.key.as_str(),
+                &draft.name,
+                !call.conditions.is_empty(),
+                check,
+            )
+        });
     match outcome {
         Ok(()) => {
             draft.keep();
@@ -478,6 +489,25 @@ pub(super) fn complete(
             Err(error)
         }
     }
+}
+
+/// Whether the linked parts are those that were summed up: an upload of the same part may have come in
+/// between. What is linked stays as it is.
+fn unchanged(
+    store: &Store,
+    bucket: &BucketName,
+    manifest: &Manifest,
+    named: &[CompletedPart],
+) -> Result<(), Error> {
+    for ((number, size), part) in manifest.parts.iter().zip(named) {
+        let path = format!("buckets/{bucket}/parts/{}/{number}", manifest.directory);
+        let linked = store.open_record(&path)?;
+        let same = |o: &Opened| o.record.etag == part.etag.0 && o.record.size == *size;
+        if !linked.as_ref().is_some_and(same) {
+            return Err(Error::new(ErrorCode::InvalidPart).detail("PartNumber", number.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// Tags and checksums of the parts on their way to the whole's.

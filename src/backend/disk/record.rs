@@ -44,6 +44,8 @@ pub(super) struct Record {
 pub(super) struct Manifest {
     /// The directory below `parts`.
     pub(super) directory: String,
+    /// The upload that was completed: what a crash left of it can go.
+    pub(super) upload: String,
     /// Number and size of each part, in order.
     pub(super) parts: Vec<(u16, u64)>,
 }
@@ -222,8 +224,8 @@ impl Lengths {
 /// Reads a footer: the record and the blocks' CRCs.
 pub(super) fn parse(footer: &[u8], lengths: Lengths) -> Option<(Record, Vec<u32>)> {
     let (covered, tail) = footer.split_at_checked(footer.len().checked_sub(8)?)?;
-    let (crc, _) = tail.split_first_chunk::<4>()?;
-    if crc32c(covered) != u32::from_le_bytes(*crc) {
+    let (crc, padding) = tail.split_first_chunk::<4>()?;
+    if padding != [0; 4] || crc32c(covered) != u32::from_le_bytes(*crc) {
         return None;
     }
     let (crcs, rest) = covered.split_at_checked(lengths.crcs)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::fs::{fdatasync, fsync};
 use rustix::io::Errno;
@@ -30,13 +30,16 @@ pub(super) struct Store {
     pub(super) path: PathBuf,
     durability: Durability,
     syncs: Syncs,
+    // Writers share it while they move an object into place; DeleteBucket has it alone from its look
+    // for objects until the bucket is out of reach.
+    placing: RwLock<()>,
     // Held while a key's object is looked at and replaced; on blocking threads only.
     stripes: Vec<Mutex<()>>,
     hasher: RandomState,
     /// Part directories being read, and whether they are to go when the last reader does.
     readers: Mutex<HashMap<String, (usize, bool)>>,
-    /// Directories whose own entries are known to be durable.
-    durable: moka::sync::Cache<String, ()>,
+    /// Directories, by path and inode, whose own entries are known to be durable.
+    durable: moka::sync::Cache<(String, u64), ()>,
 }
 
 /// An open object: its bytes and what is known of them.
@@ -107,6 +110,7 @@ impl Store {
             path,
             durability,
             syncs: Syncs::default(),
+            placing: RwLock::new(()),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             hasher: RandomState::new(),
             readers: Mutex::default(),
@@ -209,6 +213,18 @@ impl Store {
         self.open_record(&place.path())
     }
 
+    /// What a write or delete finds at its key. A damaged object can be replaced and removed, but not
+    /// be compared with.
+    fn replaceable(&self, place: &Place, conditional: bool) -> Result<Option<Opened>, Error> {
+        match self.open_object(place) {
+            Err(error) if !conditional => {
+                tracing::error!(%error, "a damaged object is replaced or removed");
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
     /// Moves a finished temporary file to its key, durably, when `check` agrees with what is there.
     /// Answers the parts directory that the old object leaves behind.
     pub(super) fn commit(
@@ -216,13 +232,15 @@ impl Store {
         place: &Place,
         key: &str,
         temporary: &str,
+        conditional: bool,
         check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let staging = files::open_directory(self.root(), &format!("buckets/{}/tmp", place.bucket))
             .map_err(|_| no_bucket(&place.bucket))?;
         let old = {
+            let _placing = self.placing.read().unwrap_or_else(PoisonError::into_inner);
             let _held = self.stripe(&place.bucket, key);
-            let old = self.open_object(place)?;
+            let old = self.replaceable(place, conditional)?;
             check(old.as_ref())?;
             self.rename_into(place, &staging, temporary)?;
             old
@@ -261,7 +279,7 @@ impl Store {
             match files::make_directory(at.as_fd(), directory) {
                 // The directory above has just been removed as empty: the caller starts again.
                 Err(Errno::NOENT) => return Ok(()),
-                other => other.map_err(|e| error("make a directory", e))?,
+                other => drop(other.map_err(|e| error("make a directory", e))?),
             }
             match files::open_directory(self.root(), &place.directory(depth.saturating_add(1))) {
                 Ok(next) => at = next,
@@ -277,25 +295,28 @@ impl Store {
         if self.durability == Durability::Relaxed {
             return Ok(());
         }
-        let mut depth = place.directories.len();
-        let mut first = true;
-        loop {
+        // A directory counts as durable only once the one above it, which has its entry, is synced.
+        let mut below: Option<(String, u64)> = None;
+        for depth in (0..=place.directories.len()).rev() {
             let path = place.directory(depth);
-            match files::open_directory(self.root(), &path) {
-                Ok(directory) => self.sync_directory(&path, directory.as_fd())?,
+            let directory = match files::open_directory(self.root(), &path) {
+                Ok(directory) => directory,
                 // Deleted since, and pruned: what we wrote has been overtaken.
-                Err(Errno::NOENT) if !first => {}
                 Err(Errno::NOENT) => return Ok(()),
                 Err(errno) => return Err(error("open a directory", errno)),
+            };
+            self.sync_directory(&path, directory.as_fd())?;
+            if let Some(below) = below.take() {
+                self.durable.insert(below, ());
             }
-            // This directory's own entry is in the one above.
-            if depth == 0 || self.durable.contains_key(&path) {
+            let stat = rustix::fs::fstat(&directory).map_err(|e| error("stat", e))?;
+            let this = (path, stat.st_ino);
+            if self.durable.contains_key(&this) {
                 return Ok(());
             }
-            self.durable.insert(path, ());
-            depth = depth.saturating_sub(1);
-            first = false;
+            below = Some(this);
         }
+        Ok(())
     }
 
     /// Removes a key's object, durably, when `check` agrees with what is there. A missing one is no
@@ -304,25 +325,28 @@ impl Store {
         &self,
         bucket: &BucketName,
         key: &str,
+        conditional: bool,
         check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let place = Place::of(bucket, key);
         let old = {
             let _held = self.stripe(bucket, key);
-            let old = self.open_object(&place)?;
+            let old = self.replaceable(&place, conditional)?;
             check(old.as_ref())?;
-            let Some(old) = old else {
-                return self.bucket(bucket).map(drop);
+            let parent = match files::open_directory(self.root(), &place.parent()) {
+                Ok(parent) => parent,
+                Err(Errno::NOENT) => return self.bucket(bucket).map(drop),
+                Err(errno) => return Err(error("open a directory", errno)),
             };
-            let parent = files::open_directory(self.root(), &place.parent())
-                .map_err(|e| error("open a directory", e))?;
-            files::remove_file(parent.as_fd(), &place.file)
-                .map_err(|e| error("remove an object", e))?;
-            (old, parent)
+            match files::remove_file(parent.as_fd(), &place.file) {
+                // One who deletes again may do so because the first time could not be made durable.
+                Ok(()) | Err(Errno::NOENT) => (old, parent),
+                Err(errno) => return Err(error("remove an object", errno)),
+            }
         };
         self.sync_directory(&place.parent(), old.1.as_fd())?;
         self.prune(&place);
-        if let Some(manifest) = old.0.record.manifest {
+        if let Some(manifest) = old.0.and_then(|old| old.record.manifest) {
             self.discard_parts(bucket, &manifest.directory);
         }
         Ok(())
@@ -337,7 +361,6 @@ impl Store {
             else {
                 return;
             };
-            self.durable.invalidate(&place.directory(depth));
             if files::remove_directory(above.as_fd(), name).is_err() {
                 return;
             }
@@ -380,7 +403,7 @@ impl Store {
     }
 
     fn remove_parts(&self, path: &str) {
-        if let Err(error) = files::remove_all(&self.path.join(path)) {
+        if let Err(error) = files::remove_all(self.root(), path) {
             tracing::warn!(%error, path, "parts that are not needed cannot be removed");
         }
     }
@@ -419,7 +442,7 @@ impl Store {
         match build() {
             Ok(()) => Ok(()),
             Err(errno) => {
-                let _ = files::remove_all(&self.path.join(&staged));
+                let _ = files::remove_all(self.root(), &staged);
                 Err(match errno {
                     Errno::NOTEMPTY | Errno::EXIST => ErrorCode::BucketAlreadyOwnedByYou.into(),
                     errno => error("make a bucket", errno),
@@ -430,25 +453,21 @@ impl Store {
 
     /// Removes a bucket that has no object.
     pub(super) fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
-        let objects = self.bucket(bucket)?;
-        drop(objects);
-        if self.has_objects(&format!("buckets/{bucket}/objects"))? {
-            return Err(ErrorCode::BucketNotEmpty.into());
-        }
-        // Out of reach first: who writes now finds no bucket. What was written in between shows.
+        drop(self.bucket(bucket)?);
         let away = format!("staging/{}", random_name()?);
         let buckets =
             files::open_directory(self.root(), "buckets").map_err(|e| error("open", e))?;
-        files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away)
-            .map_err(|_| no_bucket(bucket))?;
-        if self.has_objects(&format!("{away}/objects"))? {
-            files::rename(self.root(), &away, buckets.as_fd(), bucket.as_str())
-                .map_err(|e| error("rename", e))?;
-            return Err(ErrorCode::BucketNotEmpty.into());
+        {
+            // Nobody moves an object in between the look and the bucket's going.
+            let _alone = self.placing.write().unwrap_or_else(PoisonError::into_inner);
+            if self.has_objects(&format!("buckets/{bucket}/objects"))? {
+                return Err(ErrorCode::BucketNotEmpty.into());
+            }
+            files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away)
+                .map_err(|_| no_bucket(bucket))?;
         }
         fsync(&buckets).map_err(|e| error("fsync", e))?;
-        self.durable.invalidate_all();
-        files::remove_all(&self.path.join(away)).map_err(Error::internal)
+        files::remove_all(self.root(), &away).map_err(|e| error("remove a bucket", e))
     }
 
     /// Whether any object is below `path`.

@@ -61,7 +61,7 @@ async fn t70_a_planted_link_takes_no_file_outside_with_it() {
         std::fs::remove_dir(&at).unwrap();
         symlink(outside.path(), &at).unwrap();
         let path = root.path().to_owned();
-        drop(Disk::open(Config {
+        drop(Disk::open(&Config {
             path,
             durability: Durability::Relaxed,
         }));
@@ -133,19 +133,6 @@ async fn t72_a_torn_upload_hides_no_other() {
     assert_eq!(page.uploads.first().unwrap().upload_id, id);
 }
 
-/// T72: killed while DeleteBucket has moved a bucket away that an object had come into.
-#[tokio::test]
-async fn t72_a_bucket_moved_away_with_an_object_in_it_comes_back() {
-    let root = tempfile::tempdir().unwrap();
-    let disk = fresh(root.path(), Durability::Relaxed).await;
-    put(&disk, "k", b"acknowledged").await.unwrap();
-    drop(disk);
-    let away = root.path().join("staging").join("0".repeat(32));
-    std::fs::rename(root.path().join("buckets/bucket"), away).unwrap();
-    let disk = open_at(root.path(), Durability::Relaxed);
-    assert_eq!(get(&disk, "k").await.unwrap().1, b"acknowledged");
-}
-
 /// T76: a part replaced between the look at it and its taking.
 #[tokio::test]
 async fn t76_bytes_and_tag_of_a_multipart_object_belong_together() {
@@ -162,7 +149,7 @@ async fn t76_bytes_and_tag_of_a_multipart_object_belong_together() {
     let now = OffsetDateTime::now_utc();
     let (record, _) = multipart::assemble(&disk.store, &call, &named, now).unwrap();
     part(&disk, &id, b"other").await;
-    if multipart::complete(&disk.store, &call, &record, |_| Ok(())).is_ok() {
+    if multipart::complete(&disk.store, &call, &named, &record, |_| Ok(())).is_ok() {
         // An error in place of the bytes would do; other bytes under the first part's tag do not.
         if let Ok((tag, bytes)) = get(&disk, "k").await {
             let parts_tag = md5(&hex::decode(md5(&bytes)).unwrap());
@@ -199,15 +186,4 @@ async fn t72_a_completed_upload_does_not_outlive_a_crash() {
     std::fs::rename(&kept, &upload).unwrap();
     drop(open_at(root.path(), Durability::Relaxed));
     assert!(!upload.exists(), "the completed upload is still there");
-}
-
-/// T74: run under a tracer that fails one `fsync`; a sync that failed must be made up for before
-/// anything that needs it is acknowledged. `DISK_ROOT` is an empty directory.
-#[tokio::test]
-#[ignore = "needs a tracer that fails the sync of `objects`"]
-async fn t74_a_directory_whose_sync_failed_is_synced_again() {
-    let root = std::env::var_os("DISK_ROOT").unwrap();
-    let disk = fresh(root.as_ref(), Durability::Strict).await;
-    println!("first {:?}", put(&disk, "d/a", b"a").await.is_ok());
-    println!("second {:?}", put(&disk, "d/b", b"b").await.is_ok());
 }
