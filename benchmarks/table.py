@@ -1,0 +1,267 @@
+"""Measures the gateway against its neighbours and prints one table of ratios.
+
+`benchmarks/table.py [decide|upstream|disk|durable|memory]`. Every pair is measured in turns in one
+run, because absolute times depend on the machine. A rate is per second of the server's CPU, which on
+a saturated core is the rate itself, and does not count what the load generator costs.
+
+ROUNDS (default 5) and SECONDS (default 3) say how often and how long.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import servers
+import signing
+
+HERE = pathlib.Path(__file__).resolve().parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
+BINARY = TARGET / "release" / "portcullis"
+NEIGHBOUR = TARGET / "release" / "examples" / "neighbour"
+ROUNDS, SECONDS = int(os.environ.get("ROUNDS", 5)), int(os.environ.get("SECONDS", 3))
+GIB, MIB = 1 << 30, 1 << 20
+ROWS = []
+
+
+def row(what, value, least, unit="", most=False):
+    good = value <= least if most else value >= least
+    ROWS.append((what, f"{value:.2f}{unit}", f"{'≤' if most else '≥'} {least}{unit}", "yes" if good else "NO"))
+    print(*ROWS[-1], sep="  |  ", flush=True)
+
+
+def on_client_core(command, **more):
+    return subprocess.run(
+        ["taskset", "-c", str(servers.CLIENT_CORE), *map(str, command)], check=True, capture_output=True, text=True, **more
+    ).stdout
+
+
+def signer():
+    return signing.Signer(servers.ACCESS_KEY, servers.SECRET)
+
+
+def small(server, path, signed=None):
+    """4 KiB GETs over 32 kept connections: requests per second of server CPU."""
+    command = ["wrk", "-t1", "-c32", f"-d{SECONDS}s", f"https://{server.host}{path}"]
+    for name, value in (signed.headers("GET", server.host, path) if signed else {}).items():
+        command += ["-H", f"{name}: {value}"]
+    before = server.cpu()
+    report = on_client_core(command)
+    used = server.cpu() - before
+    if "Non-2xx" in report or "Socket errors" in report:
+        raise SystemExit(f"{server.host}: {report}")
+    requests = int(report.split(" requests in ")[0].split()[-1])
+    return requests / used
+
+
+def large(server, arguments, headers, size):
+    """One transfer with curl: bytes per second of server CPU."""
+    command = ["curl", "-sS", "-k", "--fail", "--http1.1", "-o", "/dev/null", *arguments]
+    for name, value in headers.items():
+        command += ["-H", f"{name}: {value}"]
+    before = server.cpu()
+    on_client_core(command)
+    return size / (server.cpu() - before)
+
+
+def ratio(measure, ours, *others):
+    """The medians of ours over each of the others, in turns."""
+    ours_first = [ours, *others]
+    for each in ours_first:
+        measure(each)
+    rates = [[measure(each) for each in ours_first] for _ in range(ROUNDS)]
+    return [statistics.median(r[0] / r[n] for r in rates) for n in range(1, len(ours_first))]
+
+
+def certificate(gateway_directory):
+    tls = gateway_directory / "data" / "tls"
+    return str(tls / "server.pem"), str(tls / "server-key.pem")
+
+
+def decide(_):
+    command = ["cargo", "bench", "--locked", "--bench", "decide", "--", "--noplot", "--quiet"]
+    subprocess.run(command, check=True, cwd=HERE.parent, stdout=subprocess.DEVNULL)
+    for name in ("parse", "verify", "decide", "verify and decide"):
+        estimates = json.loads((TARGET / "criterion" / name / "new" / "estimates.json").read_text())
+        microseconds = estimates["median"]["point_estimate"] / 1000
+        if name == "verify and decide":
+            row("verify a header-signed request and decide it under 50 statements", microseconds, 8, " µs", most=True)
+        else:
+            print(f"  {name}: {microseconds:.2f} µs")
+
+
+def upstream(directory):
+    files = directory / "files"
+    (files / "bench").mkdir(parents=True)
+    (files / "bench" / "small").write_bytes(os.urandom(4096))
+    with open(files / "bench" / "large", "wb") as f:
+        for _ in range(256):
+            f.write(os.urandom(4 * MIB))
+    running = []
+    try:
+        running.append(store := servers.store(directory / "store", files))
+        running.append(ours := servers.gateway(BINARY, directory / "gateway", upstream=store.port))
+        pair = certificate(directory / "gateway")
+        running.append(nginx := servers.passing(directory / "nginx", pair, store.port))
+        running.append(bare := servers.bare(NEIGHBOUR, directory / "bare", pair, store.port))
+        signed = signer()
+        get = lambda s: small(s, "/bench/small", signed if s is ours else None)
+        against_bare, against_nginx = ratio(get, ours, bare, nginx)
+        row("4 KiB GET to an upstream, against a bare Pingora pass-through", against_bare, 0.85)
+        row("4 KiB GET to an upstream, against nginx proxy_pass", against_nginx, 0.75)
+        path = "/bench/large"
+        url = lambda s, path=path: f"https://{s.host}{path}"
+        headers = lambda s, method, path=path: signer().headers(method, s.host, path, signing.UNSIGNED) if s is ours else {}
+        get = lambda s: large(s, [url(s)], headers(s, "GET"), GIB)
+        row("1 GiB GET from an upstream, against nginx", ratio(get, ours, nginx)[0], 1.2)
+        source, target = files / "bench" / "large", "/bench/upload"
+        put = lambda s: large(s, ["-T", source, url(s, target)], headers(s, "PUT", target), GIB)
+        row("1 GiB PUT to an upstream, against nginx", ratio(put, ours, nginx)[0], 1.2)
+        framed = directory / "framed"
+        rates = []
+        for _ in range(max(2, ROUNDS // 2)):
+            signed_chunks = signer().chunked(ours.host, target, source, framed)
+            rates.append(large(ours, ["-T", framed, url(ours, target)], signed_chunks, GIB))
+        row("1 GiB PUT with signed chunks, a core", statistics.median(rates) / 1e9, 0.7, " GB/s")
+    finally:
+        for server in reversed(running):
+            server.stop()
+
+
+def disk(directory):
+    files = directory / "files"
+    (files / "bench").mkdir(parents=True)
+    (files / "bench" / "small").write_bytes(os.urandom(4096))
+    (files / "bench" / "large").write_bytes(os.urandom(256 * MIB))
+    running = []
+    try:
+        running.append(ours := servers.gateway(BINARY, directory / "gateway"))
+        running.append(nginx := servers.serving(directory / "nginx", certificate(directory / "gateway"), files))
+        put(ours, "/bench", "/dev/null")
+        for name in ("small", "large"):
+            put(ours, f"/bench/{name}", files / "bench" / name)
+        signed = signer()
+        get = lambda s: small(s, "/bench/small", signed if s is ours else None)
+        row("4 KiB GET from disk, against nginx serving the file", ratio(get, ours, nginx)[0], 0.4)
+        path = "/bench/large"
+        headers = lambda s: signer().headers("GET", s.host, path) if s is ours else {}
+        get = lambda s: large(s, [f"https://{s.host}{path}"], headers(s), 256 * MIB)
+        row("256 MiB GET from disk, against nginx serving the file", ratio(get, ours, nginx)[0], 0.9)
+    finally:
+        for server in reversed(running):
+            server.stop()
+
+
+def put(server, path, source):
+    headers = signer().headers("PUT", server.host, path, signing.UNSIGNED)
+    large(server, ["-T", source, f"https://{server.host}{path}"], headers | {"expect": ""}, 0) if os.path.getsize(source) else on_client_core(
+        ["curl", "-sS", "-k", "--fail", "-X", "PUT", *[a for n, v in headers.items() for a in ("-H", f"{n}: {v}")], f"https://{server.host}{path}"]
+    )
+
+
+def durable(directory):
+    """Small writes that survive a power cut, from 64 clients, against one fdatasync after another."""
+    directory.mkdir(parents=True)
+    ours = servers.gateway(BINARY, directory / "gateway")
+    # Waiting for the disk is what is measured, so the server may use every core.
+    for task in os.listdir(f"/proc/{ours.process.pid}/task"):
+        os.sched_setaffinity(int(task), {servers.SERVER_CORE, servers.CLIENT_CORE})
+    try:
+        put(ours, "/bench", "/dev/null")
+        ratios = []
+        for round_ in range(ROUNDS):
+            synced = one_after_another(directory / "synced")
+            script = directory / "put.lua"
+            script.write_text(lua(ours, round_))
+            report = subprocess.run(
+                ["wrk", "-t1", "-c64", f"-d{SECONDS}s", "-s", script, f"https://{ours.host}"],
+                check=True, capture_output=True, text=True,
+            ).stdout
+            if "Non-2xx" in report:
+                raise SystemExit(report)
+            ratios.append(float(report.split("Requests/sec:")[1].split()[0]) / synced)
+        row("durable 4 KiB PUTs, 64 clients, against one fdatasync after another", statistics.median(ratios), 8)
+    finally:
+        ours.stop()
+
+
+def one_after_another(path):
+    page, count, start = os.urandom(4096), 0, time.monotonic()
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    while time.monotonic() - start < SECONDS:
+        os.write(descriptor, page)
+        os.fdatasync(descriptor)
+        count += 1
+    os.close(descriptor)
+    return count / (time.monotonic() - start)
+
+
+def lua(server, round_):
+    """A script for wrk: PUTs of 4 KiB under keys of their own, signed in advance."""
+    signed, requests = signer(), []
+    for n in range(4000):
+        path = f"/bench/{round_}/{n % 64}/{n}"
+        headers = signed.headers("PUT", server.host, path, signing.UNSIGNED)
+        lines = "".join(f"{name}: {value}\\r\\n" for name, value in headers.items())
+        requests.append(f'"PUT {path} HTTP/1.1\\r\\nHost: {server.host}\\r\\n{lines}Content-Length: 4096\\r\\n\\r\\n"')
+    return "\n".join([
+        "local heads = {" + ",\n".join(requests) + "}",
+        'local body = string.rep("x", 4096)',
+        "local n = 0",
+        "request = function() n = n % #heads + 1; return heads[n] .. body end",
+    ])
+
+
+def memory(directory):
+    ours = servers.gateway(BINARY, directory / "gateway", idle='idle_timeout = "10m"')
+    try:
+        time.sleep(1)
+        row("idle resident memory", ours.memory(), 30, " MiB", most=True)
+        context = servers.trusting(directory / "gateway" / "data" / "tls" / "ca.pem")
+        held, lock = [], threading.Lock()
+
+        def connect():
+            for _ in range(2500):
+                plain = socket.create_connection(("127.0.0.1", ours.port))
+                tls = context.wrap_socket(plain, server_hostname="127.0.0.1")
+                tls.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                tls.recv(4096)
+                with lock:
+                    held.append(tls)
+
+        threads = [threading.Thread(target=connect) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        time.sleep(1)
+        if len(held) != 10_000:
+            raise SystemExit(f"only {len(held)} connections")
+        row("10,000 idle connections", ours.memory(), 150, " MiB", most=True)
+    finally:
+        ours.stop()
+
+
+def main():
+    every = {"decide": decide, "upstream": upstream, "disk": disk, "durable": durable, "memory": memory}
+    chosen = sys.argv[1:] or list(every)
+    for name in chosen:
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="portcullis-benchmark-", dir=os.environ.get("BENCH_DIR")))
+        try:
+            every[name](directory / name)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+    widths = [max(len(r[n]) for r in ROWS) for n in range(4)]
+    print()
+    for cells in [("what", "measured", "asked", "met"), *ROWS]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)))
+
+
+main()
