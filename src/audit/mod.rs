@@ -1,6 +1,7 @@
 //! One event per request, as one line of JSON: who asked what from where, what was decided by which
 //! statement, and what became of it. No secret is in it, since nothing secret is in its fields.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,7 @@ pub struct Event<'a> {
     pub secure: bool,
     /// The client's name for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<&'a str>,
+    pub user_agent: Option<Cow<'a, str>>,
     /// The S3 operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<&'static str>,

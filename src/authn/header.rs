@@ -51,7 +51,7 @@ pub(super) fn claim<'r>(
     let (access_key_id, scope) =
         CredentialScope::parse_credential(fields.credential).map_err(wrong)?;
     let (date, signed_at) = date(head)?;
-    check_scope(&scope, &date_text(signed_at), region, malformed)?;
+    check_scope(&scope, date, region, malformed)?;
     if (now - signed_at).abs() > SKEW {
         return Err(Error::Skewed);
     }
@@ -88,10 +88,6 @@ fn date(head: &Head) -> Result<(&str, OffsetDateTime), Error> {
         .ok_or(Error::NoDate)?;
     let at = s3_time::parse_amz_date(text).ok_or(Error::NoDate)?;
     Ok((text, at))
-}
-
-fn date_text(at: OffsetDateTime) -> String {
-    s3_time::amz_date(at)
 }
 
 /// The payload mode of a header-signed request: always named, and streaming only for uploads.

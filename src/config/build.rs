@@ -99,6 +99,14 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// A [`Self::duration`] that may also be none at all.
+    fn delay(&self, key: &str, text: Option<&str>, default: Duration) -> Result<Duration, Error> {
+        match text {
+            Some("0s" | "0ms") => Ok(Duration::ZERO),
+            text => self.duration(key, text, default),
+        }
+    }
+
     pub(super) fn build(
         mut self,
         file: file::File,
@@ -148,12 +156,12 @@ impl<'a> Builder<'a> {
             upstreams: self.upstreams(file.upstreams, &region)?,
             routes: self.routes(&file.routes)?,
             limits: self.limits(&file.limits)?,
-            drain_timeout: self.duration(
+            drain_timeout: self.delay(
                 "limits.drain_timeout",
                 file.limits.drain_timeout.as_deref(),
                 Duration::from_secs(30),
             )?,
-            shutdown_delay: self.duration(
+            shutdown_delay: self.delay(
                 "limits.shutdown_delay",
                 file.limits.shutdown_delay.as_deref(),
                 Duration::from_secs(1),

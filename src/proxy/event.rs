@@ -1,8 +1,12 @@
 //! What is told of a request that has been answered.
 
+use std::borrow::Cow;
+
 use super::respond::Sent;
 use super::seen::Seen;
 use super::state::State;
+use pingora_http::RequestHeader;
+
 use crate::audit::{Event, bounded};
 use crate::authn::{Caller, Identity, Mechanism};
 use crate::metrics::Observation;
@@ -25,7 +29,12 @@ pub(super) fn observation(seen: &Seen, sent: Sent) -> Observation {
 }
 
 /// The audit event.
-pub(super) fn of<'a>(state: &'a State, seen: &'a Seen, counted: &Observation) -> Event<'a> {
+pub(super) fn of<'a>(
+    state: &'a State,
+    head: Option<&'a RequestHeader>,
+    seen: &'a Seen,
+    counted: &Observation,
+) -> Event<'a> {
     let (request, caller, by) = match (&seen.permit, &seen.denied) {
         (Some(permit), _) => (Some(permit.request()), Some(permit.caller()), permit.by()),
         (None, Some(denied)) => (
@@ -42,8 +51,7 @@ pub(super) fn of<'a>(state: &'a State, seen: &'a Seen, counted: &Observation) ->
         (None, None) if seen.unauthenticated.is_some() => "unauthenticated",
         (None, None) => "invalid",
     };
-    let bucket = seen.bucket.as_deref();
-    let backend = bucket.and_then(|name| BucketName::parse(name).ok());
+    let bucket = seen.bucket();
     Event {
         time: iso8601(seen.now.to_offset(time::UtcOffset::UTC)),
         request_id: &seen.request_id,
@@ -54,10 +62,10 @@ pub(super) fn of<'a>(state: &'a State, seen: &'a Seen, counted: &Observation) ->
             .map(|proof| &*proof.access_key_id),
         source: seen.peer.as_ref().map(|peer| peer.address.to_string()),
         secure: seen.peer.as_ref().is_some_and(|peer| peer.secure),
-        user_agent: seen.user_agent.as_deref().map(bounded),
+        user_agent: head.and_then(agent),
         operation: seen.operation.map(crate::s3::Operation::name),
-        bucket,
-        key: seen.key.as_deref(),
+        bucket: bucket.map(BucketName::as_str),
+        key: seen.key(),
         resources: request
             .map(|request| further(&request.call))
             .unwrap_or_default(),
@@ -77,10 +85,17 @@ pub(super) fn of<'a>(state: &'a State, seen: &'a Seen, counted: &Observation) ->
         bytes_out: seen.sent,
         admit_us: u64::try_from(counted.admit.as_micros()).unwrap_or(u64::MAX),
         total_us: u64::try_from(counted.total.as_micros()).unwrap_or(u64::MAX),
-        backend: backend
-            .as_ref()
-            .and_then(|bucket| state.backends.name_of(bucket)),
+        backend: bucket.and_then(|bucket| state.backends.name_of(bucket)),
     }
+}
+
+/// The client's name for itself, bounded.
+fn agent(head: &RequestHeader) -> Option<Cow<'_, str>> {
+    let value = head.headers.get(http::header::USER_AGENT)?;
+    Some(match String::from_utf8_lossy(value.as_bytes()) {
+        Cow::Borrowed(text) => Cow::Borrowed(bounded(text)),
+        Cow::Owned(text) => Cow::Owned(bounded(&text).to_owned()),
+    })
 }
 
 fn arn(state: &State, caller: &Caller) -> String {

@@ -48,20 +48,17 @@ fn strict_bytes(raw: &[u8], most: usize) -> Result<(), Error> {
     }
     // A fragment is never sent; Pingora would drop it, and the key with it.
     let line = raw.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if line.contains(&b'#') {
+    if memchr::memchr(b'#', line).is_some() {
         return Err(ErrorCode::InvalidUri.into());
     }
-    let mut previous = 0_u8;
-    let mut before = 0_u8;
-    for &byte in raw {
-        let bare_lf = byte == b'\n' && previous != b'\r';
-        let bare_cr = previous == b'\r' && byte != b'\n';
-        let folded = matches!(byte, b' ' | b'\t') && previous == b'\n' && before == b'\r';
-        if bare_lf || bare_cr || folded || byte == 0 {
+    let mut lines = memchr::memchr3_iter(b'\r', b'\n', 0, raw);
+    while let Some(at) = lines.next() {
+        let after = raw.get(at..).unwrap_or_default();
+        let ends = after.starts_with(b"\r\n") && lines.next().is_some();
+        let folded = matches!(after.get(2), Some(b' ' | b'\t'));
+        if !ends || folded {
             return Err(bad("a line does not end in CRLF, is folded, or holds NUL"));
         }
-        before = previous;
-        previous = byte;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod body;
 mod event;
 mod framing;
+mod ids;
 mod respond;
 mod seen;
 mod state;
@@ -23,6 +24,8 @@ use pingora_core::apps::{
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
+use pingora_http::RequestHeader;
+use pingora_timeout::timeout;
 use time::OffsetDateTime;
 
 use crate::audit::Audit;
@@ -32,6 +35,7 @@ use crate::listener::peer;
 use crate::metrics::Metrics;
 use crate::s3::{Error, ErrorCode, Request};
 use body::SessionBody;
+use ids::RequestIds;
 use respond::Sent;
 use seen::Seen;
 
@@ -49,6 +53,7 @@ pub struct Gateway {
     state: Arc<ArcSwap<State>>,
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
+    ids: RequestIds,
     options: HttpServerOptions,
 }
 
@@ -62,6 +67,7 @@ impl Gateway {
             state,
             metrics,
             audit,
+            ids: RequestIds::new(),
             options,
         }
     }
@@ -71,7 +77,8 @@ impl Gateway {
         let outcome = self.line(state, session, seen).await;
         let refused = outcome.is_err();
         let answer = outcome.unwrap_or_else(|error| {
-            let answer = handler::refusal(&error, &seen.resource, &seen.request_id, seen.head_only);
+            let resource = seen.resource(session.req_header().uri.path());
+            let answer = handler::refusal(&error, &resource, &seen.request_id, seen.head_only);
             seen.error = Some(error);
             answer
         });
@@ -151,11 +158,11 @@ impl Gateway {
     }
 
     /// One event and one count per request, whatever became of it.
-    fn record(&self, state: &State, seen: &Seen, sent: Sent) {
+    fn record(&self, state: &State, head: Option<&RequestHeader>, seen: &Seen, sent: Sent) {
         let counted = event::observation(seen, sent);
         self.metrics.request(&counted);
         if self.audit.is_on() {
-            self.audit.record(&event::of(state, seen, &counted));
+            self.audit.record(&event::of(state, head, seen, &counted));
         }
     }
 }
@@ -172,7 +179,7 @@ impl HttpServerApp for Gateway {
         session.set_read_timeout(Some(limits.header_timeout));
         // Between requests a connection may be idle; once a head begins it must end in time.
         let patience = limits.idle_timeout.saturating_add(limits.header_timeout);
-        match tokio::time::timeout(patience, session.read_request()).await {
+        match timeout(patience, session.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) | Err(_) => return None,
             Ok(Err(error)) => return self.unreadable(&state, session, &error).await,
@@ -184,9 +191,9 @@ impl HttpServerApp for Gateway {
             true => None,
             false => Some(limits.idle_timeout.as_secs()),
         });
-        let mut seen = Seen::new(request_id(), OffsetDateTime::now_utc());
+        let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
         let sent = self.serve(&state, &mut session, &mut seen).await;
-        self.record(&state, &seen, sent);
+        self.record(&state, Some(session.req_header()), &seen, sent);
         if sent == Sent::Cut {
             return None;
         }
@@ -220,20 +227,14 @@ impl Gateway {
         if !matches!(error.etype(), pingora_error::ErrorType::InvalidHTTPHeader) {
             return None;
         }
-        let mut seen = Seen::new(request_id(), OffsetDateTime::now_utc());
+        let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
         let refused = Error::new(ErrorCode::BadRequest).because(error.etype().as_str());
         let answer = handler::refusal(&refused, "/", &seen.request_id, false);
         seen.status = answer.status.as_u16();
         seen.error = Some(refused);
         session.set_keepalive(None);
         let sent = respond::write(&mut session, answer, &seen.request_id, &mut seen.sent).await;
-        self.record(state, &seen, sent);
+        self.record(state, None, &seen, sent);
         None
     }
-}
-
-/// 16 random characters, unique enough to find one event among billions.
-fn request_id() -> String {
-    let bytes = crate::crypto::random::<8>().unwrap_or_default();
-    hex::encode_upper(bytes)
 }

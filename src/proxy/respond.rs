@@ -7,6 +7,8 @@ use pingora_http::ResponseHeader;
 use crate::backend::{Body, Download};
 use crate::handler::Answer;
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+
 /// How an answer went out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -28,22 +30,18 @@ pub(super) async fn write(
         headers,
         body,
     } = answer;
-    let Ok(mut head) = ResponseHeader::build(status, Some(headers.len().saturating_add(4))) else {
-        return Sent::Cut;
-    };
-    let mut last = None;
-    for (name, value) in headers {
-        // `HeaderMap` names a repeated header only once.
-        if let Some(name) = name.or_else(|| last.clone()) {
-            last = Some(name.clone());
-            let _ = head.append_header(name, value);
-        }
-    }
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = status;
+    parts.headers = headers;
     if let Ok(id) = HeaderValue::from_str(request_id) {
-        let _ = head.insert_header(HeaderName::from_static("x-amz-request-id"), id);
+        parts.headers.insert(REQUEST_ID, id);
     }
-    let _ = head.insert_header(http::header::SERVER, HeaderValue::from_static("Portcullis"));
-    if session.write_response_header(Box::new(head)).await.is_err() {
+    parts
+        .headers
+        .insert(http::header::SERVER, HeaderValue::from_static("Portcullis"));
+    // Taken in as it is: names keep their lower case, and nothing is copied.
+    let head = Box::new(ResponseHeader::from(parts));
+    if session.write_response_header(head).await.is_err() {
         return Sent::Cut;
     }
     match body {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use crate::authz::{Denied, Permit};
-use crate::s3::{Error, Head, Operation, Peer, Request, Target, xml};
+use crate::s3::{BucketName, Error, Head, Operation, Peer, Request, Target, xml};
 
 /// What is known of a request.
 #[derive(Debug)]
@@ -20,18 +20,12 @@ pub(super) struct Seen {
     pub(super) admitted: Option<Instant>,
     /// Where it came from.
     pub(super) peer: Option<Peer>,
-    /// The client's name for itself.
-    pub(super) user_agent: Option<String>,
-    /// What it is about, as errors name it.
-    pub(super) resource: String,
     /// Whether only a head is answered.
     pub(super) head_only: bool,
     /// The operation, once parsed.
     pub(super) operation: Option<Operation>,
-    /// The bucket, once parsed.
-    pub(super) bucket: Option<String>,
-    /// The key, once parsed.
-    pub(super) key: Option<String>,
+    /// What it is about, once parsed.
+    pub(super) target: Option<Target>,
     /// Why authentication failed.
     pub(super) unauthenticated: Option<&'static str>,
     /// What was refused.
@@ -56,12 +50,9 @@ impl Seen {
             started: Instant::now(),
             admitted: None,
             peer: None,
-            user_agent: None,
-            resource: String::new(),
             head_only: false,
             operation: None,
-            bucket: None,
-            key: None,
+            target: None,
             unauthenticated: None,
             denied: None,
             permit: None,
@@ -75,25 +66,39 @@ impl Seen {
     /// The head is read.
     pub(super) fn head(&mut self, head: &Head) {
         self.head_only = head.method == http::Method::HEAD;
-        self.resource.clone_from(&head.path);
-        let agent = head.headers.get(http::header::USER_AGENT);
-        self.user_agent = agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     }
 
     /// The request is parsed.
     pub(super) fn parsed(&mut self, request: &Request) {
         self.operation = Some(request.call.operation());
-        match &request.target {
-            Target::Service => {}
-            Target::Bucket(bucket) => {
-                self.resource = xml::resource(bucket, None);
-                self.bucket = Some(bucket.to_string());
-            }
-            Target::Object(bucket, key) => {
-                self.resource = xml::resource(bucket, Some(key));
-                self.bucket = Some(bucket.to_string());
-                self.key = Some(key.to_string());
-            }
+        // Both names are shared, not copied.
+        self.target = Some(request.target.clone());
+    }
+
+    /// The bucket.
+    pub(super) fn bucket(&self) -> Option<&BucketName> {
+        match self.target.as_ref()? {
+            Target::Service => None,
+            Target::Bucket(bucket) | Target::Object(bucket, _) => Some(bucket),
+        }
+    }
+
+    /// The key.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self.target.as_ref()? {
+            Target::Service | Target::Bucket(_) => None,
+            Target::Object(_, key) => Some(key.as_str()),
+        }
+    }
+
+    /// What errors name it: the address once it is understood, the decoded `path` before.
+    pub(super) fn resource(&self, path: &str) -> String {
+        match &self.target {
+            Some(Target::Bucket(bucket)) => xml::resource(bucket, None),
+            Some(Target::Object(bucket, key)) => xml::resource(bucket, Some(key)),
+            Some(Target::Service) | None => percent_encoding::percent_decode_str(path)
+                .decode_utf8_lossy()
+                .into_owned(),
         }
     }
 }

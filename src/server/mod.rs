@@ -37,6 +37,10 @@ use bootstrap::Bootstrap;
 /// Response head and small body leave in one write.
 const WRITE_BUFFER: usize = 16 * 1024;
 
+/// What libraries log that is not the operator's: every client that goes away, as an error; every
+/// client that names an address where TLS wants a name, as a warning.
+const QUIET: &str = "pingora_core=off,pingora=off,rustls::msgs::handshake=error";
+
 /// How often changed files are looked for.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -181,8 +185,8 @@ fn state(
 
 fn start_logging(logging: &config::Logging) {
     use tracing_subscriber::{EnvFilter, fmt};
-    // Pingora logs every client that goes away as an error; those are not the operator's.
-    let filter = EnvFilter::try_new(format!("{},pingora_core=off,pingora=off", logging.level));
+    let directives = format!("{},{QUIET}", logging.level);
+    let filter = EnvFilter::try_new(directives);
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _ = match logging.json {
@@ -240,7 +244,7 @@ fn serve(
         accepting(addresses.into_iter().flatten()).await;
         ready.store(true, Ordering::Release);
         running.bootstrap.announce(config);
-        supervise(running, config, metrics, &aside).await
+        supervise(running, config, metrics, &workers).await
     })?;
 
     // Readiness goes red first, so that balancers send nothing new; then the listeners close; then
@@ -305,7 +309,7 @@ async fn supervise(
     running: &Running,
     config: &Config,
     metrics: &Arc<Metrics>,
-    aside: &pingora_runtime::Runtime,
+    workers: &pingora_runtime::Runtime,
 ) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -324,7 +328,9 @@ async fn supervise(
             _ = poll.tick() => reload.if_changed(running),
             _ = health.tick() => {
                 let (state, metrics) = (running.state.load_full(), metrics.clone());
-                aside.get_handle().spawn(async move {
+                // Where requests are answered: the pool keeps the connections that this opens, and one
+                // of another thread's would wake that thread for every request.
+                workers.get_handle().spawn(async move {
                     for (name, backend) in state.backends.all() {
                         metrics.backend(name, backend.health().await.is_ok());
                     }

@@ -153,7 +153,7 @@ impl Answer {
                 document.extend_from_slice(piece);
             }
         };
-        let read = tokio::time::timeout(total, reading).await;
+        let read = pingora_timeout::timeout(total, reading).await;
         let document = read.map_err(|_| Error::Timeout("reading an answer"))??;
         self.give_back().await;
         Ok(document)

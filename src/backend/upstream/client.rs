@@ -157,7 +157,7 @@ impl Client {
         if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
             return Ok(slot);
         }
-        let waited = tokio::time::timeout(self.timeouts.connect, slots.acquire_owned()).await;
+        let waited = pingora_timeout::timeout(self.timeouts.connect, slots.acquire_owned()).await;
         match waited {
             Ok(Ok(slot)) => Ok(slot),
             _ => {

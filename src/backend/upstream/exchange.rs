@@ -136,7 +136,7 @@ impl Client {
                 check_interim(interim).map_err(HeadFailure::Other)?;
             }
         };
-        tokio::time::timeout(patience, reading)
+        pingora_timeout::timeout(patience, reading)
             .await
             .unwrap_or(Err(HeadFailure::Other(Error::Timeout(
                 "waiting for an answer",
