@@ -31,10 +31,20 @@ pub fn authorize(
         &request.payload.text(),
     );
     let signature = key.sign(&StringToSign::new(date, scope, &canonical));
-    let authorization = format!(
-        "{ALGORITHM} Credential={access_key_id}/{scope}, SignedHeaders={}, Signature={signature}",
-        names.join(";"),
-    );
+    let mut authorization = String::with_capacity(320);
+    for part in [ALGORITHM, " Credential=", access_key_id, "/"] {
+        authorization.push_str(part);
+    }
+    scope.write(&mut authorization);
+    authorization.push_str(", SignedHeaders=");
+    for (at, name) in names.iter().enumerate() {
+        if at > 0 {
+            authorization.push(';');
+        }
+        authorization.push_str(name);
+    }
+    authorization.push_str(", Signature=");
+    authorization.push_str(&signature);
     (authorization, signature)
 }
 

@@ -1,11 +1,13 @@
 //! Signs a request that goes out.
 
+use std::borrow::Cow;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use time::OffsetDateTime;
 
 use super::{ChunkSigner, CredentialScope, SigningKey, authorize};
-use crate::crypto::Secret;
+use crate::crypto::{EMPTY_SHA256, Secret};
 use crate::s3::time::amz_date;
 
 /// What signs.
@@ -22,6 +24,8 @@ pub struct Credentials {
 /// What `x-amz-content-sha256` says of an outgoing body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutgoingPayload {
+    /// No body: the SHA-256 of nothing.
+    Empty,
     /// The body's SHA-256.
     Sha256([u8; 32]),
     /// `UNSIGNED-PAYLOAD`.
@@ -37,14 +41,15 @@ pub enum OutgoingPayload {
 impl OutgoingPayload {
     /// The header's value.
     #[must_use]
-    pub fn text(self) -> String {
-        match self {
-            Self::Sha256(digest) => hex::encode(digest),
-            Self::Unsigned => "UNSIGNED-PAYLOAD".to_owned(),
-            Self::SignedChunks => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned(),
-            Self::SignedChunksTrailer => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER".to_owned(),
-            Self::UnsignedTrailer => "STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned(),
-        }
+    pub fn text(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Sha256(digest) => return Cow::Owned(hex::encode(digest)),
+            Self::Empty => EMPTY_SHA256,
+            Self::Unsigned => "UNSIGNED-PAYLOAD",
+            Self::SignedChunks => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+            Self::SignedChunksTrailer => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+            Self::UnsignedTrailer => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        })
     }
 }
 
@@ -88,18 +93,18 @@ pub fn sign(
     let date = amz_date(now);
     let payload = request.payload.text();
     let mut added = vec![
-        ("x-amz-date", date.clone()),
-        ("x-amz-content-sha256", payload),
+        ("x-amz-date", date.as_str()),
+        ("x-amz-content-sha256", &payload),
     ];
     if let Some(token) = &credentials.session_token {
-        added.push(("x-amz-security-token", token.expose().to_owned()));
+        added.push(("x-amz-security-token", token.expose()));
     }
     let mut all = request.headers.clone();
     let mut headers = Vec::with_capacity(4);
-    for (name, text) in &added {
+    for (name, text) in added {
         if let Ok(mut value) = HeaderValue::from_str(text) {
-            value.set_sensitive(*name == "x-amz-security-token");
-            all.insert(*name, value.clone());
+            value.set_sensitive(name == "x-amz-security-token");
+            all.insert(name, value.clone());
             headers.push((HeaderName::from_static(name), value));
         }
     }
@@ -155,7 +160,7 @@ mod tests {
             path: "/",
             query: &query,
             headers: &headers,
-            payload: OutgoingPayload::Sha256(crate::crypto::sha256(b"")),
+            payload: OutgoingPayload::Empty,
         };
         let signed = sign(
             &request,

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{ALGORITHM, CanonicalRequest};
+use crate::crypto::SHA256_LENGTH;
 use crate::s3::time::amz_date;
 
 /// A scope's last part.
@@ -51,6 +52,15 @@ impl CredentialScope {
         }
     }
 
+    /// Appends `date/region/service/aws4_request`.
+    pub(super) fn write(&self, to: &mut String) {
+        for part in [&self.date, &self.region, &self.service] {
+            to.push_str(part);
+            to.push('/');
+        }
+        to.push_str(TERMINATOR);
+    }
+
     /// The scope of a request signed at `at`.
     #[must_use]
     pub fn at(at: OffsetDateTime, region: &str, service: &str) -> Self {
@@ -66,11 +76,9 @@ impl CredentialScope {
 
 impl std::fmt::Display for CredentialScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}/{TERMINATOR}",
-            self.date, self.region, self.service
-        )
+        let mut text = String::with_capacity(48);
+        self.write(&mut text);
+        f.write_str(&text)
     }
 }
 
@@ -82,8 +90,17 @@ impl StringToSign {
     /// `amz_date` is the request's `x-amz-date`, as sent.
     #[must_use]
     pub fn new(amz_date: &str, scope: &CredentialScope, request: &CanonicalRequest) -> Self {
-        let digest = hex::encode(request.digest());
-        Self(format!("{ALGORITHM}\n{amz_date}\n{scope}\n{digest}"))
+        let mut text = String::with_capacity(160);
+        for part in [ALGORITHM, "\n", amz_date, "\n"] {
+            text.push_str(part);
+        }
+        scope.write(&mut text);
+        text.push('\n');
+        let mut digits = [0; 2 * SHA256_LENGTH];
+        if hex::encode_to_slice(request.digest(), &mut digits).is_ok() {
+            text.extend(digits.map(char::from));
+        }
+        Self(text)
     }
 
     /// The text.

@@ -24,7 +24,7 @@ const AT_ONCE: u64 = 64 << 10;
 
 /// A final answer's head, and the connection that its body comes on.
 pub(super) struct Answer {
-    session: HttpSession,
+    session: Box<HttpSession>,
     peer: (Arc<Peers>, usize),
     client: Arc<Client>,
     _held: (OwnedSemaphorePermit, Gauge),
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Answer {
 
 impl Answer {
     pub(super) fn new(
-        session: HttpSession,
+        session: Box<HttpSession>,
         peer: (Arc<Peers>, usize),
         client: Arc<Client>,
         held: (OwnedSemaphorePermit, Gauge),
@@ -232,7 +232,7 @@ impl Answer {
             let idle = Some(self.client.timeouts.idle);
             let connector = &self.client.connector;
             connector
-                .release_http_session(self.session, peer, idle)
+                .release_http_session(*self.session, peer, idle)
                 .await;
         }
     }

@@ -18,13 +18,13 @@ use crate::crypto::sha256;
 use crate::s3::{self, time::amz_date};
 use crate::sigv4::{self, ChunkSigner, OutgoingPayload, OutgoingRequest};
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::v1::Connector;
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_http::RequestHeader;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -67,9 +67,6 @@ impl std::fmt::Debug for Client {
             .finish_non_exhaustive()
     }
 }
-
-/// The digest of no body.
-static NOTHING: LazyLock<[u8; 32]> = LazyLock::new(|| sha256(b""));
 
 /// Tells definitions apart in Pingora's pool.
 static NEXT_GROUP: AtomicU64 = AtomicU64::new(1);
@@ -172,7 +169,7 @@ impl Client {
         request: &Outgoing<'_>,
         body: &mut Sending<'_>,
         patience: Duration,
-    ) -> Result<(HttpSession, Arc<Peers>, usize, bool), Failure> {
+    ) -> Result<(Box<HttpSession>, Arc<Peers>, usize, bool), Failure> {
         let host = self.virtual_bucket(request);
         let peers = self.resolver.peers(host).await?;
         let mut attempt = 1;
@@ -212,7 +209,7 @@ impl Client {
         request.bucket.filter(|_| !self.path_style)
     }
 
-    async fn connect(&self, peers: &Peers) -> Result<(HttpSession, bool, usize), Error> {
+    async fn connect(&self, peers: &Peers) -> Result<(Box<HttpSession>, bool, usize), Error> {
         let mut last = None;
         for (index, peer) in peers.in_order() {
             match self.connector.get_http_session(peer).await {
@@ -224,7 +221,8 @@ impl Client {
                         &self.counters.connects
                     };
                     count.fetch_add(1, Ordering::Relaxed);
-                    return Ok((session, reused, index));
+                    // Boxed: it is large, and handed from call to call.
+                    return Ok((Box::new(session), reused, index));
                 }
                 Err(error) => last = Some(error),
             }
@@ -240,91 +238,112 @@ impl Client {
         body: &Sending<'_>,
         keys: &Keys,
     ) -> Result<(Box<RequestHeader>, Option<ChunkSigner>), Failure> {
-        let authority = self.endpoint.authority();
-        let host = match self.virtual_bucket(request) {
-            Some(bucket) => format!("{bucket}.{authority}"),
-            None => authority.to_owned(),
-        };
         let path = request.path(self.path_style);
-        let target = request.target(&path);
-        let invalid = |error: pingora_error::BError| Error::garbage(error.to_string());
-        let count = request.headers.len().saturating_add(10);
-        let method = request.method.clone();
-        let mut head = RequestHeader::build_no_case(method, target.as_bytes(), Some(count))
-            .map_err(invalid)?;
-        head.insert_header("host", host).map_err(invalid)?;
-        for (name, value) in &request.headers {
-            let value = header_value(name, value)?;
-            head.append_header(header_name(name)?, value)
-                .map_err(invalid)?;
-        }
-        let (payload, length) = match body {
-            Sending::Nothing => {
-                let bodied = request.method == Method::PUT || request.method == Method::POST;
-                (OutgoingPayload::Sha256(*NOTHING), bodied.then_some(0))
-            }
-            Sending::Document(document) => {
-                let payload = OutgoingPayload::Sha256(sha256(document));
-                (payload, Some(document.len() as u64))
-            }
-            Sending::Upload(upload, framing) => {
-                let length = upload.length();
-                if *framing != Framing::Plain {
-                    let encoding = match head.headers.get("content-encoding") {
-                        Some(own) => [b"aws-chunked,", own.as_bytes()].concat(),
-                        None => b"aws-chunked".to_vec(),
-                    };
-                    head.insert_header("content-encoding", encoding)
-                        .map_err(invalid)?;
-                    head.insert_header("x-amz-decoded-content-length", length)
-                        .map_err(invalid)?;
-                }
-                if let Some(algorithm) = framing.trailer() {
-                    head.insert_header("x-amz-trailer", algorithm.header())
-                        .map_err(invalid)?;
-                }
-                (framing.payload(), Some(framing.encoded_length(length)))
-            }
-        };
+        let mut headers = self.headers(request)?;
+        let (payload, length) = payload(request, body, &mut headers)?;
         let now = OffsetDateTime::now_utc();
         let date = amz_date(now);
-        head.insert_header("x-amz-date", date.as_str())
-            .map_err(invalid)?;
-        head.insert_header("x-amz-content-sha256", payload.text())
-            .map_err(invalid)?;
+        headers.insert(DATE, plain(&date)?);
+        headers.insert(CONTENT_SHA256, plain(&payload.text())?);
         let credentials = &keys.credentials;
         if let Some(token) = &credentials.session_token {
-            let value = header_value("x-amz-security-token", token.expose())?;
-            head.insert_header("x-amz-security-token", value)
-                .map_err(invalid)?;
+            let mut value = header_value("x-amz-security-token", token.expose())?;
+            value.set_sensitive(true);
+            headers.insert(SECURITY_TOKEN, value);
         }
         let signing = keys.signing(now, &self.region);
         let signable = OutgoingRequest {
             method: &request.method,
             path: &path,
             query: &request.query,
-            headers: &head.headers,
+            headers: &headers,
             payload,
         };
         let id = &credentials.access_key_id;
         let (authorization, seed) =
             sigv4::authorize(&signable, id, &signing.key, &signing.scope, &date);
-        head.insert_header("authorization", authorization)
-            .map_err(invalid)?;
+        headers.insert(header::AUTHORIZATION, plain(&authorization)?);
         if let Some(length) = length {
-            head.insert_header("content-length", length)
-                .map_err(invalid)?;
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = request.method.clone();
+        parts.uri = Uri::try_from(request.target(&path))
+            .map_err(|error| Error::garbage(error.to_string()))?;
+        parts.headers = headers;
         let signs = matches!(
             payload,
             OutgoingPayload::SignedChunks | OutgoingPayload::SignedChunksTrailer
         );
         let chunks = || ChunkSigner::new(signing.key.clone(), &date, &signing.scope, seed);
-        Ok((Box::new(head), signs.then(chunks)))
+        Ok((Box::new(RequestHeader::from(parts)), signs.then(chunks)))
+    }
+
+    /// The host and what was asked for; `host` comes first, as RFC 9110 section 7.2 wants it.
+    fn headers(&self, request: &Outgoing<'_>) -> Result<HeaderMap, Failure> {
+        let mut headers = HeaderMap::with_capacity(request.headers.len().saturating_add(10));
+        let authority = self.endpoint.authority();
+        let host = match self.virtual_bucket(request) {
+            Some(bucket) => plain(&format!("{bucket}.{authority}"))?,
+            None => plain(authority)?,
+        };
+        headers.insert(header::HOST, host);
+        for (name, value) in &request.headers {
+            headers.append(header_name(name)?, header_value(name, value)?);
+        }
+        Ok(headers)
     }
 
     /// The upstream says that our credentials no longer work.
     pub(super) fn distrust_credentials(&self) {
         self.credentials.distrust();
     }
+}
+
+const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+const DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
+const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
+
+/// What the signature says of the body, and `Content-Length`; `headers` get what announces its
+/// framing.
+fn payload(
+    request: &Outgoing<'_>,
+    body: &Sending<'_>,
+    headers: &mut HeaderMap,
+) -> Result<(OutgoingPayload, Option<u64>), Failure> {
+    match body {
+        Sending::Nothing => {
+            let bodied = request.method == Method::PUT || request.method == Method::POST;
+            Ok((OutgoingPayload::Empty, bodied.then_some(0)))
+        }
+        Sending::Document(document) => {
+            let payload = OutgoingPayload::Sha256(sha256(document));
+            Ok((payload, Some(document.len() as u64)))
+        }
+        Sending::Upload(upload, framing) => {
+            let length = upload.length();
+            if *framing != Framing::Plain {
+                let encoding = match headers.get(header::CONTENT_ENCODING) {
+                    Some(own) => [b"aws-chunked,", own.as_bytes()].concat(),
+                    None => b"aws-chunked".to_vec(),
+                };
+                let encoding = HeaderValue::from_maybe_shared(Bytes::from(encoding));
+                let encoding = encoding.map_err(|error| Error::garbage(error.to_string()))?;
+                headers.insert(header::CONTENT_ENCODING, encoding);
+                headers.insert(DECODED_LENGTH, HeaderValue::from(length));
+            }
+            if let Some(algorithm) = framing.trailer() {
+                headers.insert(TRAILER, HeaderValue::from_static(algorithm.header()));
+            }
+            Ok((framing.payload(), Some(framing.encoded_length(length))))
+        }
+    }
+}
+
+/// A value of ours.
+fn plain(text: &str) -> Result<HeaderValue, Failure> {
+    let value = HeaderValue::from_str(text);
+    value.map_err(|error| Error::garbage(error.to_string()).into())
 }
