@@ -85,6 +85,12 @@ def free_port():
         return s.getsockname()[1]
 
 
+def pin(core):
+    os.sched_setaffinity(0, {core})
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 class Server:
     """A process on one core; its CPU time and memory are its own and its children's."""
 
@@ -94,7 +100,7 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         self.process = subprocess.Popen(
             command, stdout=self.err, stderr=self.err, stdin=subprocess.DEVNULL, env=environment | (env or {}),
-            preexec_fn=lambda: (os.sched_setaffinity(0, {core}), resource.setrlimit(resource.RLIMIT_NOFILE, (30000, 30000))),
+            preexec_fn=lambda: pin(core),
         )
         deadline = time.time() + 30
         while True:

@@ -77,6 +77,7 @@ def ratio(measure, ours, *others):
     for each in ours_first:
         measure(each)
     rates = [[measure(each) for each in ours_first] for _ in range(ROUNDS)]
+    print("  per second of CPU:", *(f"{statistics.median(column):,.0f}" for column in zip(*rates)), flush=True)
     return [statistics.median(r[0] / r[n] for r in rates) for n in range(1, len(ours_first))]
 
 

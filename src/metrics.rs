@@ -2,6 +2,7 @@
 //! a name that a client chose.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus::{
@@ -9,6 +10,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::backend::upstream::Counters;
 use crate::s3::Operation;
 
 /// All metrics.
@@ -26,6 +28,8 @@ pub struct Metrics {
     in_flight: IntGauge,
     authentication_failures: IntCounterVec,
     backend_up: IntGaugeVec,
+    upstream_in_flight: IntGaugeVec,
+    upstream_events: IntCounterVec,
 }
 
 /// Statuses whose counters are resolved in advance.
@@ -88,6 +92,22 @@ impl Metrics {
             Opts::new("portcullis_backend_up", "Whether a backend answers"),
             &["backend"],
         )?;
+        let upstream_in_flight = IntGaugeVec::new(
+            Opts::new(
+                "portcullis_upstream_requests_in_flight",
+                "Requests that an upstream is answering",
+            ),
+            &["backend"],
+        )?;
+        let upstream_events = IntCounterVec::new(
+            Opts::new(
+                "portcullis_upstream_events_total",
+                "Connections made and reused, requests sent again and failed, by upstream",
+            ),
+            &["backend", "event"],
+        )?;
+        registry.register(Box::new(upstream_in_flight.clone()))?;
+        registry.register(Box::new(upstream_events.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(bytes.clone()))?;
@@ -117,6 +137,8 @@ impl Metrics {
             in_flight,
             authentication_failures,
             backend_up,
+            upstream_in_flight,
+            upstream_events,
             registry,
         })
     }
@@ -163,6 +185,18 @@ impl Metrics {
             .set(i64::from(up));
     }
 
+    /// Adds what an upstream has done since the last time.
+    pub fn upstream(&self, name: &str, counters: &Counters) {
+        let in_flight = counters.in_flight.load(Ordering::Relaxed);
+        self.upstream_in_flight
+            .with_label_values(&[name])
+            .set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+        for (event, count) in counters.take() {
+            let labels = &[name, event];
+            self.upstream_events.with_label_values(labels).inc_by(count);
+        }
+    }
+
     /// The text exposition.
     #[must_use]
     pub fn text(&self) -> String {
@@ -196,8 +230,14 @@ mod tests {
         let metrics = Metrics::new().ok();
         let text = metrics.map(|metrics| {
             metrics.authentication_failed("expired");
+            let counters = Counters::default();
+            counters.retries.store(2, Ordering::Relaxed);
+            metrics.upstream("store", &counters);
+            metrics.upstream("store", &counters);
             metrics.text()
         });
+        let retries = "portcullis_upstream_events_total{backend=\"store\",event=\"retry\"} 2";
+        assert!(text.as_deref().is_some_and(|t| t.contains(retries)));
         assert!(text.is_some_and(|t| {
             t.contains("portcullis_authentication_failures_total{reason=\"expired\"} 1")
         }));

@@ -334,6 +334,9 @@ async fn supervise(
                     for (name, backend) in state.backends.all() {
                         metrics.backend(name, backend.health().await.is_ok());
                     }
+                    for upstream in state.backends.upstreams() {
+                        metrics.upstream(upstream.name(), upstream.counters());
+                    }
                 });
             }
         }

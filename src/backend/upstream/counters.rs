@@ -1,9 +1,9 @@
-//! What an upstream has done since the start, for metrics.
+//! What an upstream does, for metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Running numbers of one upstream.
+/// Numbers of one upstream: what happens now, and what happened since [`Counters::take`].
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Requests that are being sent or answered now, bodies included.
@@ -16,6 +16,20 @@ pub struct Counters {
     pub retries: AtomicU64,
     /// Requests without a usable answer, or with a 5xx.
     pub failures: AtomicU64,
+}
+
+impl Counters {
+    /// What happened since the last time this was asked, by its name in metrics.
+    #[must_use]
+    pub fn take(&self) -> [(&'static str, u64); 4] {
+        let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        [
+            ("connect", take(&self.connects)),
+            ("reuse", take(&self.reuses)),
+            ("retry", take(&self.retries)),
+            ("failure", take(&self.failures)),
+        ]
+    }
 }
 
 /// Counts one request in flight for as long as it lives.

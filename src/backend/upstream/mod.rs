@@ -157,7 +157,7 @@ impl Upstream {
         &self.client.name
     }
 
-    /// Running numbers, for metrics.
+    /// Its numbers, for metrics.
     #[must_use]
     pub fn counters(&self) -> &Arc<Counters> {
         &self.client.counters
