@@ -7,10 +7,11 @@ import pathlib
 import boto3
 import botocore.config
 
-from .gateway import ROOT_KEY, ROOT_SECRET, clean_env
+from .gateway import BINARY, ROOT_KEY, ROOT_SECRET, clean_env
 
 VENV_AWS = str(pathlib.Path(sys.executable).parent / "aws")
 DEBIAN_AWS = "/usr/bin/aws"
+AWS_SDK = str(pathlib.Path(BINARY).parent / "aws-sdk-client")
 
 
 def s3(gateway, key=ROOT_KEY, secret=ROOT_SECRET, **config):
@@ -45,3 +46,12 @@ def s3cmd(gateway, *args):
     done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{args}: {done.stdout}\n{done.stderr}"
     return done
+
+
+def aws_sdk(gateway):
+    """The program in integration/aws-sdk, which says itself what differs."""
+    env = clean_env(AWS_ACCESS_KEY_ID=ROOT_KEY, AWS_SECRET_ACCESS_KEY=ROOT_SECRET, AWS_REGION="us-east-1", AWS_ENDPOINT_URL=gateway.url)
+    if gateway.tls:
+        env["AWS_CA_BUNDLE"] = gateway.ca
+    done = subprocess.run([AWS_SDK], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

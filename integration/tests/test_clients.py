@@ -6,7 +6,8 @@ import uuid
 import boto3.s3.transfer
 import pytest
 
-from harness.clients import DEBIAN_AWS, VENV_AWS, aws, rclone, s3, s3cmd
+from harness.clients import DEBIAN_AWS, VENV_AWS, aws, aws_sdk, rclone, s3, s3cmd
+from harness.gateway import Gateway
 
 LARGE = 110 * 1024 * 1024
 
@@ -99,8 +100,17 @@ def test_s3cmd(disk, tree, tmp_path):
     s3cmd(disk, "rb", f"s3://{bucket}")
 
 
+@pytest.mark.parametrize("backend", ["disk", "stacked"])
+def test_aws_sdk(request, backend):
+    aws_sdk(request.getfixturevalue(backend))
+
+
+def test_aws_sdk_signs_chunks_without_tls(work):
+    with Gateway(work / "plain", tls=False) as gateway:
+        aws_sdk(gateway)
+
+
 def test_virtual_hosted_style(work):
-    from harness.gateway import Gateway
     from harness import raw
     with Gateway(work / "virtual", '[listener]\nvirtual_host_domains = ["s3.example.test"]\n') as gateway:
         host = f"my-bucket.s3.example.test:{gateway.port}"
