@@ -92,9 +92,10 @@ def pin(core):
 
 
 class Server:
-    """A process on one core; its CPU time and memory are its own and its children's."""
+    """A process on one core, started once its port answers or it `says` so. Its CPU time is its own
+    and its children's."""
 
-    def __init__(self, command, port, core, directory, env=None):
+    def __init__(self, command, port, core, directory, env=None, says=None):
         self.port, self.host = port, f"127.0.0.1:{port}"
         self.err = open(directory / "stderr", "ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
@@ -104,8 +105,12 @@ class Server:
         )
         deadline = time.time() + 30
         while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return
+            if says:
+                if says in (directory / "stderr").read_text(errors="replace"):
+                    return
+            else:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    return
             if self.process.poll() is not None or time.time() > deadline:
                 raise SystemExit(f"{command[0]} did not start: {(directory / 'stderr').read_text()[-2000:]}")
             time.sleep(0.05)
@@ -148,7 +153,7 @@ def gateway(binary, directory, upstream=None, idle=""):
     (directory / "portcullis.toml").write_text(text + (UPSTREAM.format(port=upstream) if upstream else ""))
     command = [binary, "serve", "--config", str(directory / "portcullis.toml"), "--data", str(directory / "data")]
     command += ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"]
-    return Server(command, port, SERVER_CORE, directory, {"BENCH_SECRET": SECRET})
+    return Server(command, port, SERVER_CORE, directory, {"BENCH_SECRET": SECRET}, says="\nready\n")
 
 
 def nginx(directory, http, port, core):

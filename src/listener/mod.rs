@@ -1,8 +1,12 @@
-//! The way in: TLS certificates, and what is known of a connection's other end.
+//! The way in: connections, TLS certificates, and what is known of a connection's other end.
 
+mod accept;
 mod authority;
+mod connection;
 pub mod peer;
 mod tls;
+mod wire;
 
+pub use accept::{Tls, accept, bind};
 pub use authority::{Authority, ensure_authority};
 pub use tls::{Certificates, client_verifier};

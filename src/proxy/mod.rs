@@ -126,11 +126,6 @@ impl Gateway {
     ) -> Result<Permit, Error> {
         let peer = peer::of(session, &state.trusted_proxies)?;
         seen.peer = Some(peer.clone());
-        if state.only_tls_1_3 && peer.tls_version == Some("1.2") {
-            return Err(
-                Error::new(ErrorCode::AccessDenied).because("TLS 1.2 is below the minimum version")
-            );
-        }
         if framing::both_lengths(session) {
             return Err(Error::new(ErrorCode::BadRequest)
                 .because("content-length beside transfer-encoding"));
@@ -177,9 +172,8 @@ impl HttpServerApp for Gateway {
         let state = self.state.load_full();
         let limits = &state.limits;
         session.set_read_timeout(Some(limits.header_timeout));
-        // Between requests a connection may be idle; once a head begins it must end in time.
-        let patience = limits.idle_timeout.saturating_add(limits.header_timeout);
-        match timeout(patience, session.read_request()).await {
+        // The head has begun; it must end in time.
+        match timeout(limits.header_timeout, session.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) | Err(_) => return None,
             Ok(Err(error)) => return self.unreadable(&state, session, &error).await,
@@ -192,7 +186,8 @@ impl HttpServerApp for Gateway {
             false => Some(limits.idle_timeout.as_secs()),
         });
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
-        let sent = self.serve(&state, &mut session, &mut seen).await;
+        // Boxed: an idle connection does not hold what a request needs.
+        let sent = Box::pin(self.serve(&state, &mut session, &mut seen)).await;
         self.record(&state, Some(session.req_header()), &seen, sent);
         if sent == Sent::Cut {
             return None;

@@ -52,8 +52,6 @@ pub struct State {
     pub region: Arc<str>,
     /// Limits on clients.
     pub limits: Limits,
-    /// Whether requests over TLS 1.2 are refused.
-    pub only_tls_1_3: bool,
 }
 
 impl State {

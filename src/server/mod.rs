@@ -4,18 +4,13 @@
 mod bootstrap;
 mod reload;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use pingora_core::apps::HttpServerApp;
-use pingora_core::listeners::tls::TlsSettings;
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
-use pingora_core::services::Service as _;
-use pingora_core::services::listening::Service;
 use pingora_runtime::RuntimeBuilder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -28,14 +23,11 @@ use crate::backend::disk::Disk;
 use crate::backend::router::{Backends, Store};
 use crate::config::{self, Config, Overrides};
 use crate::identity::BucketPolicies;
-use crate::listener::{Certificates, client_verifier};
+use crate::listener::{Certificates, Tls, accept, bind, client_verifier};
 use crate::metrics::Metrics;
 use crate::proxy::{Gateway, State};
 use crate::s3::Addressing;
 use bootstrap::Bootstrap;
-
-/// Response head and small body leave in one write.
-const WRITE_BUFFER: usize = 16 * 1024;
 
 /// What libraries log that is not the operator's: every client that goes away, as an error; every
 /// client that names an address where TLS wants a name, as a warning.
@@ -121,17 +113,8 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
     install_crypto();
     let config = Config::load(config_path, &overrides)?;
     start_logging(&config.logging);
-    for address in [
-        Some(config.listen),
-        config.http_listen,
-        Some(config.admin_listen),
-    ]
-    .into_iter()
-    .flatten()
-    {
-        // A clear error before anything is created; the listener itself binds again.
-        std::net::TcpListener::bind(address).map_err(|error| Error::Listen { address, error })?;
-    }
+    // Before anything is created, so that an address that is taken leaves nothing behind.
+    let listeners = Listeners::bind(&config)?;
     let bootstrap = Bootstrap::prepare(&config)?;
     let disk = Disk::open(&config.disk)
         .map_err(|error| Error::Backend(format!("`{}`: {error}", config.disk.path.display())))?;
@@ -155,7 +138,7 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
         certificates: certificates.clone(),
         audit: audit.clone(),
     };
-    serve(&config, &running, certificates, &metrics)
+    serve(&config, &running, listeners, certificates, &metrics)
 }
 
 /// One state out of a configuration and what outlives it.
@@ -178,7 +161,6 @@ fn state(
         trusted_proxies: config.trusted_proxies.clone(),
         account: config.account.clone(),
         region: config.region.clone(),
-        only_tls_1_3: config.tls.only_1_3,
         limits: config.limits.clone(),
     })
 }
@@ -195,53 +177,59 @@ fn start_logging(logging: &config::Logging) {
     };
 }
 
+/// The addresses that are listened on.
+struct Listeners {
+    main: TcpListener,
+    http: Option<TcpListener>,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> Result<Self, Error> {
+        let bind = |address| bind(address).map_err(|error| Error::Listen { address, error });
+        Ok(Self {
+            main: bind(config.listen)?,
+            http: config.http_listen.map(bind).transpose()?,
+            admin: bind(config.admin_listen)?,
+        })
+    }
+}
+
 fn serve(
     config: &Config,
     running: &Running,
+    listeners: Listeners,
     certificates: Option<Arc<Certificates>>,
     metrics: &Arc<Metrics>,
 ) -> Result<(), Error> {
     let ready = Arc::new(AtomicBool::new(false));
     let (shutdown, watch) = watch::channel(false);
-
-    let gateway = Gateway::new(
+    let tls = certificates.map(|certificates| tls(config, certificates));
+    let tls = tls.transpose()?.map(Arc::new);
+    let gateway = Arc::new(Gateway::new(
         running.state.clone(),
         metrics.clone(),
         running.audit.clone(),
-    );
-    let mut data = Service::new("data".to_owned(), gateway);
-    let main = listener(config.listen);
-    data.add_listener(match certificates {
-        Some(certificates) => main.tls(tls(config, certificates)?),
-        None => main,
-    });
-    if let Some(address) = config.http_listen {
-        data.add_listener(listener(address));
-    }
-    let mut admin = Service::new(
-        "admin".to_owned(),
-        Admin::new(ready.clone(), metrics.clone()),
-    );
-    admin.add_listener(listener(config.admin_listen));
+    ));
+    let admin = Arc::new(Admin::new(ready.clone(), metrics.clone()));
 
     // Threads that don't steal each other's work: a fifth less CPU for small requests.
     let workers = RuntimeBuilder::new(config.threads, "gateway")
         .work_steal(false)
         .build();
     let aside = RuntimeBuilder::new(1, "aside").work_steal(false).build();
-    start(&workers, data, watch.clone());
-    start(&aside, admin, watch);
+    let (handle, idle) = (workers.get_handle(), config.limits.idle_timeout);
+    if let Some(http) = listeners.http {
+        handle.spawn(accept(http, None, gateway.clone(), idle, watch.clone()));
+    }
+    handle.spawn(accept(listeners.main, tls, gateway, idle, watch.clone()));
+    let admin = accept(listeners.admin, None, admin, idle, watch);
+    aside.get_handle().spawn(admin);
 
     let signals = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let addresses = [
-        Some(config.listen),
-        config.http_listen,
-        Some(config.admin_listen),
-    ];
     signals.block_on(async {
-        accepting(addresses.into_iter().flatten()).await;
         ready.store(true, Ordering::Release);
         running.bootstrap.announce(config);
         supervise(running, config, metrics, &workers).await
@@ -257,51 +245,11 @@ fn serve(
     Ok(())
 }
 
-fn listener(address: SocketAddr) -> ListenerConfig {
-    let buffers = L4BufferSettings::default().write(WRITE_BUFFER);
-    ListenerConfig::tcp(address.to_string()).l4_buffer(buffers)
-}
-
-fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<TlsSettings, Error> {
-    let wrong = |error: Box<pingora_error::Error>| Error::Bootstrap(error.to_string());
-    let mut settings = TlsSettings::intermediate("", "").map_err(wrong)?;
-    settings.set_cert_resolver(certificates);
-    settings.enable_h2();
-    if let Some(ca) = &config.tls.client_ca {
-        settings.set_client_cert_verifier(
-            client_verifier(ca).map_err(|error| Error::Bootstrap(error.to_string()))?,
-        );
-    }
-    Ok(settings)
-}
-
-fn start<A: HttpServerApp + Send + Sync + 'static>(
-    runtime: &pingora_runtime::Runtime,
-    mut service: Service<A>,
-    watch: watch::Receiver<bool>,
-) {
-    runtime.get_handle().spawn(async move {
-        service.start_service(None, watch, 1).await;
-    });
-}
-
-/// Waits until every listener accepts.
-async fn accepting(addresses: impl Iterator<Item = SocketAddr>) {
-    for address in addresses {
-        let mut reach = address;
-        if address.ip().is_unspecified() {
-            reach.set_ip(match address {
-                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        for _ in 0..500 {
-            if tokio::net::TcpStream::connect(reach).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
+fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {
+    let wrong = |error: &dyn std::fmt::Display| Error::Bootstrap(error.to_string());
+    let clients = config.tls.client_ca.as_deref().map(client_verifier);
+    let clients = clients.transpose().map_err(|error| wrong(&error))?;
+    Tls::new(certificates, clients, config.tls.only_1_3).map_err(|error| wrong(&error))
 }
 
 /// Watches signals, files and backends until a signal ends the process.

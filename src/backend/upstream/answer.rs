@@ -8,6 +8,7 @@ use super::download::Stream;
 use super::endpoint::Peers;
 use super::error::{About, Error, refusal, spoils_credentials};
 use super::exchange::broken;
+use super::pool::Connection;
 use super::xml::{Element, MAX_DOCUMENT, MAX_ERROR};
 use crate::backend::Body;
 use crate::s3;
@@ -16,6 +17,7 @@ use http::StatusCode;
 use pingora_core::protocols::http::v1::client::HttpSession;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::ThreadId;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Bodies up to this many bytes are read at once: the connection is free sooner, and an upstream
@@ -25,7 +27,8 @@ const AT_ONCE: u64 = 64 << 10;
 /// A final answer's head, and the connection that its body comes on.
 pub(super) struct Answer {
     session: Box<HttpSession>,
-    peer: (Arc<Peers>, usize),
+    // Where the connection goes back to.
+    origin: (Arc<Peers>, ThreadId),
     client: Arc<Client>,
     _held: (OwnedSemaphorePermit, Gauge),
     // Whether the whole request was sent before the answer came.
@@ -43,14 +46,14 @@ impl std::fmt::Debug for Answer {
 impl Answer {
     pub(super) fn new(
         session: Box<HttpSession>,
-        peer: (Arc<Peers>, usize),
+        origin: (Arc<Peers>, ThreadId),
         client: Arc<Client>,
         held: (OwnedSemaphorePermit, Gauge),
         (complete, to_head): (bool, bool),
     ) -> Self {
         let mut answer = Self {
             session,
-            peer,
+            origin,
             client,
             _held: held,
             complete,
@@ -227,13 +230,10 @@ impl Answer {
         if !self.complete || !self.session.is_body_done() || (bodiless && framed) {
             return;
         }
-        let (peers, index) = &self.peer;
-        if let Some(peer) = peers.get(*index) {
-            let idle = Some(self.client.timeouts.idle);
-            let connector = &self.client.connector;
-            connector
-                .release_http_session(*self.session, peer, idle)
-                .await;
+        self.session.respect_keepalive();
+        let (peers, home) = self.origin;
+        if let Some(stream) = self.session.reuse().await {
+            peers.pool.put(Connection { stream, home });
         }
     }
 }

@@ -11,6 +11,7 @@ use super::endpoint::{Endpoint, Peers, Resolver};
 use super::error::Error;
 use super::exchange::{Failure, Sent, broken, is_read};
 use super::framing::{Framing, Trailer};
+use super::pool::Connection;
 use super::request::{Outgoing, header_name, header_value};
 use super::{Config, Payload, Timeouts, tls};
 use crate::backend::Upload;
@@ -19,12 +20,12 @@ use crate::s3::{self, time::amz_date};
 use crate::sigv4::{self, ChunkSigner, OutgoingPayload, OutgoingRequest};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use pingora_core::connectors::ConnectorOptions;
-use pingora_core::connectors::http::v1::Connector;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_http::RequestHeader;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::thread::ThreadId;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -50,7 +51,7 @@ pub(super) struct Client {
     pub(super) checksums: bool,
     pub(super) timeouts: Timeouts,
     pub(super) counters: Arc<Counters>,
-    pub(super) connector: Connector,
+    connector: TransportConnector,
     payload: Payload,
     path_style: bool,
     credentials: Credentials,
@@ -68,9 +69,6 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Tells definitions apart in Pingora's pool.
-static NEXT_GROUP: AtomicU64 = AtomicU64::new(1);
-
 impl Client {
     pub(super) fn new(config: Config) -> Result<Self, Error> {
         let endpoint = Endpoint::parse(&config.endpoint)?;
@@ -85,10 +83,9 @@ impl Client {
         }
         let mut options = ConnectorOptions::new(limit);
         options.ca_file = Some(tls::authorities(&endpoint, config.ca.as_deref())?);
-        let group = NEXT_GROUP.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
-            resolver: Resolver::new(endpoint.clone(), &config, group)?,
-            connector: Connector::new(Some(options)),
+            resolver: Resolver::new(endpoint.clone(), &config)?,
+            connector: TransportConnector::new(Some(options)),
             credentials: Credentials::new(config.credentials),
             path_style: config.path_style || !endpoint.can_be_virtual(),
             endpoint,
@@ -133,9 +130,9 @@ impl Client {
         let gauge = Gauge::new(&self.counters);
         let outcome = self.attempt(request, &mut body, patience).await;
         match outcome {
-            Ok((session, peers, index, complete)) => Ok(Answer::new(
+            Ok((session, peers, home, complete)) => Ok(Answer::new(
                 session,
-                (peers, index),
+                (peers, home),
                 Arc::clone(self),
                 (slot, gauge),
                 (complete, request.method == Method::HEAD),
@@ -169,14 +166,14 @@ impl Client {
         request: &Outgoing<'_>,
         body: &mut Sending<'_>,
         patience: Duration,
-    ) -> Result<(Box<HttpSession>, Arc<Peers>, usize, bool), Failure> {
+    ) -> Result<(Box<HttpSession>, Arc<Peers>, ThreadId, bool), Failure> {
         let host = self.virtual_bucket(request);
         let peers = self.resolver.peers(host).await?;
         let mut attempt = 1;
         loop {
             let keys = self.credentials.get().await?;
             let (head, signer) = self.render(request, body, &keys)?;
-            let (mut session, reused, index) = self.connect(&peers).await?;
+            let (mut session, reused, home) = self.connect(&peers).await?;
             let again = reused && attempt < ATTEMPTS;
             attempt += 1;
             session.write_timeout = Some(self.timeouts.write);
@@ -201,7 +198,7 @@ impl Client {
                 },
                 Sent::Answered => false,
             };
-            return Ok((session, peers, index, complete));
+            return Ok((session, peers, home, complete));
         }
     }
 
@@ -209,26 +206,32 @@ impl Client {
         request.bucket.filter(|_| !self.path_style)
     }
 
-    async fn connect(&self, peers: &Peers) -> Result<(Box<HttpSession>, bool, usize), Error> {
+    /// A session on a connection of the pool, or on a new one; whether it has been used before, and
+    /// the thread that it belongs to. Boxed: it is large, and handed from call to call.
+    async fn connect(&self, peers: &Peers) -> Result<(Box<HttpSession>, bool, ThreadId), Error> {
+        if let Some(Connection { stream, home }) = peers.pool.take() {
+            self.counters.reuses.fetch_add(1, Ordering::Relaxed);
+            return Ok((Box::new(HttpSession::new(stream)), true, home));
+        }
         let mut last = None;
         for (index, peer) in peers.in_order() {
-            match self.connector.get_http_session(peer).await {
-                Ok((session, reused)) => {
-                    let count = if reused {
-                        &self.counters.reuses
-                    } else {
-                        peers.prefer(index);
-                        &self.counters.connects
-                    };
-                    count.fetch_add(1, Ordering::Relaxed);
-                    // Boxed: it is large, and handed from call to call.
-                    return Ok((Box::new(session), reused, index));
+            match self.connector.new_stream(peer).await {
+                Ok(stream) => {
+                    peers.prefer(index);
+                    self.counters.connects.fetch_add(1, Ordering::Relaxed);
+                    let home = std::thread::current().id();
+                    return Ok((Box::new(HttpSession::new(stream)), false, home));
                 }
                 Err(error) => last = Some(error),
             }
         }
         let reason = last.map(|error| super::error::short(&error.to_string()));
         Err(Error::Connect(reason.unwrap_or_default()))
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub(super) fn sweep(&self) {
+        self.resolver.sweep();
     }
 
     /// The head that goes onto the wire, signed now.

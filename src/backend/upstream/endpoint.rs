@@ -4,6 +4,7 @@
 //! reactor and panic on failure.
 
 use super::error::Error;
+use super::pool::Pool;
 use super::{Config, Timeouts};
 use pingora_core::upstreams::peer::HttpPeer;
 use std::net::{IpAddr, SocketAddr};
@@ -146,6 +147,8 @@ pub(super) struct Peers {
     peers: Vec<HttpPeer>,
     preferred: AtomicUsize,
     until: Option<Instant>,
+    /// Idle connections to any of them.
+    pub(super) pool: Arc<Pool>,
 }
 
 impl Peers {
@@ -155,11 +158,6 @@ impl Peers {
         let all = self.peers.iter().enumerate();
         let before = all.clone().take(first);
         all.skip(first).chain(before)
-    }
-
-    /// The peer of an index that [`Self::in_order`] gave.
-    pub(super) fn get(&self, index: usize) -> Option<&HttpPeer> {
-        self.peers.get(index)
     }
 
     /// Remembers the peer that a connection could be made to.
@@ -181,27 +179,21 @@ pub(super) struct Resolver {
 /// What every peer of one upstream has in common.
 #[derive(Debug)]
 struct Template {
-    group_key: u64,
     timeouts: Timeouts,
 }
 
 impl Template {
     fn finish(&self, mut peer: HttpPeer) -> HttpPeer {
-        // Pingora's pool does not look at the certificate authority, so the definition itself must
-        // keep connections apart.
-        peer.group_key = self.group_key;
         peer.options.connection_timeout = Some(self.timeouts.connect);
         peer.options.total_connection_timeout = Some(self.timeouts.connect);
-        peer.options.idle_timeout = Some(self.timeouts.idle);
         peer
     }
 }
 
 impl Resolver {
-    /// `group_key` is distinct for every definition in this process.
-    pub(super) fn new(endpoint: Endpoint, config: &Config, group_key: u64) -> Result<Self, Error> {
+    /// A resolver of the definition's endpoint.
+    pub(super) fn new(endpoint: Endpoint, config: &Config) -> Result<Self, Error> {
         let template = Template {
-            group_key,
             timeouts: config.timeouts.clone(),
         };
         let fixed = match &endpoint.at {
@@ -222,6 +214,7 @@ impl Resolver {
                 peers,
                 preferred: AtomicUsize::new(0),
                 until: None,
+                pool: Arc::new(Pool::new(config.timeouts.idle)),
             })
         };
         Ok(Self {
@@ -269,13 +262,27 @@ impl Resolver {
             self.template
                 .finish(HttpPeer::new(address, *tls, host.clone()))
         };
+        // By name, as clients pool: a connection that still works leads to the same service.
+        let pool = known.map(|known| Arc::clone(&known.pool));
+        let idle = self.template.timeouts.idle;
         let peers = Arc::new(Peers {
             peers: addresses.into_iter().map(peer).collect(),
             preferred: AtomicUsize::new(0),
             until: Instant::now().checked_add(FRESH),
+            pool: pool.unwrap_or_else(|| Arc::new(Pool::new(idle))),
         });
         self.known.insert(host, Arc::clone(&peers));
         Ok(peers)
+    }
+}
+
+impl Resolver {
+    /// Closes connections that have been idle for too long.
+    pub(super) fn sweep(&self) {
+        let known = self.known.iter().map(|(_, peers)| peers);
+        for peers in known.chain(self.fixed.clone()) {
+            peers.pool.sweep();
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 /// Asks for the service's head. Any answer below 500 will do, also a refusal: which operations our
 /// credentials may ask for is not what readiness is about.
 pub(super) async fn check(client: &Arc<Client>) -> Result<(), s3::Error> {
+    client.sweep();
     let request = Outgoing::service(Method::HEAD);
     let patience = client.timeouts.connect;
     let answer = client

@@ -27,6 +27,7 @@ mod listing;
 mod mapping;
 mod multipart;
 mod objects;
+mod pool;
 mod request;
 mod response;
 #[cfg(test)]

@@ -1,0 +1,141 @@
+//! Accepts connections: TLS, then whatever answers HTTP on them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::apps::HttpServerApp;
+use pingora_core::listeners::tls::Acceptor;
+use pingora_core::protocols::Stream;
+use pingora_core::server::ShutdownWatch;
+use pingora_timeout::{sleep, timeout};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::version::{TLS12, TLS13};
+use tokio::net::TcpStream;
+
+use super::connection;
+use super::tls::Certificates;
+use super::wire::Wire;
+
+/// How long a client may take for its half of the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+
+/// How long nothing is accepted when the process has no file descriptor left: asking again at once
+/// would burn a core.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// What TLS asks of clients.
+pub struct Tls(Acceptor);
+
+impl Tls {
+    /// TLS 1.2 and 1.3, or 1.3 alone; HTTP/2 where the client has it.
+    ///
+    /// # Errors
+    /// When the cryptographic library does not have these versions.
+    pub fn new(
+        certificates: Arc<Certificates>,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+        only_1_3: bool,
+    ) -> Result<Self, rustls::Error> {
+        let versions: &[_] = match only_1_3 {
+            true => &[&TLS13],
+            false => &[&TLS12, &TLS13],
+        };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider);
+        let builder = builder.with_protocol_versions(versions)?;
+        let builder = match clients {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(certificates);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(Acceptor::from_server_config(Arc::new(config))))
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+/// Listens on `address`. Nothing is accepted yet.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    // Again, with a longer queue than the standard library's.
+    rustix::net::listen(&listener, BACKLOG)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Accepts until `shutdown` says so; connections go on. `idle` is how long one may wait for its next
+/// request.
+///
+/// # Errors
+/// When the listener cannot be taken into the runtime.
+pub async fn accept<A>(
+    listener: std::net::TcpListener,
+    tls: Option<Arc<Tls>>,
+    app: Arc<A>,
+    idle: Duration,
+    mut shutdown: ShutdownWatch,
+) -> io::Result<()>
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            changed = shutdown.changed() => match changed {
+                Ok(()) if !*shutdown.borrow() => continue,
+                _ => return Ok(()),
+            },
+        };
+        match accepted {
+            Ok((tcp, peer)) => {
+                let (app, tls, shutdown) = (app.clone(), tls.clone(), shutdown.clone());
+                pingora_runtime::current_handle().spawn(async move {
+                    // Boxed: what a handshake needs is gone when it is over.
+                    if let Some(stream) = Box::pin(connect(tcp, peer, tls)).await {
+                        connection::serve(stream, app, idle, shutdown).await;
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+/// A connection that HTTP can be spoken on.
+async fn connect(tcp: TcpStream, peer: SocketAddr, tls: Option<Arc<Tls>>) -> Option<Stream> {
+    let _ = tcp.set_nodelay(true);
+    let wire = Wire::new(tcp, peer);
+    let Some(tls) = tls else {
+        return Some(Box::new(wire));
+    };
+    match timeout(HANDSHAKE, tls.0.tls_handshake(wire)).await {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "a TLS handshake took too long");
+            None
+        }
+    }
+}
