@@ -1,5 +1,7 @@
 //! What a request claims of its signature, before any of it is believed.
 
+use std::borrow::Cow;
+
 use time::OffsetDateTime;
 
 use super::{Error, Mechanism};
@@ -13,8 +15,8 @@ pub(super) const SKEW: time::Duration = time::Duration::minutes(15);
 pub(super) struct Claim<'r> {
     pub(super) access_key_id: &'r str,
     pub(super) scope: CredentialScope,
-    /// `x-amz-date`, as sent.
-    pub(super) date: &'r str,
+    /// `x-amz-date` as sent, or the same form of the `Date` that stands for it.
+    pub(super) date: Cow<'r, str>,
     pub(super) signed_at: OffsetDateTime,
     pub(super) signed_headers: Vec<&'r str>,
     pub(super) signature: &'r str,

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>
 
+use std::borrow::Cow;
+
 use http::HeaderValue;
 use time::OffsetDateTime;
 
@@ -51,7 +53,7 @@ pub(super) fn claim<'r>(
     let (access_key_id, scope) =
         CredentialScope::parse_credential(fields.credential).map_err(wrong)?;
     let (date, signed_at) = date(head)?;
-    check_scope(&scope, date, region, malformed)?;
+    check_scope(&scope, &date, region, malformed)?;
     if (now - signed_at).abs() > SKEW {
         return Err(Error::Skewed);
     }
@@ -81,13 +83,18 @@ pub(super) fn claim<'r>(
 }
 
 /// `x-amz-date`, or the `Date` header where that is missing. What is signed is the basic form.
-fn date(head: &Head) -> Result<(&str, OffsetDateTime), Error> {
-    let text = head
-        .header("x-amz-date")
-        .map_err(|_| Error::NoDate)?
-        .ok_or(Error::NoDate)?;
-    let at = s3_time::parse_amz_date(text).ok_or(Error::NoDate)?;
-    Ok((text, at))
+///
+/// <https://docs.aws.amazon.com/general/latest/gr/sigv4-date-handling.html>
+fn date(head: &Head) -> Result<(Cow<'_, str>, OffsetDateTime), Error> {
+    let header = |name| head.header(name).map_err(|_| Error::NoDate);
+    if let Some(text) = header("x-amz-date")? {
+        let at = s3_time::parse_amz_date(text).ok_or(Error::NoDate)?;
+        return Ok((text.into(), at));
+    }
+    let text = header("date")?.ok_or(Error::NoDate)?;
+    let at = s3_time::parse_amz_date(text).or_else(|| s3_time::parse_http_date(text));
+    let at = at.ok_or(Error::NoDate)?;
+    Ok((s3_time::amz_date(at).into(), at))
 }
 
 /// The payload mode of a header-signed request: always named, and streaming only for uploads.

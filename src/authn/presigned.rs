@@ -70,7 +70,7 @@ pub(super) fn claim<'r>(
     Ok(Claim {
         access_key_id,
         scope,
-        date,
+        date: date.into(),
         signed_at,
         signed_headers,
         signature,

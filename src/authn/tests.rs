@@ -21,7 +21,10 @@ use super::{Authenticator, Error, Identity};
 use crate::crypto::Secret;
 use crate::identity::{AccessKey, Directory, Owner};
 use crate::s3::{Addressing, Head, Peer, Request};
-use crate::sigv4::{Credentials, OutgoingPayload, OutgoingRequest, sign};
+use crate::sigv4::{
+    CanonicalRequest, CredentialScope, Credentials, OutgoingPayload, OutgoingRequest, SigningKey,
+    StringToSign, sign,
+};
 
 const NOW: i64 = 1_795_000_000;
 const ID: &str = "AKIDEXAMPLE";
@@ -262,6 +265,52 @@ fn what_aws_signs_is_accepted_and_any_change_is_refused() {
                 "case {case}: a change was accepted, this is a security issue: {raw:?} became {changed:?}"
             );
         }
+    }
+}
+
+/// AWS looks for `x-amz-date` first, then for `Date`; the string to sign has the one form of both.
+#[test]
+fn a_date_header_stands_for_x_amz_date() {
+    const DATE: &str = "Wed, 18 Nov 2026 11:06:40 GMT";
+    let signed = |date: Option<&str>| {
+        let host = ("host".to_owned(), b"h".to_vec());
+        let hash = crate::crypto::EMPTY_SHA256.as_bytes().to_vec();
+        let mut headers = vec![host, ("x-amz-content-sha256".to_owned(), hash)];
+        let all: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                let value = HeaderValue::from_bytes(value).unwrap();
+                (HeaderName::try_from(name.as_str()).unwrap(), value)
+            })
+            .collect();
+        let names = ["host", "x-amz-content-sha256"];
+        let query = std::iter::empty();
+        let payload = crate::crypto::EMPTY_SHA256;
+        let canonical =
+            CanonicalRequest::new(&Method::GET, "/bucket/k", query, &all, &names, payload);
+        let scope = CredentialScope::at(now(), "us-east-1", "s3");
+        let string = StringToSign::new("20261118T110640Z", &scope, &canonical);
+        let key = SigningKey::derive(&Secret::new(SECRET.to_owned()), &scope);
+        let signature = key.sign(&string);
+        let text = format!(
+            "AWS4-HMAC-SHA256 Credential={ID}/{scope}, SignedHeaders={}, Signature={signature}",
+            names.join(";")
+        );
+        headers.push(("authorization".to_owned(), text.into_bytes()));
+        headers.extend(date.map(|d| ("date".to_owned(), d.as_bytes().to_vec())));
+        let raw = Raw {
+            method: Method::GET,
+            target: "/bucket/k".to_owned(),
+            headers,
+        };
+        authenticate(&raw, &Authenticator::new("us-east-1".into()), &directory())
+    };
+    assert_eq!(signed(Some(DATE)), Ok(true));
+    assert_eq!(signed(Some("20261118T110640Z")), Ok(true));
+    let later = signed(Some("Wed, 18 Nov 2026 11:06:41 GMT"));
+    assert_eq!(later, Err("the signature does not match".to_owned()));
+    for none in [None, Some(""), Some("yesterday")] {
+        assert_eq!(signed(none), Err("there is no valid date".to_owned()));
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn verify(
         &claim.signed_headers,
         claim.payload,
     );
-    let string = StringToSign::new(claim.date, &claim.scope, &canonical);
+    let string = StringToSign::new(&claim.date, &claim.scope, &canonical);
 
     let known = directory
         .access_key(claim.access_key_id)
@@ -64,7 +64,7 @@ pub(super) fn verify(
     if claim.security_token.is_some() {
         return Err(Error::Token);
     }
-    let chunks = ChunkSigner::new(signing_key, claim.date, &claim.scope, expected);
+    let chunks = ChunkSigner::new(signing_key, &claim.date, &claim.scope, expected);
     let proof = Proof {
         access_key_id: key.id.clone(),
         mechanism: claim.mechanism,
