@@ -105,14 +105,21 @@ pub fn parse_http_date(text: &str) -> Option<OffsetDateTime> {
     );
     match PrimitiveDateTime::parse(text, asctime) {
         Ok(at) => Some(at.assume_utc()),
-        Err(_) => OffsetDateTime::parse(text, &Rfc2822).ok(),
+        Err(_) => in_utc(OffsetDateTime::parse(text, &Rfc2822).ok()?),
     }
+}
+
+/// A time in UTC, where its year can be written: an offset may lead out of the last or first one,
+/// and whoever writes it then would panic.
+fn in_utc(at: OffsetDateTime) -> Option<OffsetDateTime> {
+    at.checked_to_offset(UtcOffset::UTC)
 }
 
 /// Reads an ISO 8601 time with or without fractions, as other stores' XML has it.
 #[must_use]
 pub fn parse_iso8601(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text.trim(), &time::format_description::well_known::Rfc3339).ok()
+    let format = &time::format_description::well_known::Rfc3339;
+    in_utc(OffsetDateTime::parse(text.trim(), format).ok()?)
 }
 
 /// Reads `20261124T102030Z`.
@@ -247,6 +254,27 @@ mod tests {
         ] {
             assert_eq!(parse_amz_date(bad), None);
             assert_eq!(parse_http_date(bad), None);
+        }
+    }
+
+    #[test]
+    fn offsets_do_not_lead_out_of_the_last_year() {
+        for (text, iso) in [
+            (
+                "Tue, 24 Nov 2026 10:20:30 +0100",
+                "2026-11-24T10:20:30+01:00",
+            ),
+            (
+                "Fri, 31 Dec 9999 23:30:00 -0100",
+                "9999-12-31T23:30:00-01:00",
+            ),
+        ] {
+            let times = [parse_http_date(text), parse_iso8601(iso)];
+            let written = times.map(|at| at.map(|at| (http_date(at), amz_date(at))));
+            let expected = "Tue, 24 Nov 2026 09:20:30 GMT";
+            let expected = (expected.to_owned(), "20261124T092030Z".to_owned());
+            let expected = (!text.contains("9999")).then_some(expected);
+            assert_eq!(written, [expected.clone(), expected]);
         }
     }
 }
