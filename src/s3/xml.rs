@@ -290,6 +290,10 @@ impl Element {
     /// Reads a document whose root is `root`.
     fn read(document: &[u8], root: &str) -> Result<Self, Error> {
         let text = std::str::from_utf8(document).map_err(|_| malformed())?;
+        // In no XML is there such a character, and the reader would let it pass into a version or tag.
+        if text.contains('\0') {
+            return Err(malformed());
+        }
         let mut reader = Reader::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
         let mut open: Vec<Self> = Vec::new();
         let mut done: Option<Self> = None;
@@ -488,6 +492,10 @@ mod tests {
                 ErrorCode::MalformedXml,
             ),
             ("<Delete><Object/></Delete>", ErrorCode::MalformedXml),
+            (
+                "<Delete><Object><Key>k</Key><VersionId>v\0</VersionId></Object></Delete>",
+                ErrorCode::MalformedXml,
+            ),
             (
                 "<Delete><Object><Key>k</Key><Extra/></Object></Delete>",
                 ErrorCode::MalformedXml,
