@@ -1,6 +1,6 @@
 //! Proves a claim: the signature is the one that the named key's secret gives.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::claim::Claim;
 use super::error::Mismatch;
@@ -9,6 +9,13 @@ use crate::crypto::{Secret, constant_time_eq};
 use crate::identity::{Directory, Owner};
 use crate::s3::Request;
 use crate::sigv4::{CanonicalRequest, ChunkSigner, SigningKey, StringToSign};
+
+/// Whose signing key is remembered for every unknown access key: nobody's id is so short.
+pub(super) const NOBODY: &str = "";
+
+/// What stands in for an unknown key's secret. Its signatures are refused like any other.
+static NOBODYS_SECRET: LazyLock<Secret> =
+    LazyLock::new(|| Secret::new("nobody has this secret".to_owned()));
 
 /// Verifies `claim`. An unknown key costs what a known one costs, so that time does not tell which
 /// keys exist (T15).
@@ -36,17 +43,15 @@ pub(super) fn verify(
     let known = directory
         .access_key(claim.access_key_id)
         .filter(|key| key.enabled);
-    let signing_key = match known {
-        Some(key) => authenticator
-            .keys
-            .get_with((key.id.clone(), claim.scope.date.clone()), || {
-                SigningKey::derive(&key.secret, &claim.scope)
-            }),
-        None => SigningKey::derive(
-            &Secret::new("nobody has this secret".to_owned()),
-            &claim.scope,
-        ),
+    let (id, secret) = match known {
+        Some(key) => (Arc::clone(&key.id), &key.secret),
+        None => (Arc::from(NOBODY), &*NOBODYS_SECRET),
     };
+    let signing_key = authenticator
+        .keys
+        .get_with((id, claim.scope.date.clone()), || {
+            SigningKey::derive(secret, &claim.scope)
+        });
     let expected = signing_key.sign(&string);
     let matches = constant_time_eq(expected.as_bytes(), claim.signature.as_bytes());
     let Some(key) = known else {

@@ -150,6 +150,33 @@ mod tests {
         assert!(!secret.same_as(&Secret::new("canarz".to_owned())));
     }
 
+    /// T15: a comparison that stopped at the first difference would be a thousand times faster where
+    /// that is the first byte.
+    #[test]
+    fn t15_a_comparison_takes_as_long_wherever_it_fails() {
+        let right = vec![7; 1 << 20];
+        let differing = |at: usize| {
+            let mut wrong = right.clone();
+            wrong.splice(at..=at, [8]);
+            wrong
+        };
+        let (first, last) = (differing(0), differing(right.len() - 1));
+        let timed = |wrong: &[u8]| {
+            let before = std::time::Instant::now();
+            assert!(!constant_time_eq(&right, wrong));
+            before.elapsed()
+        };
+        // The fastest of many is the one that nothing interrupted.
+        let fastest = |wrong: &[u8]| (0..50).map(|_| timed(wrong)).min().unwrap();
+        let (early, late) = (fastest(&first), fastest(&last));
+        assert!(
+            early * 3 > late && late * 3 > early,
+            "{early:?} and {late:?}"
+        );
+        assert!(constant_time_eq(&right, &right.clone()));
+        assert!(!constant_time_eq(&right, b"short"));
+    }
+
     #[test]
     fn random_bytes_differ() {
         assert_ne!(random::<16>().unwrap(), random::<16>().unwrap());
