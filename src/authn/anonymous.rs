@@ -1,5 +1,6 @@
 //! Nobody says who they are: a [`Caller`] of its own, with what bucket policies grant to everyone.
 
+use super::claim::security_token;
 use super::{Caller, Error};
 use crate::s3::{Call, Payload, Request};
 
@@ -13,7 +14,7 @@ pub(super) fn authenticate(request: &Request) -> Result<Caller, Error> {
             "a signed streaming payload needs a signed request",
         ));
     }
-    if request.head.headers.contains_key("x-amz-security-token") {
+    if security_token(&request.head).is_some() {
         return Err(Error::Anonymous("a security token needs a signed request"));
     }
     // A link that decides what type a browser takes an object for would be a script on our origin.

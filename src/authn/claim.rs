@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use time::OffsetDateTime;
 
 use super::{Error, Mechanism};
+use crate::s3::Head;
 use crate::sigv4::CredentialScope;
 
 /// How far a request's time may be from ours, both ways.
@@ -24,6 +25,14 @@ pub(super) struct Claim<'r> {
     pub(super) mechanism: Mechanism,
     /// What stands for the payload in the canonical request.
     pub(super) payload: &'r str,
+}
+
+/// The security token that came along, in the query or in a header, whichever the mechanism: one that
+/// was looked for in its own place only would pass unseen in the other (T13).
+pub(super) fn security_token(head: &Head) -> Option<&str> {
+    let header = head.headers.get("x-amz-security-token");
+    let header = header.map(|value| value.to_str().unwrap_or_default());
+    head.query.get("X-Amz-Security-Token").or(header)
 }
 
 /// A signature is 64 digits of lower-case hexadecimal.

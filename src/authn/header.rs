@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use http::HeaderValue;
 use time::OffsetDateTime;
 
-use super::claim::{Claim, SKEW, check_scope, is_signature};
+use super::claim::{Claim, SKEW, check_scope, is_signature, security_token};
 use super::{Error, Mechanism, signed_headers};
 use crate::s3::{Head, Operation, Payload, Request, time as s3_time};
 use crate::sigv4::{ALGORITHM, CredentialScope};
@@ -65,10 +65,6 @@ pub(super) fn claim<'r>(
             "the Signature is not 64 hexadecimal digits".to_owned(),
         ));
     }
-    let security_token = head
-        .headers
-        .get("x-amz-security-token")
-        .map(|v| v.to_str().unwrap_or_default());
     Ok(Claim {
         access_key_id,
         scope,
@@ -76,7 +72,7 @@ pub(super) fn claim<'r>(
         signed_at,
         signed_headers,
         signature: fields.signature,
-        security_token,
+        security_token: security_token(head),
         mechanism: Mechanism::Header,
         payload,
     })

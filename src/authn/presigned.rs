@@ -4,7 +4,7 @@
 
 use time::OffsetDateTime;
 
-use super::claim::{Claim, SKEW, check_scope, is_signature};
+use super::claim::{Claim, SKEW, check_scope, is_signature, security_token};
 use super::{Error, Mechanism, signed_headers};
 use crate::s3::{Head, Payload, Request, time as s3_time};
 use crate::sigv4::{ALGORITHM, CredentialScope};
@@ -74,20 +74,21 @@ pub(super) fn claim<'r>(
         signed_at,
         signed_headers,
         signature,
-        security_token: head.query.get("X-Amz-Security-Token"),
+        security_token: security_token(head),
         mechanism: Mechanism::Presigned,
         payload: payload(request)?,
     })
 }
 
 fn expires(text: &str) -> Result<time::Duration, Error> {
+    // Digits and a minus only: `+60` is a number to Rust and none to S3.
     let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     match text.parse::<i64>() {
+        _ if !digits => Err(malformed("X-Amz-Expires should be a number".to_owned())),
         Ok(seconds @ 0..=MAX_EXPIRES) => Ok(time::Duration::seconds(seconds)),
         Ok(seconds) if seconds < 0 => {
             Err(malformed("X-Amz-Expires must be non-negative".to_owned()))
         }
-        Err(_) if !digits => Err(malformed("X-Amz-Expires should be a number".to_owned())),
         _ => Err(malformed(
             "X-Amz-Expires must be less than a week (in seconds) that is 604800".to_owned(),
         )),
@@ -119,5 +120,27 @@ fn payload(request: &Request) -> Result<&str, Error> {
         _ => Err(Error::Payload(
             "a streaming payload does not go with a presigned URL",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t10_lives_are_digits_and_at_most_a_week() {
+        for (text, seconds) in [("0", 0), ("60", 60), ("604800", 604_800)] {
+            assert_eq!(
+                expires(text).ok(),
+                Some(time::Duration::seconds(seconds)),
+                "{text}"
+            );
+        }
+        for text in [
+            "604801", "-1", "+60", " 60", "60 ", "6e1", "60.0", "0x3c", "", "-",
+        ] {
+            assert!(expires(text).is_err(), "{text}");
+        }
+        assert!(expires("99999999999999999999").is_err());
     }
 }

@@ -463,6 +463,29 @@ fn sign_with(secret: &str, query: &[(&str, &str)], extra: &[(&'static str, &'sta
     }
 }
 
+/// T13: a permanent key has no token, in whichever place one stands.
+#[test]
+fn t13_a_token_beside_a_permanent_key_is_refused_wherever_it_stands() {
+    let (authenticator, directory) = (Authenticator::new("us-east-1".into()), directory());
+    let ask = |raw: &Raw| {
+        let request = parse(raw).unwrap();
+        authenticator.authenticate(&request, &directory, now())
+    };
+    assert!(ask(&sign_with(SECRET, &[], &[])).is_ok());
+    for raw in [
+        sign_with(SECRET, &[], &[("x-amz-security-token", "token")]),
+        sign_with(SECRET, &[("X-Amz-Security-Token", "token")], &[]),
+    ] {
+        assert!(matches!(ask(&raw), Err(Error::Token)));
+    }
+    let anonymous = Raw {
+        method: Method::GET,
+        target: "/bucket/key?X-Amz-Security-Token=token".to_owned(),
+        headers: vec![("host".to_owned(), b"gate".to_vec())],
+    };
+    assert!(matches!(ask(&anonymous), Err(Error::Anonymous(_))));
+}
+
 /// T15: how long a refusal takes tells neither whether the key exists nor how much of the signature
 /// is right. Loose, since the machine has other things to do: the medians of many interleaved
 /// requests, and one quiet round of several is enough.
