@@ -126,6 +126,7 @@ impl Authorizer {
     ) -> Result<Option<iam::By>, (Option<iam::By>, Error)> {
         self.expected_owner(request)
             .map_err(|error| (None, error))?;
+        some_hope(request, caller, policies).map_err(|error| (None, error))?;
         let mut allowed = None;
         for requirement in requirements(&request.call, &request.head) {
             if let Some(by) = self.verdict(request, caller, &requirement, policies, now)? {
@@ -262,6 +263,20 @@ impl Authorizer {
             }
         }
         Ok(())
+    }
+}
+
+/// DeleteObjects is decided key by key, by reading its document. Nobody's is read where there is not
+/// even a bucket policy that could grant one of its keys (T89).
+fn some_hope(request: &Request, caller: &Caller, policies: &BucketPolicies) -> Result<(), Error> {
+    match (caller.identity(), &request.call) {
+        (Identity::Anonymous, Call::DeleteObjects(call))
+            if policies.policy(&call.bucket)?.is_none() =>
+        {
+            Err(Error::new(ErrorCode::AccessDenied)
+                .because("nothing can allow an anonymous DeleteObjects"))
+        }
+        _ => Ok(()),
     }
 }
 
