@@ -18,6 +18,8 @@ pub(super) struct SessionBody<'s> {
     continues: bool,
     /// Bytes read so far, as framed by the client.
     pub(super) received: u64,
+    /// Whether reading it failed: where it ends, and the next request begins, is then not known.
+    pub(super) failed: bool,
     /// Since when the body has been read.
     pub(super) started: Option<Instant>,
 }
@@ -35,8 +37,16 @@ impl<'s> SessionBody<'s> {
             content_length,
             continues,
             received: 0,
+            failed: false,
             started: None,
         }
+    }
+}
+
+impl SessionBody<'_> {
+    fn failed(&mut self, error: &pingora_error::Error) -> Error {
+        self.failed = true;
+        read_error(error)
     }
 }
 
@@ -48,11 +58,10 @@ impl RequestBody for SessionBody<'_> {
 
     async fn read(&mut self) -> Result<Option<Bytes>, Error> {
         self.started.get_or_insert_with(Instant::now);
-        if std::mem::take(&mut self.continues) {
-            self.session
-                .write_continue_response()
-                .await
-                .map_err(|e| read_error(&e))?;
+        if std::mem::take(&mut self.continues)
+            && let Err(error) = self.session.write_continue_response().await
+        {
+            return Err(self.failed(&error));
         }
         loop {
             match self.session.read_request_body().await {
@@ -62,7 +71,7 @@ impl RequestBody for SessionBody<'_> {
                     return Ok(Some(bytes));
                 }
                 Ok(None) => return Ok(None),
-                Err(error) => return Err(read_error(&error)),
+                Err(error) => return Err(self.failed(&error)),
             }
         }
     }

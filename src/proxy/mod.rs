@@ -83,9 +83,12 @@ impl Gateway {
             answer
         });
         seen.status = answer.status.as_u16();
-        // A body that nobody read stands between this answer and the next request (T48).
+        // A body that nobody read stands between this answer and the next request (T48), and behind
+        // one that did not end as announced there is none to be found (T47).
         let unread = !session.is_body_done();
-        if unread || (refused && seen.operation.is_none()) {
+        let lost = seen.body_failed
+            || (seen.error.as_ref()).is_some_and(|error| error.code() == ErrorCode::IncompleteBody);
+        if unread || lost || (refused && seen.operation.is_none()) {
             session.set_keepalive(None);
         }
         let head_only = seen.head_only;
@@ -113,6 +116,7 @@ impl Gateway {
         let mut body = SessionBody::new(session);
         let outcome = handler::answer(&state.context(seen.now), &permit, &mut body).await;
         seen.received = body.received;
+        seen.body_failed = body.failed;
         seen.permit = Some(permit);
         outcome
     }

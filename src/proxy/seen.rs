@@ -38,6 +38,8 @@ pub(super) struct Seen {
     pub(super) status: u16,
     /// Body bytes received, as framed by the client.
     pub(super) received: u64,
+    /// Whether the body could not be read to its end.
+    pub(super) body_failed: bool,
     /// Body bytes sent.
     pub(super) sent: u64,
 }
@@ -59,6 +61,7 @@ impl Seen {
             error: None,
             status: 0,
             received: 0,
+            body_failed: false,
             sent: 0,
         }
     }
