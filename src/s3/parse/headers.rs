@@ -88,11 +88,14 @@ fn refused(name: &str, value: &str) -> Error {
         .because(value)
 }
 
-/// `x_amz_acl` is no header of S3's, but some servers behind us read it as one (T53).
+/// `x_amz_acl` is no header of S3's, but some servers behind us read it as one (T53). In a name that a
+/// user gives to metadata, an underscore is a letter like any other.
 fn no_underscores(head: &Head) -> Result<(), Error> {
     let lookalike = |name: &&http::HeaderName| {
         let name = name.as_str();
-        name.contains('_') && name.replace('_', "-").starts_with("x-amz-")
+        name.contains('_')
+            && !name.starts_with("x-amz-meta-")
+            && name.replace('_', "-").starts_with("x-amz-")
     };
     match head.headers.keys().find(lookalike) {
         Some(name) => Err(Error::with_message(
