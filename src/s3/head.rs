@@ -106,6 +106,18 @@ pub struct Head {
     pub host: String,
     /// The wire it came on.
     pub peer: Peer,
+    // One bit for every name in `headers`: most that are asked for did not come, and this says so
+    // without a look into the map.
+    marks: u64,
+}
+
+/// The bit of a header's name.
+fn mark(name: &str) -> u64 {
+    let name = name.as_bytes();
+    let middle = name.get(name.len() / 2).copied().unwrap_or_default();
+    let last = name.last().copied().unwrap_or_default();
+    let mixed = usize::from(middle) * 7 + usize::from(last) * 3 + name.len();
+    1 << (mixed % 64)
 }
 
 impl Head {
@@ -125,7 +137,9 @@ impl Head {
         if !raw_path.starts_with('/') || raw_target.contains('#') {
             return Err(ErrorCode::InvalidUri.into());
         }
+        let marks = headers.keys().map(|name| mark(name.as_str()));
         Ok(Self {
+            marks: marks.fold(0, |all, bit| all | bit),
             method,
             path: decode(raw_path)?,
             raw_path: raw_path.to_owned(),
@@ -169,7 +183,12 @@ impl Head {
     /// Whether header `name` arrived, as a header or moved into a presigned query.
     #[must_use]
     pub fn has_header(&self, name: &str) -> bool {
-        self.headers.contains_key(name) || self.hoisted(name).is_some()
+        (self.may_have(name) && self.headers.contains_key(name)) || self.hoisted(name).is_some()
+    }
+
+    /// `false` says that no header `name` came; `true` says nothing.
+    fn may_have(&self, name: &str) -> bool {
+        self.marks & mark(name) != 0
     }
 
     fn hoisted(&self, name: &str) -> Option<&str> {
@@ -203,6 +222,9 @@ impl Head {
     /// # Errors
     /// `InvalidArgument` naming the header when it is repeated or not UTF-8 text.
     pub fn header(&self, name: &'static str) -> Result<Option<&str>, Error> {
+        if !self.may_have(name) {
+            return Ok(self.hoisted(name));
+        }
         let mut values = self.headers.get_all(name).iter();
         match (values.next(), values.next(), self.hoisted(name)) {
             (None, _, hoisted) => Ok(hoisted),
