@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora_core::apps::HttpServerApp;
-use pingora_core::listeners::tls::Acceptor;
-use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
 use pingora_timeout::{sleep, timeout};
 use rustls::ServerConfig;
@@ -15,8 +13,9 @@ use rustls::crypto::aws_lc_rs;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
-use super::connection;
+use super::connection::Connection;
 use super::tls::Certificates;
 use super::wire::Wire;
 
@@ -31,7 +30,7 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 const BACKLOG: i32 = 4096;
 
 /// What TLS asks of clients.
-pub struct Tls(Acceptor);
+pub struct Tls(TlsAcceptor);
 
 impl Tls {
     /// TLS 1.2 and 1.3, or 1.3 alone; HTTP/2 where the client has it.
@@ -56,7 +55,7 @@ impl Tls {
         };
         let mut config = builder.with_cert_resolver(certificates);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(Acceptor::from_server_config(Arc::new(config))))
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 }
 
@@ -107,8 +106,8 @@ where
                 let (app, tls, shutdown) = (app.clone(), tls.clone(), shutdown.clone());
                 pingora_runtime::current_handle().spawn(async move {
                     // Boxed: what a handshake needs is gone when it is over.
-                    if let Some(stream) = Box::pin(connect(tcp, peer, tls)).await {
-                        connection::serve(stream, app, idle, shutdown).await;
+                    if let Some(connection) = Box::pin(connect(tcp, peer, tls)).await {
+                        connection.serve(app, idle, shutdown).await;
                     }
                 });
             }
@@ -121,14 +120,18 @@ where
 }
 
 /// A connection that HTTP can be spoken on.
-async fn connect(tcp: TcpStream, peer: SocketAddr, tls: Option<Arc<Tls>>) -> Option<Stream> {
+async fn connect(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<Tls>>,
+) -> Option<Box<Connection>> {
     let _ = tcp.set_nodelay(true);
     let wire = Wire::new(tcp, peer);
     let Some(tls) = tls else {
-        return Some(Box::new(wire));
+        return Some(Box::new(Connection::plain(wire)));
     };
-    match timeout(HANDSHAKE, tls.0.tls_handshake(wire)).await {
-        Ok(Ok(stream)) => Some(Box::new(stream)),
+    match timeout(HANDSHAKE, tls.0.accept(wire)).await {
+        Ok(Ok(stream)) => Some(Box::new(Connection::tls(stream))),
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             None

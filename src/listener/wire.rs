@@ -8,15 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use async_trait::async_trait;
 use bytes::{Buf as _, BytesMut};
 use pingora_core::protocols::l4::socket;
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    TimingDigest, UniqueID, UniqueIDType,
-};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use pingora_core::protocols::{SocketDigest, UniqueIDType};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Read at once while a client sends much: TLS alone would ask for a record in pieces of 4 KiB.
@@ -56,6 +51,16 @@ impl Wire {
             sent: 0,
             socket: Arc::new(socket),
         }
+    }
+
+    /// What identifies it among open connections.
+    pub(super) fn id(&self) -> UniqueIDType {
+        self.tcp.as_raw_fd()
+    }
+
+    /// The addresses of both ends.
+    pub(super) fn socket(&self) -> &Arc<SocketDigest> {
+        &self.socket
     }
 
     /// Fills `ahead`, which is empty.
@@ -182,41 +187,6 @@ impl AsyncWrite for Wire {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
-
-#[async_trait]
-impl Shutdown for Wire {
-    async fn shutdown(&mut self) {
-        // The other end may be gone already.
-        let _ = AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-impl UniqueID for Wire {
-    fn id(&self) -> UniqueIDType {
-        self.tcp.as_raw_fd()
-    }
-}
-
-impl GetSocketDigest for Wire {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        Some(self.socket.clone())
-    }
-}
-
-impl GetTimingDigest for Wire {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for Wire {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
-    }
-}
-
-impl Ssl for Wire {}
-impl Peek for Wire {}
 
 #[cfg(test)]
 mod tests {
