@@ -106,12 +106,13 @@ pub struct Answer {
     pub whole: bool,
 }
 
-/// Reads `heard`, which must be answers and nothing else.
+/// Reads `heard`, which must be answers and nothing else. What is answered to a HEAD has no body,
+/// whatever its length says: `bodiless` tells it by what stands behind the head.
 ///
 /// # Panics
 /// When it is not: a header has been split, or an answer has come out of another's body.
 #[must_use]
-pub fn answers(heard: &[u8]) -> Vec<Answer> {
+pub fn answers(heard: &[u8], bodiless: impl Fn(&[u8]) -> bool) -> Vec<Answer> {
     let mut answers = Vec::new();
     let mut rest = heard;
     while !rest.is_empty() {
@@ -148,12 +149,9 @@ pub fn answers(heard: &[u8]) -> Vec<Answer> {
         let promised: usize = lengths
             .first()
             .map_or(0, |(_, v)| v.parse().expect("a length"));
-        // What is answered to a HEAD has no body, whatever its length says.
-        let bodiless = body.is_empty() || body.starts_with(b"HTTP/1.1 ");
-        let length = if bodiless {
-            0
-        } else {
-            promised.min(body.len())
+        let length = match bodiless(body) {
+            true => 0,
+            false => promised.min(body.len()),
         };
         let (body, behind) = body.split_at(length);
         answers.push(Answer {
