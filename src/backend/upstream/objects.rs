@@ -80,6 +80,10 @@ fn described(
     call: &ReadObject,
 ) -> Result<(ObjectInfo, Option<ContentRange>), s3::Error> {
     if answer.status() != StatusCode::PARTIAL_CONTENT {
+        // A success of another kind is not the object, nor is a part that is not called one (T58).
+        if answer.status() != StatusCode::OK || answer.header("content-range").is_some() {
+            return Err(Error::garbage("a success that is not the whole object").into());
+        }
         let size = answer
             .content_length()
             .ok_or_else(|| Error::garbage("no `content-length`"))?;

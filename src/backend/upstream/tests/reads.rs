@@ -10,7 +10,7 @@ async fn bad_answers_to_a_get() {
     let storm = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(1_000);
     let unavailable = ErrorCode::ServiceUnavailable;
     let internal = ErrorCode::InternalError;
-    let cases: [(&str, Vec<Step>, ErrorCode); 26] = [
+    let cases: [(&str, Vec<Step>, ErrorCode); 28] = [
         ("no answer", vec![Head, Wait(2_000)], unavailable),
         ("closed", vec![Head], unavailable),
         ("reset", vec![Head, Reset], unavailable),
@@ -101,6 +101,24 @@ async fn bad_answers_to_a_get() {
                 Head,
                 says(&format!(
                     "HTTP/1.1 206 Partial\r\n{ABOUT}Content-Range: bytes 0-3/9\r\nContent-Length: 4\r\n\r\nbody"
+                )),
+            ],
+            internal,
+        ),
+        (
+            "a part that is not called one",
+            vec![
+                Head,
+                says(&(head("Content-Range: bytes 0-3/9\r\nContent-Length: 4\r\n") + "body")),
+            ],
+            internal,
+        ),
+        (
+            "created",
+            vec![
+                Head,
+                says(&format!(
+                    "HTTP/1.1 201 Created\r\n{ABOUT}Content-Length: 4\r\n\r\nbody"
                 )),
             ],
             internal,
