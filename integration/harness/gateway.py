@@ -91,3 +91,18 @@ class Gateway:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+
+def upstream(name, url, key, secret, extra=""):
+    """A configuration whose every bucket is at one upstream."""
+    env = {"UP_KEY": key, "UP_SECRET": secret}
+    return f"""
+[[upstreams]]
+name = "{name}"
+endpoint = "{url}"
+credentials = {{ access_key = {{ env = "UP_KEY" }}, secret_key = {{ env = "UP_SECRET" }} }}
+{extra}
+[[routes]]
+bucket = "*"
+backend = "{name}"
+""", env

@@ -3,8 +3,7 @@ import uuid
 import pytest
 
 from harness.clients import s3
-from harness.gateway import ROOT_KEY, ROOT_SECRET, Gateway
-from harness.recorder import Recorder
+from harness.gateway import ROOT_KEY, ROOT_SECRET, Gateway, upstream
 from harness.servers import UPSTREAM_KEY, UPSTREAM_SECRET, Ceph, Moto
 
 
@@ -17,21 +16,6 @@ def work(tmp_path_factory):
 def disk(work):
     with Gateway(work / "disk") as gateway:
         yield gateway
-
-
-def upstream(name, url, key, secret, extra=""):
-    """A configuration whose every bucket is at one upstream."""
-    env = {"UP_KEY": key, "UP_SECRET": secret}
-    return f"""
-[[upstreams]]
-name = "{name}"
-endpoint = "{url}"
-credentials = {{ access_key = {{ env = "UP_KEY" }}, secret_key = {{ env = "UP_SECRET" }} }}
-{extra}
-[[routes]]
-bucket = "*"
-backend = "{name}"
-""", env
 
 
 @pytest.fixture(scope="session")
@@ -77,26 +61,3 @@ def bucket(client):
     name = f"b-{uuid.uuid4().hex[:16]}"
     client.create_bucket(Bucket=name)
     return name
-
-
-@pytest.fixture(scope="session")
-def recorder():
-    server = Recorder()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="session")
-def spied(work, recorder):
-    """A gateway whose upstream keeps what reaches it."""
-    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET)
-    with Gateway(work / "spied", config, env=env) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def spy(recorder, spied):
-    recorder.reply = Recorder.empty
-    recorder.clear()
-    yield recorder
-    recorder.reply = Recorder.empty
