@@ -145,7 +145,7 @@ def disk(directory):
     try:
         running.append(ours := servers.gateway(BINARY, directory / "gateway"))
         running.append(nginx := servers.serving(directory / "nginx", certificate(directory / "gateway"), files))
-        put(ours, "/bench", "/dev/null")
+        put(ours, "/bench")
         for name in ("small", "large"):
             put(ours, f"/bench/{name}", files / "bench" / name)
         signed = signer()
@@ -160,11 +160,12 @@ def disk(directory):
             server.stop()
 
 
-def put(server, path, source):
+def put(server, path, source=None):
+    """Creates a bucket, or an object from a file."""
     headers = signer().headers("PUT", server.host, path, signing.UNSIGNED)
-    large(server, ["-T", source, f"https://{server.host}{path}"], headers | {"expect": ""}, 0) if os.path.getsize(source) else on_client_core(
-        ["curl", "-sS", "-k", "--fail", "-X", "PUT", *[a for n, v in headers.items() for a in ("-H", f"{n}: {v}")], f"https://{server.host}{path}"]
-    )
+    fields = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    body = ["-T", source] if source else ["-X", "PUT"]
+    on_client_core(["curl", "-sS", "-k", "--fail", "-o", "/dev/null", *body, *fields, f"https://{server.host}{path}"])
 
 
 def durable(directory):
@@ -175,7 +176,7 @@ def durable(directory):
     for task in os.listdir(f"/proc/{ours.process.pid}/task"):
         os.sched_setaffinity(int(task), {servers.SERVER_CORE, servers.CLIENT_CORE})
     try:
-        put(ours, "/bench", "/dev/null")
+        put(ours, "/bench")
         ratios = []
         for round_ in range(ROUNDS):
             synced = one_after_another(directory / "synced")
