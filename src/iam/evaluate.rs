@@ -109,60 +109,71 @@ struct Verdict {
 pub fn evaluate(policies: &Policies<'_>, request: &Request<'_>) -> Decision {
     let action = lower(request.action);
     let of = |policy: &Policy| verdict(policy, request, &action);
-    let mut allowed: Option<By> = None;
 
     let resource = policies.resource.map(of).unwrap_or_default();
     if let Some(by) = resource.deny {
         return Decision::ExplicitDeny(by);
     }
-    match request.principal {
-        Principal::Root { .. } => return Decision::Allow(resource.allow.map(|(by, _)| by)),
-        Principal::Anonymous => {
-            return resource
-                .allow
-                .map_or(Decision::ImplicitDeny, |(by, _)| Decision::Allow(Some(by)));
-        }
-        Principal::User { .. } => {}
+    let granted = match request.principal {
+        Principal::Root { .. } => Ok(Decision::Allow(resource.allow.map(|(by, _)| by))),
+        Principal::Anonymous => Ok(allowed(resource.allow.map(|(by, _)| by))),
+        Principal::User { .. } => to_user(policies, resource.allow, of),
+    };
+    // Limits take from what is granted, to whomever, and never add to it.
+    match granted.and_then(|granted| limits(policies, of).map(|()| granted)) {
+        Ok(decision) | Err(decision) => decision,
     }
+}
+
+fn allowed(by: Option<By>) -> Decision {
+    by.map_or(Decision::ImplicitDeny, |by| Decision::Allow(Some(by)))
+}
+
+/// What identity policies, within the boundary, and the bucket's policy grant to a user.
+fn to_user(
+    policies: &Policies<'_>,
+    resource: Option<(By, Match)>,
+    of: impl Fn(&Policy) -> Verdict,
+) -> Result<Decision, Decision> {
+    let mut identity: Option<By> = None;
     for policy in policies.identity.iter().chain(policies.groups) {
         let verdict = of(policy);
         if let Some(by) = verdict.deny {
-            return Decision::ExplicitDeny(by);
+            return Err(Decision::ExplicitDeny(by));
         }
-        allowed = allowed.or(verdict.allow.map(|(by, _)| by));
+        identity = identity.or(verdict.allow.map(|(by, _)| by));
     }
     // A bucket policy that names the user grants by itself, beside identity policies and beyond the
     // boundary; one that names the account leaves it to the account's own policies.
     let direct = resource
-        .allow
         .filter(|(_, through)| *through == Match::Direct)
         .map(|(by, _)| by);
-    let mut within_boundary = true;
     if let Some(boundary) = policies.boundary {
         let verdict = of(boundary);
         if let Some(by) = verdict.deny {
-            return Decision::ExplicitDeny(by);
+            return Err(Decision::ExplicitDeny(by));
         }
-        within_boundary = verdict.allow.is_some();
+        identity = identity.filter(|_| verdict.allow.is_some());
     }
-    let allowed = match within_boundary {
-        true => allowed.or(direct),
-        false => direct,
-    };
-    let limits = policies
+    Ok(allowed(identity.or(direct)))
+}
+
+/// The session's policies and the service account's: each must allow, and none deny.
+fn limits(policies: &Policies<'_>, of: impl Fn(&Policy) -> Verdict) -> Result<(), Decision> {
+    let session = policies
         .session
-        .into_iter()
-        .map(|s| s.iter().map(|p| &**p).collect::<Vec<_>>());
-    for limit in limits.chain(policies.service_account.map(|policy| vec![policy])) {
-        let verdicts: Vec<_> = limit.into_iter().map(of).collect();
+        .map(|session| session.iter().map(|policy| &**policy).collect::<Vec<_>>());
+    let service_account = policies.service_account.map(|policy| vec![policy]);
+    for limit in session.into_iter().chain(service_account) {
+        let verdicts: Vec<_> = limit.into_iter().map(&of).collect();
         if let Some(by) = verdicts.iter().find_map(|v| v.deny.clone()) {
-            return Decision::ExplicitDeny(by);
+            return Err(Decision::ExplicitDeny(by));
         }
         if verdicts.iter().all(|v| v.allow.is_none()) {
-            return Decision::ImplicitDeny;
+            return Err(Decision::ImplicitDeny);
         }
     }
-    allowed.map_or(Decision::ImplicitDeny, |by| Decision::Allow(Some(by)))
+    Ok(())
 }
 
 /// Action names are case-insensitive; those of the gateway's own table have capitals.
