@@ -349,4 +349,6 @@ fn conditions(json: &Json, variables: bool) -> Result<Vec<Condition>, String> {
 }
 
 #[cfg(test)]
+mod proptests;
+#[cfg(test)]
 mod tests;
