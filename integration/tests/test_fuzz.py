@@ -25,10 +25,10 @@ def test_fuzz_short(target):
     directory = pathlib.Path(tempfile.mkdtemp(prefix="fuzz"))
     (directory / "corpus").mkdir()
     # The same start each time: a red run is about the change that it runs on.
-    command = [binary, "-seed=1", f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024",
+    command = [binary, "-seed=1", f"-max_total_time={SECONDS}", "-timeout=60", "-rss_limit_mb=1024",
                f"-artifact_prefix={directory}/", directory / "corpus", seeds]
     env = {**os.environ, "TMPDIR": str(directory), "RUST_BACKTRACE": "0"}
-    run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, timeout=120)
+    run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, timeout=180)
     said = run.stderr.decode(errors="replace")
     reproducers = [path for path in directory.iterdir() if re.match("(crash|timeout|oom|leak)-", path.name)]
     for path in reproducers:
