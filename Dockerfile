@@ -12,7 +12,7 @@ COPY --from=build /src/target/release/portcullis /usr/local/bin/portcullis
 USER portcullis
 WORKDIR /var/lib/portcullis
 VOLUME /var/lib/portcullis
-EXPOSE 9000 9001
+EXPOSE 9000
 HEALTHCHECK --interval=10s --timeout=3s CMD curl -fsS http://127.0.0.1:9001/healthz || exit 1
 ENTRYPOINT ["portcullis"]
 CMD ["serve", "--data", "/var/lib/portcullis/data", "--listen", "0.0.0.0:9000"]

@@ -63,7 +63,6 @@ impl Wire {
                 idle_timeout: second,
                 bodies: portcullis::transform::Limits::default(),
             },
-            only_tls_1_3: false,
         };
         let state = Arc::new(ArcSwap::from_pointee(state));
         let metrics = Arc::new(Metrics::new().expect("metrics"));

@@ -12,6 +12,9 @@ use serde::Serialize;
 /// How many lines may wait for the writer before requests wait for it.
 const QUEUE: usize = 16 * 1024;
 
+/// How long the end of the process waits for the last events to be written.
+const FLUSH: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// The longest text of one field: what a client sends is not copied without bound (T86).
 const MAX_TEXT: usize = 2048;
 
@@ -104,10 +107,16 @@ pub enum Output {
     File(PathBuf),
 }
 
+enum Message {
+    Line(Vec<u8>),
+    /// Answered once everything before it is written.
+    Flush(SyncSender<()>),
+}
+
 /// Writes events on a thread of its own.
 #[derive(Debug)]
 pub struct Audit {
-    lines: Option<SyncSender<Vec<u8>>>,
+    lines: Option<SyncSender<Message>>,
     reopen: std::sync::Arc<AtomicBool>,
 }
 
@@ -146,7 +155,16 @@ impl Audit {
         let Some(lines) = &self.lines else { return };
         if let Ok(mut line) = serde_json::to_vec(event) {
             line.push(b'\n');
-            let _ = lines.send(line);
+            let _ = lines.send(Message::Line(line));
+        }
+    }
+
+    /// Waits until every event so far is written, for a while: a full disk must not hold the end up.
+    pub fn flush(&self) {
+        let Some(lines) = &self.lines else { return };
+        let (done, wait) = sync_channel(1);
+        if lines.send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(FLUSH);
         }
     }
 }
@@ -165,7 +183,7 @@ fn append(path: &PathBuf) -> std::io::Result<std::fs::File> {
         .open(path)
 }
 
-fn spawn(sink: Sink, reopen: std::sync::Arc<AtomicBool>) -> std::io::Result<SyncSender<Vec<u8>>> {
+fn spawn(sink: Sink, reopen: std::sync::Arc<AtomicBool>) -> std::io::Result<SyncSender<Message>> {
     let (sender, receiver) = sync_channel(QUEUE);
     std::thread::Builder::new()
         .name("audit".to_owned())
@@ -173,13 +191,18 @@ fn spawn(sink: Sink, reopen: std::sync::Arc<AtomicBool>) -> std::io::Result<Sync
     Ok(sender)
 }
 
-fn write(mut sink: Sink, lines: &Receiver<Vec<u8>>, reopen: &AtomicBool) {
-    while let Ok(mut batch) = lines.recv() {
+fn write(mut sink: Sink, lines: &Receiver<Message>, reopen: &AtomicBool) {
+    while let Ok(first) = lines.recv() {
         // What waits is written at once.
-        while batch.len() < 64 * 1024 {
-            match lines.try_recv() {
-                Ok(line) => batch.extend_from_slice(&line),
-                Err(_) => break,
+        let (mut batch, mut flushed) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(message) = next.take() {
+            match message {
+                Message::Line(line) => batch.extend_from_slice(&line),
+                Message::Flush(done) => flushed.push(done),
+            }
+            if batch.len() < 64 * 1024 {
+                next = lines.try_recv().ok();
             }
         }
         if let (Sink::File(file, path), true) = (&mut sink, reopen.swap(false, Ordering::Relaxed)) {
@@ -196,6 +219,9 @@ fn write(mut sink: Sink, lines: &Receiver<Vec<u8>>, reopen: &AtomicBool) {
         };
         if let Err(error) = outcome {
             tracing::error!(%error, "audit events cannot be written");
+        }
+        for done in flushed {
+            let _ = done.send(());
         }
     }
 }

@@ -29,6 +29,15 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
+/// The two steps of a drain.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// Connections end: idle ones at once, others with the answer under way.
+    pub connections: ShutdownWatch,
+    /// No more are accepted.
+    pub accepting: ShutdownWatch,
+}
+
 /// What TLS asks of clients.
 pub struct Tls(TlsAcceptor);
 
@@ -54,7 +63,10 @@ impl Tls {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(certificates);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // A client that offers none of these is refused by RFC 7301, so the oldest is among them.
+        config.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0"]
+            .map(<[u8]>::to_vec)
+            .into();
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 }
@@ -77,7 +89,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// Accepts until `shutdown` says so; connections go on. `idle` is how long one may wait for its next
+/// Accepts until `stop` says so; connections go on. `idle` is how long one may wait for its next
 /// request.
 ///
 /// # Errors
@@ -87,7 +99,7 @@ pub async fn accept<A>(
     tls: Option<Arc<Tls>>,
     app: Arc<A>,
     idle: Duration,
-    mut shutdown: ShutdownWatch,
+    mut stop: Stop,
 ) -> io::Result<()>
 where
     A: HttpServerApp + Send + Sync + 'static,
@@ -96,18 +108,18 @@ where
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            changed = shutdown.changed() => match changed {
-                Ok(()) if !*shutdown.borrow() => continue,
+            changed = stop.accepting.changed() => match changed {
+                Ok(()) if !*stop.accepting.borrow() => continue,
                 _ => return Ok(()),
             },
         };
         match accepted {
             Ok((tcp, peer)) => {
-                let (app, tls, shutdown) = (app.clone(), tls.clone(), shutdown.clone());
+                let (app, tls, ends) = (app.clone(), tls.clone(), stop.connections.clone());
                 pingora_runtime::current_handle().spawn(async move {
                     // Boxed: what a handshake needs is gone when it is over.
                     if let Some(connection) = Box::pin(connect(tcp, peer, tls)).await {
-                        connection.serve(app, idle, shutdown).await;
+                        connection.serve(app, idle, ends).await;
                     }
                 });
             }

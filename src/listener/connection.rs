@@ -2,9 +2,10 @@
 //! but its TLS state. Sessions, their buffers and their futures exist only while a request does.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,12 +25,21 @@ use tokio_rustls::server::TlsStream;
 
 use super::wire::Wire;
 
-/// A client's connection. The first byte of its next request may have been read.
+/// What an HTTP/2 client says first (RFC 9113 section 3.4).
+const PREFACE: usize = 24;
+
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A client's connection. The first bytes of what it says next may have been read.
 #[derive(Debug)]
 pub(super) struct Connection {
     layer: Layer,
     digest: Option<Arc<SslDigest>>,
-    first: Option<u8>,
+    first: [u8; PREFACE],
+    // Where in `first` what was read and not yet given begins and ends.
+    waiting: Range<u8>,
+    line: RequestLine,
 }
 
 /// What bytes pass on their way to the wire.
@@ -48,7 +58,9 @@ impl Connection {
         Self {
             layer: Layer::Plain(wire),
             digest: None,
-            first: None,
+            first: [0; PREFACE],
+            waiting: 0..0,
+            line: RequestLine::default(),
         }
     }
 
@@ -65,37 +77,53 @@ impl Connection {
         Self {
             layer: Layer::Tls(Box::new(stream)),
             digest: Some(Arc::new(digest)),
-            first: None,
+            first: [0; PREFACE],
+            waiting: 0..0,
+            line: RequestLine::default(),
         }
     }
 
-    /// Waits for a request's first byte; `false` when the client is gone.
-    async fn begins(&mut self) -> bool {
-        let mut byte = [0];
-        let read = self.read(&mut byte).await;
-        self.first = read.is_ok_and(|read| read == 1).then_some(byte[0]);
-        self.first.is_some()
+    /// Waits for the first `length` bytes; `false` when the client is gone.
+    async fn begins(&mut self, length: u8) -> bool {
+        let mut first = [0; PREFACE];
+        let Some(to) = first.get_mut(..usize::from(length)) else {
+            return false;
+        };
+        let read = self.read_exact(to).await.is_ok();
+        self.first = first;
+        self.waiting = 0..if read { length } else { 0 };
+        self.line = RequestLine::default();
+        read
     }
 
-    /// Answers requests until either side has enough; `idle` is how long the client may take to
-    /// begin the next one.
-    pub(super) async fn serve<A>(
-        self: Box<Self>,
-        app: Arc<A>,
-        idle: Duration,
-        shutdown: ShutdownWatch,
-    ) where
+    /// Answers requests until either side has enough or `ends` says so; `idle` is how long the
+    /// client may take to begin the next one.
+    pub(super) async fn serve<A>(self: Box<Self>, app: Arc<A>, idle: Duration, ends: ShutdownWatch)
+    where
         A: HttpServerApp + Send + Sync + 'static,
     {
-        if self.selected_alpn_proto() == Some(ALPN::H2) {
-            app.process_new(self, &shutdown).await;
+        let mut connection = self;
+        if connection.selected_alpn_proto() == Some(ALPN::H2) {
+            // All of it: Pingora would wait for the rest without end.
+            if let Ok(true) = timeout(idle, connection.begins(24)).await {
+                app.process_new(connection, &ends).await;
+            }
             return;
         }
-        let mut connection = self;
-        while let Ok(true) = timeout(idle, connection.begins()).await {
+        let mut ending = ends.clone();
+        loop {
+            let begun = tokio::select! {
+                biased;
+                begun = timeout(idle, connection.begins(1)) => begun.unwrap_or(false),
+                _ = ending.wait_for(|ends| *ends) => false,
+            };
+            if !begun {
+                let _ = timeout(GOODBYE, connection.shutdown()).await;
+                return;
+            }
             let mut session = ServerSession::new_http1(connection);
             session.set_keepalive(Some(idle.as_secs()));
-            let Some(reused) = app.process_new_http(session, &shutdown).await else {
+            let Some(reused) = app.process_new_http(session, &ends).await else {
                 return;
             };
             let (stream, _settings) = reused.consume();
@@ -130,15 +158,61 @@ impl AsyncRead for Connection {
         if to.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let Some(first) = self.first.take() else {
-            return self.inner().poll_read(cx, to);
-        };
-        to.put_slice(&[first]);
-        if to.remaining() > 0 {
-            // The rest of the head is most often there. An error comes again with the next read.
-            let _ = self.inner().poll_read(cx, to);
+        let before = to.filled().len();
+        if self.waiting.is_empty() {
+            ready!(self.inner().poll_read(cx, to))?;
+        } else {
+            let (from, end) = (
+                usize::from(self.waiting.start),
+                usize::from(self.waiting.end),
+            );
+            let waiting = self.first.get(from..end).unwrap_or_default();
+            let (now, _) = waiting.split_at(waiting.len().min(to.remaining()));
+            to.put_slice(now);
+            self.waiting.start = self
+                .waiting
+                .end
+                .min(u8::try_from(from + now.len()).unwrap_or(self.waiting.end));
+            if self.waiting.is_empty() && to.remaining() > 0 {
+                // The rest of the head is most often there. An error comes again with the next read.
+                let _ = self.inner().poll_read(cx, to);
+            }
+        }
+        if let Some(read) = to.filled_mut().get_mut(before..) {
+            self.line.check(read);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// The request line as it passes: Pingora repairs one with a space or a carriage return too many into
+/// another target, and who stands before or behind us may repair it differently (T47).
+#[derive(Debug, Default)]
+struct RequestLine {
+    over: bool,
+    spaces: u8,
+    returned: bool,
+}
+
+impl RequestLine {
+    /// Makes what is one too many a `#`, which no target has and every parser here refuses.
+    fn check(&mut self, bytes: &mut [u8]) {
+        if self.over {
+            return;
+        }
+        for byte in bytes {
+            let returned = std::mem::replace(&mut self.returned, *byte == b'\r');
+            match byte {
+                b'\n' => {
+                    self.over = true;
+                    return;
+                }
+                _ if returned => *byte = b'#',
+                b' ' if self.spaces == 2 => *byte = b'#',
+                b' ' => self.spaces += 1,
+                _ => {}
+            }
+        }
     }
 }
 
@@ -221,3 +295,32 @@ impl GetProxyDigest for Connection {
 }
 
 impl Peek for Connection {}
+
+#[cfg(test)]
+mod tests {
+    use super::RequestLine;
+
+    #[test]
+    fn t47_a_request_line_has_two_spaces_and_one_end() {
+        for (line, checked) in [
+            (
+                "GET /a%20b HTTP/1.1\r\nhost: a  b\r\r\n",
+                "GET /a%20b HTTP/1.1\r\nhost: a  b\r\r\n",
+            ),
+            ("GET /a b HTTP/1.1\r\n", "GET /a b#HTTP/1.1\r\n"),
+            (
+                "GET /k HTTP/1.1 HTTP/1.1\r\n",
+                "GET /k HTTP/1.1#HTTP/1.1\r\n",
+            ),
+            ("GET /a\rb HTTP/1.1\r\n", "GET /a\r# HTTP/1.1\r\n"),
+            ("GET /a HTTP/1.1\r\r\n", "GET /a HTTP/1.1\r#\n"),
+        ] {
+            for size in [1, 3, 100] {
+                let mut state = RequestLine::default();
+                let mut bytes = line.as_bytes().to_vec();
+                bytes.chunks_mut(size).for_each(|piece| state.check(piece));
+                assert_eq!(String::from_utf8_lossy(&bytes), checked);
+            }
+        }
+    }
+}

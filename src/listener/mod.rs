@@ -7,6 +7,6 @@ pub mod peer;
 mod tls;
 mod wire;
 
-pub use accept::{Tls, accept, bind};
+pub use accept::{Stop, Tls, accept, bind};
 pub use authority::{Authority, ensure_authority};
 pub use tls::{Certificates, client_verifier};

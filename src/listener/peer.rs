@@ -14,12 +14,32 @@ use crate::s3::{Error, ErrorCode, Peer};
 /// `BadRequest` when a trusted proxy sends a list that cannot be read: whose address it is would be
 /// a guess.
 pub fn of(session: &ServerSession, trusted: &[IpNet]) -> Result<Peer, Error> {
-    let connection = session
+    let connection = connection(session);
+    let forwarded = session
+        .req_header()
+        .headers
+        .get_all("x-forwarded-for")
+        .iter();
+    let lists: Option<Vec<&str>> = forwarded.map(|value| value.to_str().ok()).collect();
+    let address = lists.and_then(|lists| client(connection.address, &lists, trusted));
+    let address = address.ok_or_else(|| {
+        Error::new(ErrorCode::BadRequest).because("x-forwarded-for cannot be read")
+    })?;
+    Ok(Peer {
+        address,
+        ..connection
+    })
+}
+
+/// What the connection alone tells, whatever a request on it says.
+#[must_use]
+pub fn connection(session: &ServerSession) -> Peer {
+    let address = session
         .client_addr()
         .and_then(|address| address.as_inet())
         .map(std::net::SocketAddr::ip);
     // A Unix socket's other end is on this machine.
-    let connection = connection.unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));
     let digest = session
         .digest()
         .and_then(|digest| digest.ssl_digest.as_ref());
@@ -27,21 +47,11 @@ pub fn of(session: &ServerSession, trusted: &[IpNet]) -> Result<Peer, Error> {
         "TLSv1_3" | "TLSv1.3" => "1.3",
         _ => "1.2",
     });
-    let forwarded = session
-        .req_header()
-        .headers
-        .get_all("x-forwarded-for")
-        .iter();
-    let lists: Option<Vec<&str>> = forwarded.map(|value| value.to_str().ok()).collect();
-    let address = lists.and_then(|lists| client(canonical(connection), &lists, trusted));
-    let address = address.ok_or_else(|| {
-        Error::new(ErrorCode::BadRequest).because("x-forwarded-for cannot be read")
-    })?;
-    Ok(Peer {
-        address,
+    Peer {
+        address: canonical(address),
         secure: tls_version.is_some(),
         tls_version,
-    })
+    }
 }
 
 /// An IPv4 address that is mapped into IPv6 is that IPv4 address.

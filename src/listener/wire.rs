@@ -188,6 +188,16 @@ impl AsyncWrite for Wire {
     }
 }
 
+/// The last words of a TLS session that failed are written and never flushed: they go out if they can
+/// go at once.
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            let _ = self.tcp.try_write(rest);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -201,6 +211,16 @@ mod tests {
         let (other, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (tcp, peer) = accepted.unwrap();
         (Wire::new(tcp, peer), other.unwrap())
+    }
+
+    #[tokio::test]
+    async fn last_words_are_sent() {
+        let (mut wire, mut other) = pair().await;
+        wire.write_all(b"alert").await.unwrap();
+        drop(wire);
+        let mut heard = Vec::new();
+        other.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"alert");
     }
 
     fn bytes(length: usize) -> Vec<u8> {

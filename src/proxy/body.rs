@@ -1,14 +1,19 @@
 //! The request's body as Pingora reads it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora_core::protocols::http::ServerSession;
 use pingora_error::ErrorType;
+use pingora_timeout::timeout;
 
 use crate::handler::RequestBody;
 use crate::s3::{Error, ErrorCode};
+
+/// The slowest that a client may be, in bytes a second, on top of its patience: one that sends a byte
+/// whenever it is about to time out holds a connection, a file and a place at the upstream (T88).
+const SLOWEST: u64 = 4 << 10;
 
 /// A session's request body. Nothing is read before somebody asks, so a refused upload is never
 /// sent by a client that waits for `100 Continue`.
@@ -16,6 +21,10 @@ pub(super) struct SessionBody<'s> {
     session: &'s mut ServerSession,
     content_length: Option<u64>,
     continues: bool,
+    // How long one read may take.
+    patience: Duration,
+    // Time spent waiting for the client.
+    waited: Duration,
     /// Bytes read so far, as framed by the client.
     pub(super) received: u64,
     /// Whether reading it failed: where it ends, and the next request begins, is then not known.
@@ -25,7 +34,7 @@ pub(super) struct SessionBody<'s> {
 }
 
 impl<'s> SessionBody<'s> {
-    pub(super) fn new(session: &'s mut ServerSession) -> Self {
+    pub(super) fn new(session: &'s mut ServerSession, patience: Duration) -> Self {
         let headers = &session.req_header().headers;
         let length = headers.get(http::header::CONTENT_LENGTH);
         let content_length = length
@@ -36,6 +45,8 @@ impl<'s> SessionBody<'s> {
             session,
             content_length,
             continues,
+            patience,
+            waited: Duration::ZERO,
             received: 0,
             failed: false,
             started: None,
@@ -47,6 +58,31 @@ impl SessionBody<'_> {
     fn failed(&mut self, error: &pingora_error::Error) -> Error {
         self.failed = true;
         read_error(error)
+    }
+
+    /// The next bytes, which may be none.
+    async fn piece(&mut self) -> Result<Option<Bytes>, Error> {
+        let before = Instant::now();
+        // Of our own, since Pingora's is HTTP/1's only.
+        let read = timeout(self.patience, self.session.read_request_body()).await;
+        self.waited = self.waited.saturating_add(before.elapsed());
+        let piece = match read {
+            Ok(Ok(piece)) => piece,
+            Ok(Err(error)) => return Err(self.failed(&error)),
+            Err(_) => return Err(self.too_slow()),
+        };
+        let length = piece.as_ref().map_or(0, Bytes::len) as u64;
+        self.received = self.received.saturating_add(length);
+        let earned = Duration::from_secs(self.received / SLOWEST);
+        if piece.is_some() && self.waited > self.patience.saturating_add(earned) {
+            return Err(self.too_slow());
+        }
+        Ok(piece)
+    }
+
+    fn too_slow(&mut self) -> Error {
+        self.failed = true;
+        ErrorCode::RequestTimeout.into()
     }
 }
 
@@ -64,14 +100,9 @@ impl RequestBody for SessionBody<'_> {
             return Err(self.failed(&error));
         }
         loop {
-            match self.session.read_request_body().await {
-                Ok(Some(bytes)) if bytes.is_empty() => {}
-                Ok(Some(bytes)) => {
-                    self.received = self.received.saturating_add(bytes.len() as u64);
-                    return Ok(Some(bytes));
-                }
-                Ok(None) => return Ok(None),
-                Err(error) => return Err(self.failed(&error)),
+            match self.piece().await? {
+                Some(bytes) if bytes.is_empty() => {}
+                piece => return Ok(piece),
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use http::{HeaderMap, Method, Version, header};
 use pingora_core::protocols::http::ServerSession;
+use pingora_http::RequestHeader;
 
 use crate::s3::{Error, ErrorCode, Head, Peer};
 
@@ -119,6 +120,14 @@ pub(super) fn both_lengths(session: &ServerSession) -> bool {
             .is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
     };
     raw.split(|byte| *byte == b'\n').any(named)
+}
+
+/// Whether the client means one request per connection: HTTP/1.0 does unless it says otherwise, and
+/// reads an answer to the connection's end.
+pub(super) fn is_single(request: &RequestHeader) -> bool {
+    let mut said = request.headers.get_all(header::CONNECTION).iter();
+    let keeps = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    request.version < Version::HTTP_11 && !said.any(keeps)
 }
 
 fn known_method(method: &Method) -> Result<(), Error> {

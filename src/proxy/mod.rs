@@ -96,7 +96,9 @@ impl Gateway {
         if head_only {
             answer.body = crate::backend::Body::Empty;
         }
-        let sent = respond::write(session, answer, &seen.request_id, &mut seen.sent).await;
+        let patience = state.limits.body_timeout;
+        let sent =
+            respond::write(session, answer, &seen.request_id, patience, &mut seen.sent).await;
         if unread {
             session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
             let _ = session.drain_request_body().await;
@@ -111,9 +113,10 @@ impl Gateway {
         session: &mut ServerSession,
         seen: &mut Seen,
     ) -> Result<Answer, Error> {
-        let permit = self.admit(state, session, seen)?;
+        let admitted = self.admit(state, session, seen);
         seen.admitted = Some(Instant::now());
-        let mut body = SessionBody::new(session);
+        let permit = admitted?;
+        let mut body = SessionBody::new(session, state.limits.body_timeout);
         let outcome = handler::answer(&state.context(seen.now), &permit, &mut body).await;
         seen.received = body.received;
         seen.body_failed = body.failed;
@@ -173,6 +176,8 @@ impl HttpServerApp for Gateway {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        // From the first byte of the head on: a drain waits for what has begun.
+        let _in_flight = self.metrics.in_flight();
         let state = self.state.load_full();
         let limits = &state.limits;
         session.set_read_timeout(Some(limits.header_timeout));
@@ -182,13 +187,10 @@ impl HttpServerApp for Gateway {
             Ok(Ok(false)) | Err(_) => return None,
             Ok(Err(error)) => return self.unreadable(&state, session, &error).await,
         }
-        let _in_flight = self.metrics.in_flight();
         session.set_read_timeout(Some(limits.body_timeout));
         session.set_write_timeout(Some(limits.body_timeout));
-        session.set_keepalive(match *shutdown.borrow() {
-            true => None,
-            false => Some(limits.idle_timeout.as_secs()),
-        });
+        let closes = *shutdown.borrow() || framing::is_single(session.req_header());
+        session.set_keepalive((!closes).then_some(limits.idle_timeout.as_secs()));
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
         // Boxed: an idle connection does not hold what a request needs.
         let sent = Box::pin(self.serve(&state, &mut session, &mut seen)).await;
@@ -229,10 +231,13 @@ impl Gateway {
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
         let refused = Error::new(ErrorCode::BadRequest).because(error.etype().as_str());
         let answer = handler::refusal(&refused, "/", &seen.request_id, false);
+        seen.peer = Some(peer::connection(&session));
         seen.status = answer.status.as_u16();
         seen.error = Some(refused);
         session.set_keepalive(None);
-        let sent = respond::write(&mut session, answer, &seen.request_id, &mut seen.sent).await;
+        let patience = state.limits.body_timeout;
+        let (id, out) = (&seen.request_id, &mut seen.sent);
+        let sent = respond::write(&mut session, answer, id, patience, out).await;
         self.record(state, None, &seen, sent);
         None
     }

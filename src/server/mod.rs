@@ -23,7 +23,7 @@ use crate::backend::disk::Disk;
 use crate::backend::router::{Backends, Store};
 use crate::config::{self, Config, Overrides};
 use crate::identity::BucketPolicies;
-use crate::listener::{Certificates, Tls, accept, bind, client_verifier};
+use crate::listener::{Certificates, Stop, Tls, accept, bind, client_verifier};
 use crate::metrics::Metrics;
 use crate::proxy::{Gateway, State};
 use crate::s3::Addressing;
@@ -203,7 +203,12 @@ fn serve(
     metrics: &Arc<Metrics>,
 ) -> Result<(), Error> {
     let ready = Arc::new(AtomicBool::new(false));
-    let (shutdown, watch) = watch::channel(false);
+    let (closing, connections) = watch::channel(false);
+    let (shutdown, accepting) = watch::channel(false);
+    let stop = Stop {
+        connections,
+        accepting,
+    };
     let tls = certificates.map(|certificates| tls(config, certificates));
     let tls = tls.transpose()?.map(Arc::new);
     let gateway = Arc::new(Gateway::new(
@@ -220,10 +225,16 @@ fn serve(
     let aside = RuntimeBuilder::new(1, "aside").work_steal(false).build();
     let (handle, idle) = (workers.get_handle(), config.limits.idle_timeout);
     if let Some(http) = listeners.http {
-        handle.spawn(accept(http, None, gateway.clone(), idle, watch.clone()));
+        handle.spawn(accept(http, None, gateway.clone(), idle, stop.clone()));
     }
-    handle.spawn(accept(listeners.main, tls, gateway, idle, watch.clone()));
-    let admin = accept(listeners.admin, None, admin, idle, watch);
+    handle.spawn(accept(listeners.main, tls, gateway, idle, stop.clone()));
+    // Health is told to the end.
+    let (_open, never) = watch::channel(false);
+    let admin_stop = Stop {
+        connections: never,
+        ..stop
+    };
+    let admin = accept(listeners.admin, None, admin, idle, admin_stop);
     aside.get_handle().spawn(admin);
 
     let signals = tokio::runtime::Builder::new_current_thread()
@@ -235,13 +246,15 @@ fn serve(
         supervise(running, config, metrics, &workers).await
     })?;
 
-    // Readiness goes red first, so that balancers send nothing new; then the listeners close; then
-    // what is under way may end.
+    // Readiness goes red and connections close as they fall idle, so that balancers and clients go
+    // elsewhere; then the listeners close; then what is under way may end.
     tracing::info!("draining");
     ready.store(false, Ordering::Release);
+    let _ = closing.send(true);
     std::thread::sleep(config.shutdown_delay);
     let _ = shutdown.send(true);
     drain(metrics, config.drain_timeout);
+    running.audit.flush();
     Ok(())
 }
 
@@ -296,6 +309,8 @@ fn drain(metrics: &Metrics, most: Duration) {
     while metrics.flying() > 0 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }
+    // The last answers' last bytes may still be on their way through HTTP/2.
+    std::thread::sleep(Duration::from_millis(20));
     if metrics.flying() > 0 {
         tracing::warn!(
             requests = metrics.flying(),

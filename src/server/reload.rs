@@ -25,6 +25,8 @@ struct Fixed {
     logging: crate::config::Logging,
     disk: PathBuf,
     threads: usize,
+    only_tls_1_3: bool,
+    times: [std::time::Duration; 3],
 }
 
 impl Fixed {
@@ -40,6 +42,12 @@ impl Fixed {
             logging: config.logging.clone(),
             disk: config.disk.path.clone(),
             threads: config.threads,
+            only_tls_1_3: config.tls.only_1_3,
+            times: [
+                config.limits.idle_timeout,
+                config.drain_timeout,
+                config.shutdown_delay,
+            ],
         }
     }
 }
@@ -90,6 +98,8 @@ impl Reload {
     }
 
     fn attempt(&mut self, running: &Running) -> Result<(), String> {
+        let paths = self.watched.keys();
+        let before: Vec<_> = paths.map(|path| (path.clone(), changed(path))).collect();
         let config = Config::load(running.config_path.as_deref(), &running.overrides);
         let config = config.map_err(|error| error.to_string())?;
         let next = state(
@@ -109,10 +119,17 @@ impl Reload {
         running.state.store(Arc::new(next));
         if Fixed::of(&config) != self.fixed {
             tracing::warn!(
-                "addresses, client_ca, audit, logging, disk and threads change at the next start only"
+                "addresses, TLS versions, client_ca, audit, logging, disk, threads, idle_timeout, \
+                 drain_timeout and shutdown_delay change at the next start only"
             );
         }
         self.watch(&config);
+        // A file that changed while it was read is read again.
+        for (path, at) in before {
+            if let Some(known) = self.watched.get_mut(&path) {
+                *known = at;
+            }
+        }
         Ok(())
     }
 }

@@ -193,24 +193,29 @@ impl Answer {
             self.give_back().await;
             return Ok(Body::Empty);
         }
+        let total = self.client.timeouts.total;
+        let whole = pingora_timeout::timeout(total, self.whole(length)).await;
+        let whole = whole.map_err(|_| Error::Timeout("reading a body that drips"))??;
+        self.give_back().await;
+        Ok(Body::Whole(whole))
+    }
+
+    async fn whole(&mut self, length: u64) -> Result<Bytes, Error> {
         let mut whole = bytes::BytesMut::new();
         let mut left = length;
         while left > 0 {
-            let piece = self.read().await?;
-            let Some(piece) = piece else {
-                return Err(Error::garbage("the body is too short").into());
+            let Some(piece) = self.read().await? else {
+                return Err(Error::garbage("the body is too short"));
             };
             left = left
                 .checked_sub(piece.len() as u64)
                 .ok_or_else(|| Error::garbage("the body is too long"))?;
             if left == 0 && whole.is_empty() {
-                self.give_back().await;
-                return Ok(Body::Whole(piece));
+                return Ok(piece);
             }
             whole.extend_from_slice(&piece);
         }
-        self.give_back().await;
-        Ok(Body::Whole(whole.freeze()))
+        Ok(whole.freeze())
     }
 
     /// The next bytes of the body.

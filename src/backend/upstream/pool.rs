@@ -5,12 +5,14 @@
 //! closed when others come back, or by the health check.
 
 use pingora_core::protocols::Stream;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::task::coop::unconstrained;
 
 /// The idle connections to one host.
 #[derive(Debug)]
@@ -89,8 +91,10 @@ impl Pool {
 fn is_quiet(stream: &mut Stream) -> bool {
     let mut byte = [0];
     let mut byte = ReadBuf::new(&mut byte);
+    // Whatever the task has used up of its turn: nothing to read must mean that.
+    let read = poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut byte));
     let mut cx = Context::from_waker(Waker::noop());
-    Pin::new(stream).poll_read(&mut cx, &mut byte).is_pending()
+    pin!(unconstrained(read)).poll(&mut cx).is_pending()
 }
 
 #[cfg(test)]
