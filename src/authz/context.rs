@@ -142,7 +142,7 @@ impl<'a> RequestContext<'a> {
 
     /// Keys that are headers of the same name.
     fn amz_header(&self, name: &str) -> Option<Values<'_>> {
-        const HEADERS: [&str; 13] = [
+        const HEADERS: [&str; 14] = [
             "x-amz-acl",
             "x-amz-content-sha256",
             "x-amz-copy-source",
@@ -156,6 +156,7 @@ impl<'a> RequestContext<'a> {
             "x-amz-server-side-encryption-aws-kms-key-id",
             "x-amz-server-side-encryption-customer-algorithm",
             "x-amz-storage-class",
+            "x-amz-website-redirect-location",
         ];
         // These are said of what is written, not of a copy's source.
         if self.requirement.is_source {

@@ -110,7 +110,7 @@ impl Granted<&CopyObject> {
     #[must_use]
     pub fn destination(
         self,
-        source: ObjectMetadata,
+        source: &ObjectMetadata,
         kept: Option<ChecksumAlgorithm>,
     ) -> Granted<PutObject> {
         let computed = |algorithm| ChecksumRequest {
@@ -120,7 +120,7 @@ impl Granted<&CopyObject> {
         Granted(PutObject {
             bucket: self.bucket.clone(),
             key: self.key.clone(),
-            metadata: self.metadata.clone().unwrap_or(source),
+            metadata: self.metadata_from(source),
             conditions: self.conditions.clone(),
             checksum: self.checksum.or(kept).map(computed),
         })

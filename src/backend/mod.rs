@@ -18,9 +18,7 @@ use crate::s3::call::{
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnUpload, PutObject,
     ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{
-    BucketName, Checksum, ContentRange, ETag, Error, ObjectInfo, ObjectMetadata, StoredChecksum,
-};
+use crate::s3::{BucketName, Checksum, ContentRange, ETag, Error, ObjectInfo, StoredChecksum};
 
 /// A store of buckets and objects.
 ///
@@ -261,12 +259,6 @@ pub struct UploadPage {
     pub common_prefixes: Vec<String>,
     /// Key and upload id of the last entry when more follow (the id is empty behind a prefix).
     pub next: Option<(String, String)>,
-}
-
-/// Metadata that must survive a copy: what the source's writer said, or what the copy says anew.
-#[must_use]
-pub fn copied_metadata(call: &CopyObject, source: &ObjectMetadata) -> ObjectMetadata {
-    call.metadata.clone().unwrap_or_else(|| source.clone())
 }
 
 /// A checksum of one simple upload.

@@ -33,7 +33,7 @@ pub(super) async fn object(
         }
         let kept = object.info.checksum.as_ref();
         let kept = kept.map(|stored| stored.checksum.algorithm);
-        let destination = call.destination(object.info.metadata.clone(), kept);
+        let destination = call.destination(&object.info.metadata, kept);
         let algorithm = call.checksum.or(kept);
         let mut body = Through::new(object, algorithm);
         backends

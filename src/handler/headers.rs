@@ -1,8 +1,7 @@
 //! An object's head in an answer.
 
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
-    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, LAST_MODIFIED,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED,
 };
 use http::{HeaderValue, StatusCode};
 
@@ -51,15 +50,7 @@ pub(super) fn of_object(object: &Object, call: &ReadObject) -> Answer {
 fn metadata(answer: &mut Answer, info: &ObjectInfo) {
     let mut typed = false;
     for (name, value) in &info.metadata.standard {
-        let name = match *name {
-            "cache-control" => CACHE_CONTROL,
-            "content-disposition" => CONTENT_DISPOSITION,
-            "content-encoding" => CONTENT_ENCODING,
-            "content-language" => CONTENT_LANGUAGE,
-            "content-type" => CONTENT_TYPE,
-            "expires" => EXPIRES,
-            _ => continue,
-        };
+        let name = HeaderName::from_static(name);
         typed |= name == CONTENT_TYPE;
         answer.set(name, value);
     }

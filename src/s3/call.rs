@@ -4,7 +4,7 @@
 
 use super::{
     BucketName, ByteRange, ChecksumAlgorithm, ChecksumRequest, ChecksumType, ETag, ObjectKey,
-    ObjectMetadata, Operation, ReadConditions, StoredChecksum, WriteConditions,
+    ObjectMetadata, Operation, ReadConditions, StoredChecksum, WEBSITE_REDIRECT, WriteConditions,
 };
 
 /// A request for an implemented operation.
@@ -171,10 +171,31 @@ pub struct CopyObject {
     pub key: ObjectKey,
     /// The new metadata (`REPLACE`), or `None` for the source's (`COPY`).
     pub metadata: Option<ObjectMetadata>,
+    /// The copy's own website redirect, whichever of the two it is.
+    pub redirect: Option<String>,
     /// Conditions on what the key holds now.
     pub conditions: WriteConditions,
     /// The checksum to compute and keep; `None` keeps the source's.
     pub checksum: Option<ChecksumAlgorithm>,
+}
+
+impl CopyObject {
+    /// The copy's metadata: what the call says anew, or what `source`'s writer said.
+    #[must_use]
+    pub fn metadata_from(&self, source: &ObjectMetadata) -> ObjectMetadata {
+        if let Some(metadata) = &self.metadata {
+            return metadata.clone();
+        }
+        let mut copied = source.clone();
+        copied
+            .standard
+            .retain(|(name, _)| *name != WEBSITE_REDIRECT);
+        let redirect = self.redirect.iter().cloned();
+        copied
+            .standard
+            .extend(redirect.map(|value| (WEBSITE_REDIRECT, value)));
+        copied
+    }
 }
 
 /// CreateMultipartUpload.

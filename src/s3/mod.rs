@@ -31,7 +31,9 @@ pub use condition::{ReadConditions, Verdict, WriteConditions};
 pub use error::{Error, ErrorCode};
 pub use head::{Head, Peer, Query};
 pub use key::{InvalidObjectKey, MAX_KEY_LENGTH, ObjectKey};
-pub use object::{ETag, ObjectInfo, ObjectMetadata, StoredChecksum};
+pub use object::{
+    ETag, ObjectInfo, ObjectMetadata, STANDARD_METADATA, StoredChecksum, WEBSITE_REDIRECT,
+};
 pub use operation::Operation;
 pub use parse::continuation_token;
 pub use payload::Payload;

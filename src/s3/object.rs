@@ -25,12 +25,25 @@ impl ETag {
     }
 }
 
+/// Where a website sends who asks for the object. Each object's own: a copy does not take it along.
+pub const WEBSITE_REDIRECT: &str = "x-amz-website-redirect-location";
+
+/// Headers beside user metadata that are kept with an object and returned with it.
+pub const STANDARD_METADATA: [&str; 7] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    WEBSITE_REDIRECT,
+];
+
 /// What a writer said of an object and every reader is told: standard headers and user metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectMetadata {
-    /// `content-type`, `cache-control`, `content-disposition`, `content-encoding` (without
-    /// `aws-chunked`), `content-language`, `expires`, `x-amz-website-redirect-location`: lower-case
-    /// name and text, each at most once.
+    /// Of [`STANDARD_METADATA`], each at most once, `content-encoding` without `aws-chunked`:
+    /// lower-case name and text.
     pub standard: Vec<(&'static str, String)>,
     /// `x-amz-meta-*` without the prefix: lower-case name and text, at most 2 KiB together.
     pub user: Vec<(String, String)>,

@@ -26,6 +26,8 @@ AMZ_HEADERS = [
     ("copy-source-if-match", "e", REFUSED, PASSES),
     ("metadata-directive", "REPLACE", REFUSED, PASSES),
     ("meta-evil", "1", REFUSED, PASSES),
+    ("website-redirect-location", "/elsewhere", REFUSED, PASSES),
+    ("website-redirect-location", "elsewhere", "InvalidRedirectLocation", "InvalidRedirectLocation"),
     ("acl", "private", REFUSED, PASSES),
     ("acl", "public-read", UNKNOWN, UNKNOWN),
     ("tagging", "", REFUSED, PASSES),

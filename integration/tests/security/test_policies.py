@@ -46,6 +46,8 @@ USERS = {
     "copyto": [allow("s3:PutObject", f"{ARN}bucket/*")],
     "copier": [allow("s3:GetObject", f"{ARN}bucket/from"), allow("s3:PutObject", f"{ARN}bucket/*")],
     "copyonly": [allow("s3:GetObject", f"{ARN}bucket/*"), allow("s3:PutObject", f"{ARN}bucket/*", Condition={"StringLike": {"s3:x-amz-copy-source": "*/public/*"}})],
+    "redirects": [allow("s3:PutObject", f"{ARN}bucket/*"), deny("s3:PutObject", "*", Condition={"StringNotLike": {"s3:x-amz-website-redirect-location": "/*"},
+                                                                                                "Null": {"s3:x-amz-website-redirect-location": "false"}})],
     "writer": [allow("s3:PutObject", f"{ARN}bucket/*")],
     "aclwriter": [allow(["s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"], f"{ARN}bucket/*")],
     "deleter": [allow("s3:DeleteObject", f"{ARN}bucket/mine/*")],
@@ -267,6 +269,10 @@ def test_t40_headers_that_ask_for_more(may):
             may("writer", True, method, "/bucket/key", query, more, body)
             may("writer", False, method, "/bucket/key", query, [*more, (name, value)], body)
             may("aclwriter", True, method, "/bucket/key", query, [*more, (name, value)], body)
+    for method, query, body in (("PUT", [], b"x"), ("POST", [("uploads", "")], b"")):
+        may("redirects", True, method, "/bucket/key", query, [], body)
+        may("redirects", True, method, "/bucket/key", query, [("x-amz-website-redirect-location", "/here")], body)
+        may("redirects", False, method, "/bucket/key", query, [("x-amz-website-redirect-location", "https://elsewhere.example/")], body)
     for method, query in (("PUT", [("policy", "")]), ("GET", [("policy", "")]), ("DELETE", [("policy", "")])):
         may("objects", False, method, "/bucket", query, body=b"{}" if method == "PUT" else b"")
         may("writer", False, method, "/bucket", query, body=b"{}" if method == "PUT" else b"")

@@ -26,7 +26,7 @@ use time::OffsetDateTime;
 
 use super::{
     Backend, Body, BucketInfo, CompletedPart, Deleted, Download, Object, ObjectPage, PartPage,
-    Upload, UploadPage, Written, copied_metadata, full_object,
+    Upload, UploadPage, Written, full_object,
 };
 use crate::authz::Granted;
 use crate::s3::call::{
@@ -412,7 +412,7 @@ impl Backend for Disk {
             copy_into(store, source.as_ref(), &call.bucket, hasher).await?;
         let (store, call) = (store.clone(), CopyObject::clone(&call));
         blocking(move || {
-            let metadata = copied_metadata(&call, &object.info.metadata);
+            let metadata = call.metadata_from(&object.info.metadata);
             let key = call.key.as_str();
             let checksum = checksum.map(full_object);
             let record = Record::new(

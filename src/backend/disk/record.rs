@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::s3::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, Error, ObjectInfo, ObjectMetadata,
-    StoredChecksum,
+    STANDARD_METADATA, StoredChecksum,
 };
 
 /// The bytes that one CRC covers.
@@ -61,16 +61,6 @@ pub(super) struct StoredDigest {
     pub(super) parts: Option<u16>,
 }
 
-/// Standard headers by name, so that what is read back is one of the known names.
-const STANDARD: [&str; 6] = [
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-];
-
 impl Record {
     pub(super) fn new(
         key: &str,
@@ -103,7 +93,7 @@ impl Record {
 
     pub(super) fn metadata(&self) -> ObjectMetadata {
         let known = |(name, value): &(String, String)| {
-            STANDARD
+            STANDARD_METADATA
                 .iter()
                 .find(|known| *known == name)
                 .map(|known| (*known, value.clone()))

@@ -10,7 +10,7 @@ use super::{multipart, objects};
 use crate::authz::Granted;
 use crate::backend::{Body, Upload, Written};
 use crate::s3::call::{CopyObject, CopySource, ReadObject, UploadPartCopy};
-use crate::s3::{self, Checksum, ErrorCode};
+use crate::s3::{self, Checksum, ErrorCode, WEBSITE_REDIRECT};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
@@ -31,7 +31,12 @@ pub(super) async fn object(
             request.header("x-amz-metadata-directive", "REPLACE");
             request.metadata(metadata)?;
         }
-        None => request.header("x-amz-metadata-directive", "COPY"),
+        None => {
+            request.header("x-amz-metadata-directive", "COPY");
+            if let Some(redirect) = &call.redirect {
+                request.header(WEBSITE_REDIRECT, redirect);
+            }
+        }
     }
     request.write_conditions(&call.conditions);
     if let Some(algorithm) = call.checksum.filter(|_| client.checksums) {

@@ -7,20 +7,9 @@ use crate::backend::Written;
 use crate::s3::time::parse_http_date;
 use crate::s3::{
     Checksum, ChecksumAlgorithm, ChecksumType, ContentRange, ETag, ObjectInfo, ObjectMetadata,
-    StoredChecksum,
+    STANDARD_METADATA, StoredChecksum,
 };
 use time::OffsetDateTime;
-
-/// Standard headers that belong to an object.
-const STANDARD: [&str; 7] = [
-    "content-type",
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "expires",
-    "x-amz-website-redirect-location",
-];
 
 /// What a GET or HEAD tells; `size` is the whole object's.
 pub(super) fn info(answer: &Answer, size: u64) -> Result<ObjectInfo, Error> {
@@ -69,7 +58,8 @@ pub(super) fn metadata<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -
             if !name.starts_with(INTERNAL) && !name.is_empty() {
                 metadata.user.push((name.to_owned(), text(value)));
             }
-        } else if let Some(standard) = STANDARD.iter().find(|standard| **standard == name) {
+        } else if let Some(standard) = STANDARD_METADATA.iter().find(|standard| **standard == name)
+        {
             let value = match *standard {
                 "content-encoding" => without_aws_chunked(&text(value)),
                 _ => text(value),

@@ -1,10 +1,10 @@
 //! Which `x-amz-*` headers are understood. One that is not is refused: it may ask for something
 //! that nobody would do, such as an ACL or encryption.
 
-use super::super::{Error, ErrorCode, Head, Operation};
+use super::super::{Error, ErrorCode, Head, Operation, WEBSITE_REDIRECT};
 
 /// Headers that any operation may carry: signatures, framing, SDK bookkeeping, what parsers read.
-const UNDERSTOOD: [&str; 36] = [
+const UNDERSTOOD: [&str; 37] = [
     "x-amz-api-version",
     "x-amz-checksum-algorithm",
     "x-amz-checksum-crc32",
@@ -41,6 +41,7 @@ const UNDERSTOOD: [&str; 36] = [
     "x-amz-target",
     "x-amz-retry",
     "x-amz-cf-id",
+    WEBSITE_REDIRECT,
 ];
 
 /// Headers that ask for something this gateway does not do, with the values that ask for what is
@@ -75,6 +76,13 @@ pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(),
     if head.has_header("x-amz-copy-source") && !copies {
         let message = "You can only specify a copy source header for copy requests.";
         return Err(super::invalid("x-amz-copy-source", "", message));
+    }
+    let writes = matches!(
+        operation,
+        Operation::PutObject | Operation::CopyObject | Operation::CreateMultipartUpload
+    );
+    if head.has_header(WEBSITE_REDIRECT) && !writes {
+        return Err(refused(WEBSITE_REDIRECT, ""));
     }
     no_underscores(head)
 }

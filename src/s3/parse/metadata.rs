@@ -3,17 +3,10 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 
 use super::super::head::text;
-use super::super::{Error, ErrorCode, Head, ObjectMetadata};
+use super::super::{Error, ErrorCode, Head, ObjectMetadata, STANDARD_METADATA, WEBSITE_REDIRECT};
 
-/// Standard headers that are kept with an object and returned with it.
-pub(crate) const STANDARD: [&str; 6] = [
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-];
+/// The longest website redirect, in bytes.
+const MAX_REDIRECT: usize = 2048;
 
 /// The prefix of user metadata.
 const USER_PREFIX: &str = "x-amz-meta-";
@@ -31,20 +24,42 @@ pub(super) fn of(head: &Head) -> Result<ObjectMetadata, Error> {
 
 fn standard(head: &Head) -> Result<Vec<(&'static str, String)>, Error> {
     let mut kept = Vec::new();
-    for name in STANDARD {
+    for name in STANDARD_METADATA {
         let Some(value) = head.header(name)? else {
             continue;
         };
-        let value = if name == "content-encoding" {
-            without_framing(value)
-        } else {
-            value.to_owned()
+        let value = match name {
+            "content-encoding" => without_framing(value),
+            WEBSITE_REDIRECT => redirect(head)?.unwrap_or_default(),
+            _ => value.to_owned(),
         };
         if !value.is_empty() {
             kept.push((name, value));
         }
     }
     Ok(kept)
+}
+
+/// Where a website sends who asks for the object: a path, or a URL of the web.
+pub(super) fn redirect(head: &Head) -> Result<Option<String>, Error> {
+    let Some(value) = head.header(WEBSITE_REDIRECT)? else {
+        return Ok(None);
+    };
+    let leads = ["/", "http://", "https://"]
+        .iter()
+        .any(|p| value.starts_with(p));
+    // A presigned query can carry what a header cannot, and this is one again when it is read (T59).
+    if !leads || value.chars().any(char::is_control) {
+        return Err(ErrorCode::InvalidRedirectLocation.into());
+    }
+    if value.len() > MAX_REDIRECT {
+        let message = "The length of website redirect location cannot exceed 2,048 characters.";
+        return Err(Error::with_message(
+            ErrorCode::InvalidRedirectLocation,
+            message,
+        ));
+    }
+    Ok(Some(value.to_owned()))
 }
 
 /// `Content-Encoding` without `aws-chunked`, which is how the body travels and not what it is.

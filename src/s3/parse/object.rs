@@ -101,6 +101,7 @@ pub(super) fn delete(
 
 pub(super) fn copy(head: &Head, bucket: &BucketName, key: &ObjectKey) -> Result<CopyObject, Error> {
     let source = copy_source(head)?;
+    let redirect = metadata::redirect(head)?;
     let metadata = match head.header("x-amz-metadata-directive")? {
         None | Some("COPY") => None,
         Some("REPLACE") => Some(metadata::of(head)?),
@@ -113,6 +114,7 @@ pub(super) fn copy(head: &Head, bucket: &BucketName, key: &ObjectKey) -> Result<
         }
     };
     if metadata.is_none()
+        && redirect.is_none()
         && source.bucket == *bucket
         && source.key == *key
         && source.version_id.is_none()
@@ -126,6 +128,7 @@ pub(super) fn copy(head: &Head, bucket: &BucketName, key: &ObjectKey) -> Result<
         bucket: bucket.clone(),
         key: key.clone(),
         metadata,
+        redirect,
         conditions: condition::of_write(head)?,
         checksum: checksum::algorithm(head, "x-amz-checksum-algorithm")?,
     })

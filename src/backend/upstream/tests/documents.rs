@@ -56,6 +56,7 @@ async fn errors_behind_a_success() {
             bucket: bucket(),
             key: ObjectKey::parse("key").unwrap(),
             metadata: None,
+            redirect: None,
             conditions: WriteConditions::default(),
             checksum: None,
         };
