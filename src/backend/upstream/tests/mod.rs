@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod addresses;
 mod connections;
 mod documents;
 mod reads;
