@@ -515,7 +515,7 @@ fn t15_time_tells_no_key_and_no_digit() {
         let least = medians.iter().copied().fold(f64::INFINITY, f64::min);
         let most = medians.iter().copied().fold(0.0, f64::max);
         ratios.push(most / least);
-        if most < least * 1.5 {
+        if most < least * 1.25 {
             return;
         }
     }
