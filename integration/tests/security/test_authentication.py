@@ -2,6 +2,7 @@
 whose upstream keeps what reaches it: a refusal also means that nothing arrived there."""
 
 import base64
+import datetime
 import re
 import secrets
 import zlib
@@ -222,9 +223,16 @@ def test_t10_time(spied, spy):
     spy.refuses(get(scope_date="20200101"), "AuthorizationHeaderMalformed", statuses=(400,))
     for date in ("yesterday", "20261324T000000Z", "2026-11-24T00:00:00Z", "20261124T000000", "99999999T999999Z", "é" * 8):
         spy.refuses(get(date=date, scope_date=raw.amz_now()[:8]), "AccessDenied", statuses=(403,))
-    # A Date header is not what was signed.
-    head = [h for h in raw.signed_headers(spied, "GET", "/bucket/key") if h[0] != "x-amz-date"]
-    spy.refuses(raw.send(spied, "GET", "/bucket/key", headers=[*head, ("date", "Tue, 24 Nov 2026 00:00:00 GMT")]), "AccessDenied", statuses=(403,))
+    # Where there is no x-amz-date, Date stands for it: as what was signed, and as strictly.
+    now = raw.amz_now()
+    at = datetime.datetime.strptime(now, "%Y%m%dT%H%M%SZ")
+    head = [h for h in raw.signed_headers(spied, "GET", "/bucket/key", date=now, skip=("x-amz-date",)) if h[0] != "x-amz-date"]
+    dated = lambda at: raw.send(spied, "GET", "/bucket/key", headers=[*head, ("date", at.strftime("%a, %d %b %Y %H:%M:%S GMT"))])
+    spy.passes(dated(at))
+    spy.refuses(dated(at.replace(year=2020)), "AuthorizationHeaderMalformed", statuses=(400,))
+    other = at + datetime.timedelta(seconds=-1 if at.hour else 1)
+    spy.refuses(dated(other), "SignatureDoesNotMatch", statuses=(403,))
+    spy.refuses(raw.send(spied, "GET", "/bucket/key", headers=head), "AccessDenied", statuses=(403,))
 
 
 def test_t10_time_of_links(spied, spy):

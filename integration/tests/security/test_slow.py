@@ -1,0 +1,173 @@
+"""T87 and T88: clients that hold what they were given by saying, sending or reading nothing, or next to it."""
+
+import socket
+import ssl
+import threading
+import time
+import urllib.request
+
+import pytest
+
+from harness import raw
+from harness.gateway import Gateway
+
+LIMITS = """
+[limits]
+header_timeout = "1s"
+body_timeout = "2s"
+idle_timeout = "2s"
+shutdown_delay = "0s"
+drain_timeout = "20s"
+"""
+
+
+@pytest.fixture(scope="module")
+def slow(work):
+    with Gateway(work / "slow", LIMITS) as gateway:
+        raw.request(gateway, "PUT", "/bucket")
+        yield gateway
+        assert "panicked" not in gateway.log()
+
+
+def connect(gateway, alpn="http/1.1"):
+    context = ssl.create_default_context(cafile=gateway.ca)
+    context.check_hostname = False
+    context.set_alpn_protocols([alpn])
+    connection = context.wrap_socket(socket.create_connection(("127.0.0.1", gateway.port)), server_hostname="127.0.0.1")
+    connection.settimeout(30)
+    return connection
+
+
+def closed_after(connection):
+    """What still came, and after how many seconds the other end closed."""
+    start, said = time.monotonic(), b""
+    try:
+        while data := connection.recv(65536):
+            said += data
+    except ConnectionError:
+        pass
+    return said, time.monotonic() - start
+
+
+def upload(gateway, length=100_000):
+    headers = raw.signed_headers(gateway, "PUT", "/bucket/slow", payload="UNSIGNED-PAYLOAD")
+    return raw.render(gateway, "PUT", "/bucket/slow", headers=[*headers, ("content-length", length)])
+
+
+def missing(gateway):
+    return raw.request(gateway, "GET", "/bucket/slow").status == 404
+
+
+def test_t87_a_handshake_that_never_begins_ends(slow):
+    plain = socket.create_connection(("127.0.0.1", slow.port))
+    plain.settimeout(30)
+    assert closed_after(plain)[1] < 20
+
+
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+@pytest.mark.parametrize("said", [b"", b"PRI * HT"])
+def test_t87_a_connection_that_says_nothing_is_closed(slow, alpn, said):
+    connection = connect(slow, alpn)
+    connection.sendall(said)
+    assert closed_after(connection)[1] < 6
+
+
+def test_t87_a_head_must_end_in_time(slow):
+    connection = connect(slow)
+    connection.sendall(b"GET /bucket HTTP/1.1\r\nhost: x\r\n")
+    stop = threading.Event()
+
+    def drip():
+        while not stop.wait(0.3):
+            try:
+                connection.sendall(b"x-a: b\r\n")
+            except OSError:
+                return
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    seconds = closed_after(connection)[1]
+    stop.set()
+    dripping.join()
+    assert seconds < 5
+    # One that is only split arrives.
+    connection = connect(slow)
+    for part in (b"GET /buc", b"ket HTTP/1.1\r\nhost", b": x\r\n\r\n"):
+        connection.sendall(part)
+        time.sleep(0.2)
+    assert connection.recv(65536).startswith(b"HTTP/1.1 403")
+
+
+def test_t88_a_body_that_stalls_is_given_up(slow):
+    connection = connect(slow)
+    connection.sendall(upload(slow) + b"x" * 100)
+    said, seconds = closed_after(connection)
+    assert b"RequestTimeout" in said and 1 < seconds < 8
+    assert missing(slow)
+
+
+def test_t88_a_body_that_drips_is_given_up(slow):
+    connection = connect(slow)
+    connection.sendall(upload(slow))
+    said, start = b"", time.monotonic()
+    connection.settimeout(0.5)
+    while time.monotonic() - start < 20:
+        try:
+            connection.sendall(b"x")
+            if not (data := connection.recv(65536)):
+                break
+            said += data
+        except TimeoutError:
+            pass
+        except OSError:
+            break
+    assert b"RequestTimeout" in said and time.monotonic() - start < 15
+    assert missing(slow)
+
+
+def test_t88_a_slow_body_that_goes_on_is_taken(slow):
+    connection, body = connect(slow), b"x" * 100_000
+    connection.sendall(upload(slow))
+    for at in range(0, len(body), 10_000):
+        connection.sendall(body[at : at + 10_000])
+        time.sleep(0.4)
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert raw.request(slow, "DELETE", "/bucket/slow").status == 204
+
+
+def test_t88_answers_that_nobody_reads_are_given_up(slow):
+    """A client that asks and asks and never reads holds nothing beyond its time."""
+    connection = connect(slow)
+    connection.settimeout(2)
+    request = b"GET /bucket?list-type=2&prefix=" + b"p" * 4000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    def flying():
+        text = urllib.request.urlopen(f"http://127.0.0.1:{slow.admin_port}/metrics", timeout=10).read().decode()
+        return next(line for line in text.splitlines() if line.startswith("portcullis_requests_in_flight "))
+
+    with pytest.raises(OSError):
+        for _ in range(200_000):
+            connection.sendall(request)
+    deadline = time.monotonic() + 15
+    while flying() != "portcullis_requests_in_flight 0":
+        assert time.monotonic() < deadline, flying()
+        time.sleep(0.2)
+
+
+def test_a_drain_ends_what_is_idle_and_waits_for_what_has_begun(work):
+    with Gateway(work / "draining", LIMITS.replace('shutdown_delay = "0s"', 'shutdown_delay = "1s"').replace('"1s"\nbody', '"10s"\nbody')) as gateway:
+        raw.request(gateway, "PUT", "/bucket")
+        idle, begun = connect(gateway), connect(gateway)
+        idle.sendall(b"GET /bucket HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert idle.recv(65536).startswith(b"HTTP/1.1 403")
+        begun.sendall(b"GET /bucket HTTP/1.1\r\nhost: x\r\n")
+        time.sleep(0.3)
+        stopping = threading.Thread(target=gateway.stop)
+        stopping.start()
+        assert closed_after(idle)[1] < 0.9
+        time.sleep(1.5)
+        begun.sendall(b"\r\n")
+        answer = begun.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 403") and b"connection: close" in answer.lower()
+        stopping.join()
+        assert gateway.process.returncode == 0
