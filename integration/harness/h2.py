@@ -7,8 +7,9 @@ from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, Stre
 from . import raw
 
 
-def request(gateway, headers, body=b""):
-    """One request with exactly these headers; None when its stream or connection is reset."""
+def request(gateway, headers, body=b"", ends=True):
+    """One request with exactly these headers; None when its stream or connection is reset. One that does not end is
+    waited for all the same."""
     config = H2Configuration(client_side=True, header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False)
     with raw.Connection(gateway, alpn="h2") as connection:
         assert connection.sock.selected_alpn_protocol() == "h2"
@@ -16,7 +17,7 @@ def request(gateway, headers, body=b""):
         h2.initiate_connection()
         h2.send_headers(1, headers, end_stream=not body)
         if body:
-            h2.send_data(1, body, end_stream=True)
+            h2.send_data(1, body, end_stream=ends)
         connection.send(h2.data_to_send())
         answer = raw.Answer(0, {}, b"")
         while connection.more():
@@ -35,9 +36,9 @@ def request(gateway, headers, body=b""):
         return None
 
 
-def signed(gateway, method, path, headers=(), body=b"", authority=None, extra=(), **how):
+def signed(gateway, method, path, headers=(), body=b"", authority=None, extra=(), ends=True, **how):
     """A signed request: `authority` stands for the host that was signed."""
     authority = authority or f"127.0.0.1:{gateway.port}"
     pairs = [(k, v) for k, v in raw.signed_headers(gateway, method, path, headers=headers, body=body, host=authority, **how) if k != "host"]
     pseudo = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path)]
-    return request(gateway, [*pseudo, *pairs, *extra], body)
+    return request(gateway, [*pseudo, *pairs, *extra], body, ends)

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from harness import raw
+from harness import h2, raw
 from harness.gateway import Gateway
 
 LIMITS = """
@@ -104,6 +104,16 @@ def test_t88_a_body_that_stalls_is_given_up(slow):
     said, seconds = closed_after(connection)
     assert b"RequestTimeout" in said and 1 < seconds < 8
     assert missing(slow)
+
+
+def test_t88_a_body_that_stalls_is_given_up_on_http_2(slow):
+    start = time.monotonic()
+    length = [("content-length", "100000")]
+    answer = h2.signed(slow, "PUT", "/bucket/slow", body=b"x" * 100, payload="UNSIGNED-PAYLOAD", extra=length, ends=False)
+    assert answer.status == 400 and b"RequestTimeout" in answer.body and 1 < time.monotonic() - start < 8
+    assert missing(slow)
+    whole = h2.signed(slow, "PUT", "/bucket/whole", body=b"x" * 100, payload="UNSIGNED-PAYLOAD", extra=[("content-length", "100")])
+    assert whole.status == 200
 
 
 def test_t88_a_body_that_drips_is_given_up(slow):
