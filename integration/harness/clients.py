@@ -22,30 +22,45 @@ def s3(gateway, key=ROOT_KEY, secret=ROOT_SECRET, **config):
         config=botocore.config.Config(signature_version=config.pop("signature_version", "s3v4"), retries={"total_max_attempts": 1}, **config))
 
 
-def aws(gateway, *args, binary=VENV_AWS, check=True, cwd=None):
-    env = clean_env(AWS_ACCESS_KEY_ID=ROOT_KEY, AWS_SECRET_ACCESS_KEY=ROOT_SECRET, AWS_DEFAULT_REGION="us-east-1", AWS_CA_BUNDLE=gateway.ca)
-    done = subprocess.run([binary, "--endpoint-url", gateway.url, *args], env=env, capture_output=True, text=True, timeout=300, cwd=cwd)
-    assert not check or done.returncode == 0, f"{args}: {done.stdout}\n{done.stderr}"
+def run(command, env, check=True, cwd=None):
+    """To its end."""
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, cwd=cwd)
+    assert not check or done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done
 
 
-def rclone(gateway, *args):
+def start(command, env):
+    """Only started, for a test that kills it."""
+    return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def aws(gateway, *args, binary=VENV_AWS, config="/dev/null", how=run, **kw):
+    env = clean_env(AWS_ACCESS_KEY_ID=ROOT_KEY, AWS_SECRET_ACCESS_KEY=ROOT_SECRET, AWS_DEFAULT_REGION="us-east-1",
+                    AWS_CA_BUNDLE=gateway.ca, AWS_CONFIG_FILE=str(config))
+    return how([binary, "--endpoint-url", gateway.url, *args], env, **kw)
+
+
+def rclone(gateway, *args, how=run):
     env = clean_env(
         RCLONE_CONFIG_GATE_TYPE="s3", RCLONE_CONFIG_GATE_PROVIDER="Other", RCLONE_CONFIG_GATE_ENDPOINT=gateway.url,
         RCLONE_CONFIG_GATE_REGION="us-east-1", RCLONE_CONFIG_GATE_ACCESS_KEY_ID=ROOT_KEY,
         RCLONE_CONFIG_GATE_SECRET_ACCESS_KEY=ROOT_SECRET, RCLONE_CONFIG="/dev/null")
-    done = subprocess.run(["rclone", "--ca-cert", gateway.ca, *args], env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{args}: {done.stdout}\n{done.stderr}"
-    return done
+    return how(["rclone", "--ca-cert", gateway.ca, *args], env)
 
 
-def s3cmd(gateway, *args):
+def s3cmd(gateway, *args, config="/dev/null", how=run):
     host = f"127.0.0.1:{gateway.port}"
-    command = ["s3cmd", "--config=/dev/null", f"--access_key={ROOT_KEY}", f"--secret_key={ROOT_SECRET}", f"--host={host}",
+    command = ["s3cmd", f"--config={config}", f"--access_key={ROOT_KEY}", f"--secret_key={ROOT_SECRET}", f"--host={host}",
                f"--host-bucket={host}", f"--ca-certs={gateway.ca}", "--region=us-east-1", *args]
-    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{args}: {done.stdout}\n{done.stderr}"
-    return done
+    return how(command, clean_env())
+
+
+def curl(url, ca):
+    """Status and body of a link, followed by a program that knows nothing of AWS."""
+    command = ["curl", "--silent", "--show-error", "--max-time", "60", "--cacert", ca, "--write-out", "%{stderr}%{http_code}", url]
+    done = subprocess.run(command, env=clean_env(), capture_output=True)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return int(done.stderr), done.stdout
 
 
 def aws_sdk(gateway):
