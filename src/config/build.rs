@@ -381,10 +381,12 @@ impl<'a> Builder<'a> {
                     return Err(self.value(&format!("{key}.payload"), what));
                 }
             };
+            let ca = upstream.ca.as_ref().map(|path| self.base.join(path));
+            self.watched.extend(ca.clone());
             let config = upstream::Config {
                 endpoint: upstream.endpoint,
                 region: upstream.region.unwrap_or_else(|| region.to_owned()),
-                ca: upstream.ca.as_ref().map(|path| self.base.join(path)),
+                ca,
                 path_style: upstream.path_style.unwrap_or(true),
                 payload,
                 checksums: upstream.checksums.unwrap_or(false),

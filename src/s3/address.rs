@@ -26,9 +26,10 @@ impl Addressing {
     #[must_use]
     pub fn new(domains: impl IntoIterator<Item = String>) -> Self {
         let lower = |d: String| d.trim_matches('.').to_ascii_lowercase();
-        Self {
-            domains: domains.into_iter().map(lower).collect(),
-        }
+        let mut domains: Vec<String> = domains.into_iter().map(lower).collect();
+        // The longest that fits is the one that is meant, as the most of a host name.
+        domains.sort_by_key(|domain| std::cmp::Reverse(domain.len()));
+        Self { domains }
     }
 
     /// The target of `host` (with or without a port) and the decoded `path`.
@@ -74,6 +75,9 @@ impl Addressing {
                 .strip_suffix('.')
                 .map(str::to_owned)
         };
+        if self.domains.iter().any(|domain| domain == name) {
+            return None;
+        }
         self.domains.iter().find_map(bucket)
     }
 }
@@ -125,6 +129,19 @@ mod tests {
                 Err(e) => e.code().as_str().to_owned(),
             };
             assert_eq!(got, expected, "{host} {path}");
+        }
+    }
+    #[test]
+    fn the_longest_domain_is_meant() {
+        let domains = ["example.com", "s3.example.com"].map(str::to_owned);
+        let addressing = Addressing::new(domains);
+        for (host, expected) in [
+            ("s3.example.com", None),
+            ("example.com", None),
+            ("bucket.s3.example.com", Some("bucket")),
+            ("bucket.example.com", Some("bucket")),
+        ] {
+            assert_eq!(addressing.bucket_of(host).as_deref(), expected, "{host}");
         }
     }
 }
