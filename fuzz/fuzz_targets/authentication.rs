@@ -8,13 +8,13 @@
 
 use std::sync::LazyLock;
 
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use libfuzzer_sys::fuzz_target;
 use portcullis::authn::{Authenticator, Caller, Error, Identity};
 use portcullis::identity::Directory;
 use portcullis::s3::{Addressing, Head, Request};
 use portcullis::sigv4::OutgoingPayload;
-use portcullis_fuzz::{Parts, authenticator, directory, now, peer, presign, sign};
+use portcullis_fuzz::{Parts, authenticator, directory, now, peer, presign, sign, with_headers};
 
 static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(authenticator);
 static DIRECTORY: LazyLock<Directory> = LazyLock::new(directory);
@@ -47,9 +47,9 @@ fuzz_target!(|data: &[u8]| {
         .iter()
         .fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
     let mut head = head;
-    if !head.headers.contains_key(header::HOST) {
-        head.headers
-            .insert(header::HOST, HeaderValue::from_static("127.0.0.1:9000"));
+    if !head.headers().contains_key(header::HOST) {
+        let host = HeaderValue::from_static("127.0.0.1:9000");
+        head = with_headers(&head, |headers| drop(headers.insert(header::HOST, host)));
     }
     signed_in_the_header(&head, choice);
     signed_in_the_query(&head, choice);
@@ -71,12 +71,12 @@ fn offers_nothing(head: &Head) -> bool {
         "Signature",
     ];
     let mut keys = head.query.pairs().map(|(key, _)| key);
-    !head.headers.contains_key(header::AUTHORIZATION) && !keys.any(|key| OFFERS.contains(&key))
+    !head.headers().contains_key(header::AUTHORIZATION) && !keys.any(|key| OFFERS.contains(&key))
 }
 
 fn signed_in_the_header(head: &Head, choice: u8) {
     let payload = head
-        .headers
+        .headers()
         .get("x-amz-content-sha256")
         .map(HeaderValue::as_bytes);
     let payload = match payload {
@@ -105,7 +105,7 @@ fn signed_in_the_query(head: &Head, choice: u8) {
         return;
     }
     let target = presign(head, now());
-    let (method, headers) = (head.method.clone(), head.headers.clone());
+    let (method, headers) = (head.method.clone(), head.headers().clone());
     let signed = Head::new(method, &target, head.host.clone(), headers, peer());
     let signed = signed.expect("what was encoded can be decoded");
     if passes(&signed) {
@@ -127,7 +127,7 @@ fn passes(head: &Head) -> bool {
             true
         }
         Some(Err(error)) => {
-            let altered = head.headers.contains_key("x-fuzz-altered");
+            let altered = head.headers().contains_key("x-fuzz-altered");
             let asked = matches!(
                 error,
                 Error::Payload(_)
@@ -143,29 +143,21 @@ fn passes(head: &Head) -> bool {
 
 /// Changes one thing that a signature covers.
 fn alter(head: &Head, choice: u8) -> Head {
-    let mut head = head.clone();
-    let marked = HeaderValue::from_static("yes");
-    head.headers.insert("x-fuzz-altered", marked.clone());
+    let yes = HeaderValue::from_static("yes");
+    let mut head = with_headers(head, |headers| {
+        headers.insert("x-fuzz-altered", yes.clone());
+        match choice % 7 {
+            2 => drop(headers.insert("x-amz-meta-added-behind-the-signature", yes)),
+            3 => drop(headers.append(header::HOST, yes)),
+            4 => drop(headers.insert(header::HOST, HeaderValue::from_static("elsewhere"))),
+            6 => spoil(headers),
+            _ => {}
+        }
+    });
     match choice % 7 {
-        0 => {
-            head.method = if head.method == Method::GET {
-                Method::HEAD
-            } else {
-                Method::GET
-            }
-        }
+        0 if head.method == Method::GET => head.method = Method::HEAD,
+        0 => head.method = Method::GET,
         1 => head.path.push('x'),
-        2 => {
-            head.headers
-                .insert("x-amz-meta-added-behind-the-signature", marked);
-        }
-        3 => {
-            head.headers.append(header::HOST, marked);
-        }
-        4 => {
-            head.headers
-                .insert(header::HOST, HeaderValue::from_static("elsewhere"));
-        }
         5 => {
             // As the target would have been on the wire.
             let pairs = head.query.pairs().map(|(name, value)| {
@@ -174,30 +166,21 @@ fn alter(head: &Head, choice: u8) -> Head {
             });
             let query: Vec<String> = pairs.chain(["x-id=Added".to_owned()]).collect();
             let target = format!("{}?{}", head.raw_path, query.join("&"));
-            let Head {
-                method,
-                host,
-                headers,
-                ..
-            } = head;
-            head = Head::new(method, &target, host, headers, peer()).expect("an encoded query");
+            let (method, host) = (head.method.clone(), head.host.clone());
+            head = Head::new(method, &target, host, head.headers().clone(), peer())
+                .expect("an encoded query");
         }
-        _ => {
-            // A signed value that a proxy on the way would have changed.
-            let signed = |name: &&HeaderName| name.as_str().starts_with("x-amz-");
-            let name = head
-                .headers
-                .keys()
-                .find(signed)
-                .cloned()
-                .unwrap_or(header::HOST);
-            let value = head
-                .headers
-                .get(&name)
-                .map_or(&b""[..], HeaderValue::as_bytes);
-            let value = HeaderValue::from_bytes(&[value, b"1"].concat()).expect("still a value");
-            head.headers.insert(name, value);
-        }
+        _ => {}
     }
     head
+}
+
+/// A signed value that a proxy on the way would have changed.
+fn spoil(headers: &mut HeaderMap) {
+    let signed = |name: &&HeaderName| name.as_str().starts_with("x-amz-");
+    let name = headers.keys().find(signed).cloned();
+    let name = name.unwrap_or(header::HOST);
+    let value = headers.get(&name).map_or(&b""[..], HeaderValue::as_bytes);
+    let value = HeaderValue::from_bytes(&[value, b"1"].concat()).expect("still a value");
+    headers.insert(name, value);
 }

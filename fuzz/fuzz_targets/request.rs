@@ -40,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(
         !request
             .head
-            .headers
+            .headers()
             .keys()
             .any(|name| name.as_str().starts_with("x_amz_")),
         "a look-alike passed"
@@ -156,7 +156,7 @@ fn names_what_it_addresses(parts: &Parts, request: &Request) {
     let mut rendered = Vec::new();
     encode_path(&path, &mut rendered);
     let rendered = String::from_utf8(rendered).expect("ASCII");
-    let (method, headers) = (head.method.clone(), head.headers.clone());
+    let (method, headers) = (head.method.clone(), head.headers().clone());
     let again = Head::new(method, &rendered, head.host.clone(), headers, peer());
     let again = again.and_then(|head| ADDRESSING.target(&head.host, &head.path));
     assert_eq!(again.ok().as_ref(), Some(&request.target));

@@ -206,7 +206,7 @@ fn asked((method, target, (name, value), body): &Ask) -> Vec<u8> {
     let head = head.expect("a good head");
     let (head, _) = sign(&head, OutgoingPayload::Unsigned, OffsetDateTime::now_utc());
     let mut bytes = format!("{} {target} HTTP/1.1\r\n", head.method).into_bytes();
-    for (name, value) in &head.headers {
+    for (name, value) in head.headers() {
         bytes.extend_from_slice(
             &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat(),
         );

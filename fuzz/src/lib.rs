@@ -68,3 +68,23 @@ impl Parts {
         Head::new(method, &self.target, host.to_owned(), headers, peer()).ok()
     }
 }
+
+/// `head` with other headers, read anew.
+///
+/// # Panics
+/// Never: what it has been read from is encoded again.
+#[must_use]
+pub fn with_headers(head: &Head, change: impl FnOnce(&mut HeaderMap)) -> Head {
+    let mut headers = head.headers().clone();
+    change(&mut headers);
+    let encode = portcullis::sigv4::encode;
+    let pairs = head.query.pairs();
+    let pairs = pairs.map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    let pairs: Vec<String> = pairs.collect();
+    let target = match pairs.is_empty() {
+        true => head.raw_path.clone(),
+        false => format!("{}?{}", head.raw_path, pairs.join("&")),
+    };
+    let (method, host) = (head.method.clone(), head.host.clone());
+    Head::new(method, &target, host, headers, peer()).expect("an encoded target")
+}

@@ -14,6 +14,8 @@ use portcullis::sigv4::{
 };
 use time::OffsetDateTime;
 
+use crate::with_headers;
+
 /// The access key's id.
 pub const ID: &str = "AKIDFUZZ";
 /// The region that signatures are for.
@@ -56,7 +58,7 @@ pub fn sign(head: &Head, payload: OutgoingPayload, at: OffsetDateTime) -> (Head,
         method: &head.method,
         path: &head.path,
         query: &query,
-        headers: &head.headers,
+        headers: head.headers(),
         payload,
     };
     let credentials = Credentials {
@@ -65,10 +67,7 @@ pub fn sign(head: &Head, payload: OutgoingPayload, at: OffsetDateTime) -> (Head,
         session_token: None,
     };
     let signed = sigv4::sign(&request, &credentials, REGION, "s3", at);
-    let mut head = head.clone();
-    for (name, value) in signed.headers {
-        head.headers.insert(name, value);
-    }
+    let head = with_headers(head, |headers| headers.extend(signed.headers));
     (head, signed.chunks)
 }
 
@@ -78,7 +77,7 @@ pub fn sign(head: &Head, payload: OutgoingPayload, at: OffsetDateTime) -> (Head,
 pub fn presign(head: &Head, at: OffsetDateTime) -> String {
     let scope = CredentialScope::at(at, REGION, "s3");
     let date = amz_date(at);
-    let mut names: Vec<&str> = head.headers.keys().map(|name| name.as_str()).collect();
+    let mut names: Vec<&str> = head.headers().keys().map(|name| name.as_str()).collect();
     names.retain(|name| *name == "host" || name.starts_with("x-amz-"));
     names.sort_unstable();
     let list = names.join(";");
@@ -90,13 +89,13 @@ pub fn presign(head: &Head, at: OffsetDateTime) -> String {
         ("X-Amz-Expires", "600"),
         ("X-Amz-SignedHeaders", &list),
     ];
-    let payload = head.headers.get("x-amz-content-sha256");
+    let payload = head.headers().get("x-amz-content-sha256");
     let payload = payload.map_or(Ok("UNSIGNED-PAYLOAD"), HeaderValue::to_str);
     let canonical = CanonicalRequest::new(
         &head.method,
         &head.path,
         head.query.pairs().chain(added),
-        &head.headers,
+        head.headers(),
         &names,
         payload.unwrap_or_default(),
     );

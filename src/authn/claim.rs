@@ -30,7 +30,7 @@ pub(super) struct Claim<'r> {
 /// The security token that came along, in the query or in a header, whichever the mechanism: one that
 /// was looked for in its own place only would pass unseen in the other (T13).
 pub(super) fn security_token(head: &Head) -> Option<&str> {
-    let header = head.headers.get("x-amz-security-token");
+    let header = head.headers().get("x-amz-security-token");
     let header = header.map(|value| value.to_str().unwrap_or_default());
     head.query.get("X-Amz-Security-Token").or(header)
 }

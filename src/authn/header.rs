@@ -40,7 +40,7 @@ pub(super) fn claim<'r>(
 ) -> Result<Claim<'r>, Error> {
     let head = &request.head;
     let authorization = head
-        .headers
+        .headers()
         .get(http::header::AUTHORIZATION)
         .map(HeaderValue::to_str);
     let Some(Ok(authorization)) = authorization else {

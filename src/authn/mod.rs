@@ -86,7 +86,7 @@ impl Authenticator {
 
 /// Which mechanism a head offers; two are refused, whichever would hold (T11).
 fn offer(head: &Head) -> Result<Offer, Error> {
-    let mut authorizations = head.headers.get_all(http::header::AUTHORIZATION).iter();
+    let mut authorizations = head.headers().get_all(http::header::AUTHORIZATION).iter();
     let authorization = authorizations.next();
     if authorizations.next().is_some() {
         return Err(Error::TwoMechanisms);

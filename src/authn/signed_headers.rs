@@ -31,13 +31,16 @@ pub(super) fn check(
     names: &[&str],
     malformed: fn(String) -> Error,
 ) -> Result<(), Error> {
-    if let Some(missing) = names.iter().find(|name| !head.headers.contains_key(**name)) {
+    if let Some(missing) = names
+        .iter()
+        .find(|name| !head.headers().contains_key(**name))
+    {
         return Err(malformed(format!(
             "the signed header '{missing}' did not arrive"
         )));
     }
     let matters = |name: &str| name == "host" || name.starts_with("x-amz-");
-    let arrived = head.headers.keys().map(http::HeaderName::as_str);
+    let arrived = head.headers().keys().map(http::HeaderName::as_str);
     let mut unsigned: Vec<&str> = arrived
         .filter(|name| matters(name) && !names.contains(name))
         .collect();

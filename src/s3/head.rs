@@ -100,8 +100,8 @@ pub struct Head {
     pub path: String,
     /// The query, decoded.
     pub query: Query,
-    /// Every header as it arrived; names in lower case.
-    pub headers: HeaderMap,
+    // Every header as it arrived; names in lower case. Not changed: `marks` speaks of them.
+    headers: HeaderMap,
     /// `Host`, or HTTP/2's `:authority`, as it arrived.
     pub host: String,
     /// The wire it came on.
@@ -148,6 +148,12 @@ impl Head {
             host,
             peer,
         })
+    }
+
+    /// Every header as it arrived; names in lower case.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// Whether this is a presigned request: the signature stands in the query.

@@ -105,7 +105,7 @@ fn no_underscores(head: &Head) -> Result<(), Error> {
             && !name.starts_with("x-amz-meta-")
             && name.replace('_', "-").starts_with("x-amz-")
     };
-    match head.headers.keys().find(lookalike) {
+    match head.headers().keys().find(lookalike) {
         Some(name) => Err(Error::with_message(
             ErrorCode::InvalidArgument,
             "a header's name is not valid",

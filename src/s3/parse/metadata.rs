@@ -81,7 +81,7 @@ fn user(head: &Head) -> Result<Vec<(String, String)>, Error> {
             Error::with_message(ErrorCode::InvalidArgument, "metadata is not UTF-8 text")
                 .detail("ArgumentName", name.as_ref())
         };
-        let sent = head.headers.get_all(name.as_ref()).iter();
+        let sent = head.headers().get_all(name.as_ref()).iter();
         let mut values = sent
             .map(|v| text(v).map(str::trim).ok_or_else(not_text))
             .collect::<Result<Vec<_>, _>>()?;

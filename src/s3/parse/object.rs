@@ -139,7 +139,7 @@ pub(super) fn no_body(head: &Head) -> Result<(), Error> {
     let length = head
         .header("content-length")?
         .is_some_and(|length| length.trim() != "0");
-    if length || head.headers.contains_key("transfer-encoding") {
+    if length || head.headers().contains_key("transfer-encoding") {
         let message = "A copy request must not have a body";
         return Err(Error::with_message(ErrorCode::InvalidRequest, message));
     }
