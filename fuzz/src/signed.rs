@@ -67,7 +67,11 @@ pub fn sign(head: &Head, payload: OutgoingPayload, at: OffsetDateTime) -> (Head,
         session_token: None,
     };
     let signed = sigv4::sign(&request, &credentials, REGION, "s3", at);
-    let head = with_headers(head, |headers| headers.extend(signed.headers));
+    let head = with_headers(head, |headers| {
+        for (name, value) in signed.headers {
+            headers.insert(name, value);
+        }
+    });
     (head, signed.chunks)
 }
 

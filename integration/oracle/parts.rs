@@ -29,7 +29,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn of(head: &Head, gateway: &str) -> Option<Self> {
-        let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok());
+        let header = |name: &str| head.headers().get(name).and_then(|v| v.to_str().ok());
         let query = |name: &str| head.query.get(name);
         let presigned = head.is_presigned();
         let (algorithm, credential, signed, signature) = if presigned {
