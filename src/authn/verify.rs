@@ -34,7 +34,7 @@ pub(super) fn verify(
         &head.method,
         &head.path,
         query,
-        &head.headers(),
+        head.headers(),
         &claim.signed_headers,
         claim.payload,
     );
