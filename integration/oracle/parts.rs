@@ -55,7 +55,7 @@ impl Parts {
         let pairs = head.query.pairs();
         let pairs = pairs.filter(|(name, _)| !Head::is_signature_parameter(name));
         let arrived = head
-            .headers
+            .headers()
             .iter()
             .filter(|(name, _)| *name != "authorization" && (presigned || *name != "x-amz-date"));
         let text = |value: &http::HeaderValue| String::from_utf8(value.as_bytes().to_vec()).ok();
