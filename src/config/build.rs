@@ -12,10 +12,6 @@ use super::secret::SecretSource;
 use super::{Config, Logging, Overrides, RootKey, Tls, file};
 use crate::audit;
 use crate::backend::disk::{self, Durability};
-use crate::backend::router::Route;
-use crate::backend::upstream::{
-    self, BucketPattern, CredentialsSource, Mapping, Payload, Timeouts,
-};
 use crate::crypto::Secret;
 use crate::proxy::Limits;
 use crate::transform;
@@ -27,8 +23,8 @@ pub(crate) const DISK: &str = "disk";
 #[derive(Debug)]
 pub(super) struct Builder<'a> {
     name: &'a Path,
-    base: PathBuf,
-    watched: Vec<PathBuf>,
+    pub(super) base: PathBuf,
+    pub(super) watched: Vec<PathBuf>,
 }
 
 impl<'a> Builder<'a> {
@@ -70,7 +66,7 @@ impl<'a> Builder<'a> {
             .map_err(|what| self.value(key, what))
     }
 
-    fn duration(
+    pub(super) fn duration(
         &self,
         key: &str,
         text: Option<&str>,
@@ -356,128 +352,6 @@ impl<'a> Builder<'a> {
             .as_ref()
             .map_or_else(|| data.join("objects"), |path| self.base.join(path));
         Ok(disk::Config { path, durability })
-    }
-
-    fn upstreams(
-        &mut self,
-        written: Vec<file::Upstream>,
-        region: &str,
-    ) -> Result<Vec<(String, upstream::Config)>, Error> {
-        let mut upstreams = Vec::new();
-        for upstream in written {
-            let key = format!("upstreams.{}", upstream.name);
-            if upstream.name == DISK {
-                return Err(self.value(&key, "`disk` is the bundled backend's name".to_owned()));
-            }
-            let payload = match upstream.payload.as_deref() {
-                None | Some("auto") => Payload::Auto,
-                Some("unsigned") => Payload::Unsigned,
-                Some("signed-chunks") => Payload::SignedChunks,
-                Some("checksum-trailer") => Payload::ChecksumTrailer,
-                Some(other) => {
-                    let what = format!(
-                        "`{other}` is none of `auto`, `unsigned`, `signed-chunks`, `checksum-trailer`"
-                    );
-                    return Err(self.value(&format!("{key}.payload"), what));
-                }
-            };
-            let ca = upstream.ca.as_ref().map(|path| self.base.join(path));
-            self.watched.extend(ca.clone());
-            let config = upstream::Config {
-                endpoint: upstream.endpoint,
-                region: upstream.region.unwrap_or_else(|| region.to_owned()),
-                ca,
-                path_style: upstream.path_style.unwrap_or(true),
-                payload,
-                checksums: upstream.checksums.unwrap_or(false),
-                credentials: self.credentials(&key, &upstream.credentials)?,
-                timeouts: self.timeouts(&key, &upstream.timeouts)?,
-                max_connections: upstream.max_connections.unwrap_or(1024),
-                name: upstream.name.clone(),
-            };
-            upstreams.push((upstream.name, config));
-        }
-        Ok(upstreams)
-    }
-
-    fn credentials(
-        &mut self,
-        key: &str,
-        written: &file::UpstreamCredentials,
-    ) -> Result<CredentialsSource, Error> {
-        let key = format!("{key}.credentials");
-        let written = match written {
-            file::UpstreamCredentials::Named(name) if name == "chain" => {
-                return Ok(CredentialsSource::Chain { profile: None });
-            }
-            file::UpstreamCredentials::Named(_) => {
-                return Err(self.value(
-                    &key,
-                    "give `\"chain\"` or a table of `access_key` and `secret_key`".to_owned(),
-                ));
-            }
-            file::UpstreamCredentials::Key(written) => written,
-        };
-        let token = written.session_token.as_ref();
-        // Files are read again by the backend when they change, without a reload of everything.
-        let files = (
-            written.access_key.file(&self.base),
-            written.secret_key.file(&self.base),
-            token.map(|t| t.file(&self.base)),
-        );
-        if let (Some(access_key_id), Some(secret_access_key), None | Some(Some(_))) = &files {
-            for path in [access_key_id, secret_access_key] {
-                if !path.is_file() {
-                    return Err(self.value(&key, format!("`{}` is not a file", path.display())));
-                }
-            }
-            return Ok(CredentialsSource::Files {
-                access_key_id: access_key_id.clone(),
-                secret_access_key: secret_access_key.clone(),
-                session_token: files.2.flatten(),
-            });
-        }
-        let access_key_id = self.secret(&key, &written.access_key)?.expose().to_owned();
-        let secret_access_key = self.secret(&key, &written.secret_key)?;
-        let session_token = token.map(|token| self.secret(&key, token)).transpose()?;
-        Ok(CredentialsSource::Static {
-            access_key_id,
-            secret_access_key,
-            session_token,
-        })
-    }
-
-    fn timeouts(&self, key: &str, written: &file::Timeouts) -> Result<Timeouts, Error> {
-        let default = Timeouts::default();
-        let one = |name: &str, text: &Option<String>, default| {
-            self.duration(&format!("{key}.timeouts.{name}"), text.as_deref(), default)
-        };
-        Ok(Timeouts {
-            connect: one("connect", &written.connect, default.connect)?,
-            read: one("read", &written.read, default.read)?,
-            write: one("write", &written.write, default.write)?,
-            total: one("total", &written.total, default.total)?,
-            idle: one("idle", &written.idle, default.idle)?,
-        })
-    }
-
-    fn routes(&self, written: &[file::Route]) -> Result<Vec<Route>, Error> {
-        let route = |route: &file::Route| {
-            let key = format!("routes.{}", route.bucket);
-            let pattern = BucketPattern::parse(&route.bucket)
-                .map_err(|why| self.value(&key, why.to_string()))?;
-            let rename = route.rename.clone();
-            let mapping = Mapping {
-                rename,
-                key_prefix: route.key_prefix.clone().unwrap_or_default(),
-            };
-            Ok(Route {
-                pattern,
-                store: route.backend.clone(),
-                mapping,
-            })
-        };
-        written.iter().map(route).collect()
     }
 
     fn limits(&self, written: &file::Limits) -> Result<Limits, Error> {

@@ -5,6 +5,7 @@ mod error;
 pub mod file;
 mod identities;
 mod secret;
+mod upstreams;
 
 pub(crate) use build::DISK;
 pub use error::Error;

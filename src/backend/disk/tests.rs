@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::s3::{BucketName, ObjectKey, ObjectMetadata, ReadConditions};
+use crate::s3::{BucketName, Checksum, ObjectKey, ObjectMetadata, ReadConditions, WriteConditions};
 
 /// A body that is all there.
 pub(super) struct Given(pub(super) Option<Bytes>);

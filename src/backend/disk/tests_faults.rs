@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 
 use super::tests::{bucket, delete, fresh, get, md5, object_file, open_at, put};
 use super::*;
-use crate::s3::{ObjectKey, ObjectMetadata};
+use crate::s3::{ObjectKey, ObjectMetadata, WriteConditions};
 
 fn on(id: &str) -> OnUpload {
     OnUpload {

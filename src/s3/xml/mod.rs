@@ -1,109 +1,22 @@
 //! The few XML documents that S3 reads and writes: a writer of elements, and a reader of the three
 //! documents that requests carry.
 //!
-//! The reader takes well-formed UTF-8 without a document type, to a small depth and a bounded
-//! number of elements, and refuses what its schema does not name (T56).
+//! What a schema does not name is refused (T56).
+
+mod element;
+mod writer;
 
 use super::{
     BucketName, Checksum, ChecksumAlgorithm, ETag, Error, ErrorCode, InvalidObjectKey, ObjectKey,
 };
-use quick_xml::Reader;
-use quick_xml::events::Event;
-
-/// The namespace of S3's documents.
-pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+use element::{Element, malformed};
+pub use writer::{NAMESPACE, Writer};
 
 /// The most keys of one DeleteObjects.
 pub const MAX_DELETE_KEYS: usize = 1000;
 
 /// The most parts of a multipart upload.
 pub const MAX_PARTS: usize = 10_000;
-
-const MAX_DEPTH: usize = 6;
-const MAX_ELEMENTS: usize = 90_000;
-
-/// Writes a document, element by element.
-#[derive(Debug)]
-pub struct Writer(String);
-
-impl Writer {
-    /// A document whose root element is `root`, in S3's namespace.
-    #[must_use]
-    pub fn new(root: &str) -> Self {
-        let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-        Self(format!("{head}<{root} xmlns=\"{NAMESPACE}\">"))
-    }
-
-    /// A document whose root element is `root`, in no namespace, as errors are.
-    #[must_use]
-    pub fn plain(root: &str) -> Self {
-        Self(format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root}>"
-        ))
-    }
-
-    /// `<name>text</name>`, escaped.
-    pub fn text(&mut self, name: &str, text: &str) {
-        self.open(name);
-        escape(text, &mut self.0);
-        self.close(name);
-    }
-
-    /// `<name>text</name>` where there is a text.
-    pub fn maybe(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(name, text);
-        }
-    }
-
-    /// `<name>number</name>`.
-    pub fn number(&mut self, name: &str, number: impl Into<u64>) {
-        self.text(name, itoa::Buffer::new().format(number.into()));
-    }
-
-    /// `<name>true</name>` or `<name>false</name>`.
-    pub fn flag(&mut self, name: &str, flag: bool) {
-        self.text(name, if flag { "true" } else { "false" });
-    }
-
-    /// `<name>`; the caller closes it.
-    pub fn open(&mut self, name: &str) {
-        self.0.push('<');
-        self.0.push_str(name);
-        self.0.push('>');
-    }
-
-    /// `</name>`.
-    pub fn close(&mut self, name: &str) {
-        self.0.push_str("</");
-        self.0.push_str(name);
-        self.0.push('>');
-    }
-
-    /// The document, its root closed.
-    #[must_use]
-    pub fn finish(mut self, root: &str) -> String {
-        self.close(root);
-        self.0
-    }
-}
-
-/// Escapes markup, and what XML 1.0 has no character for as S3 does, by number.
-fn escape(text: &str, to: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => to.push_str("&amp;"),
-            '<' => to.push_str("&lt;"),
-            '>' => to.push_str("&gt;"),
-            '"' => to.push_str("&quot;"),
-            '\t' | '\n' => to.push(c),
-            c if (c as u32) < 0x20 || matches!(c, '\u{7f}' | '\u{fffe}' | '\u{ffff}') => {
-                to.push_str(&format!("&#x{:x};", c as u32));
-            }
-            c => to.push(c),
-        }
-    }
-}
 
 /// An error's document.
 #[must_use]
@@ -274,140 +187,12 @@ pub fn url_encode(text: &str) -> String {
     encoded
 }
 
-fn malformed() -> Error {
-    ErrorCode::MalformedXml.into()
-}
-
-/// An element read whole; namespaces and attributes are passed over.
-#[derive(Debug, Default)]
-struct Element {
-    name: String,
-    text: String,
-    children: Vec<Element>,
-}
-
-impl Element {
-    /// Reads a document whose root is `root`.
-    fn read(document: &[u8], root: &str) -> Result<Self, Error> {
-        let text = std::str::from_utf8(document).map_err(|_| malformed())?;
-        // In no XML is there such a character, and the reader would let it pass into a version or tag.
-        if text.contains('\0') {
-            return Err(malformed());
-        }
-        let mut reader = Reader::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
-        let mut open: Vec<Self> = Vec::new();
-        let mut done: Option<Self> = None;
-        let mut elements = 0_usize;
-        loop {
-            match reader.read_event().map_err(|_| malformed())? {
-                Event::Start(start) => {
-                    elements = elements.saturating_add(1);
-                    if done.is_some() || open.len() >= MAX_DEPTH || elements > MAX_ELEMENTS {
-                        return Err(malformed());
-                    }
-                    open.push(Self::named(start.local_name().as_ref()));
-                }
-                Event::Empty(start) => {
-                    elements = elements.saturating_add(1);
-                    if done.is_some() || elements > MAX_ELEMENTS {
-                        return Err(malformed());
-                    }
-                    let element = Self::named(start.local_name().as_ref());
-                    close(element, &mut open, &mut done);
-                }
-                Event::End(_) => {
-                    let element = open.pop().ok_or_else(malformed)?;
-                    close(element, &mut open, &mut done);
-                }
-                Event::Text(text) => match open.last_mut() {
-                    Some(element) => element.text.push_str(&text),
-                    None if text.chars().all(char::is_whitespace) => {}
-                    None => return Err(malformed()),
-                },
-                Event::CData(data) => {
-                    open.last_mut().ok_or_else(malformed)?.text.push_str(&data);
-                }
-                Event::GeneralRef(reference) => {
-                    let character = resolve(&reference).ok_or_else(malformed)?;
-                    open.last_mut().ok_or_else(malformed)?.text.push(character);
-                }
-                Event::Decl(_) | Event::Comment(_) => {}
-                Event::DocType(_) | Event::PI(_) => return Err(malformed()),
-                Event::Eof => break,
-            }
-        }
-        let whole = done.filter(|element| element.name == root && open.is_empty());
-        whole.ok_or_else(malformed)
-    }
-
-    fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            ..Self::default()
-        }
-    }
-
-    /// Refuses children that are not in `names`.
-    fn only(&self, names: &[&str]) -> Result<(), Error> {
-        let known = |child: &Self| names.contains(&child.name.as_str());
-        if self.children.iter().all(known) {
-            Ok(())
-        } else {
-            Err(malformed())
-        }
-    }
-
-    /// The text of the child `name`, which stands once and has no children.
-    fn optional(&self, name: &str) -> Result<Option<&str>, Error> {
-        let mut found = self.children.iter().filter(|child| child.name == name);
-        match (found.next(), found.next()) {
-            (None, _) => Ok(None),
-            (Some(child), None) if child.children.is_empty() => Ok(Some(&child.text)),
-            _ => Err(malformed()),
-        }
-    }
-
-    fn required(&self, name: &str) -> Result<&str, Error> {
-        self.optional(name)?.ok_or_else(malformed)
-    }
-
-    fn flag(&self) -> Result<bool, Error> {
-        match self.text.trim() {
-            "true" | "1" => Ok(true),
-            "false" | "0" | "" => Ok(false),
-            _ => Err(malformed()),
-        }
-    }
-}
-
-fn close(element: Element, open: &mut [Element], done: &mut Option<Element>) {
-    match open.last_mut() {
-        Some(parent) => parent.children.push(element),
-        None => *done = Some(element),
-    }
-}
-
-/// The five predefined entities and character references; a document defines none of its own.
-fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
-    if let Ok(Some(character)) = reference.resolve_char_ref() {
-        return Some(character);
-    }
-    match &**reference {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => None,
-    }
-}
-
 /// A bucket's location: empty for `us-east-1`.
 #[must_use]
 pub fn location(region: &str) -> String {
     let mut xml = Writer::new("LocationConstraint");
     if region != "us-east-1" {
-        escape(region, &mut xml.0);
+        xml.content(region);
     }
     xml.finish("LocationConstraint")
 }

@@ -1,0 +1,258 @@
+//! One object: what a read asks for, what a write must find, and how it gets to its key.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::record::Record;
+use super::store::{Opened, Place, Store};
+use super::write::{Draft, blocking};
+use super::{files, multipart, read};
+use crate::authz::Granted;
+use crate::backend::{Body, Deleted, Download, Object, Written, full_object};
+use crate::s3::call::{DeleteObject, OnUpload, PutObject, ReadObject};
+use crate::s3::{
+    Checksum, ContentRange, ETag, Error, ErrorCode, Hasher, Verdict, WriteConditions,
+    time::http_date,
+};
+
+/// A version that is asked for: this store keeps one, which S3 calls `null`.
+fn current_version(version_id: Option<&str>) -> Result<(), Error> {
+    match version_id {
+        None | Some("null") => Ok(()),
+        Some(other) => Err(Error::new(ErrorCode::NoSuchVersion).detail("VersionId", other)),
+    }
+}
+
+/// Conditions on what is there before a write.
+pub(super) fn check_write(
+    conditions: &WriteConditions,
+    current: Option<&Opened>,
+) -> Result<(), Error> {
+    if conditions.is_empty() {
+        return Ok(());
+    }
+    if conditions.if_match.is_some() && current.is_none() {
+        return Err(ErrorCode::NoSuchKey.into());
+    }
+    match conditions.verdict(current.map(|opened| opened.record.info()).as_ref()) {
+        Verdict::Proceed => Ok(()),
+        Verdict::NotModified | Verdict::Failed => {
+            let name = if conditions.if_none_match {
+                "If-None-Match"
+            } else {
+                "If-Match"
+            };
+            Err(Error::new(ErrorCode::PreconditionFailed).detail("Condition", name))
+        }
+    }
+}
+
+/// Opens what a read asks for and checks its conditions.
+pub(super) fn open(store: &Store, call: &ReadObject) -> Result<Opened, Error> {
+    current_version(call.version_id.as_deref())?;
+    let place = Place::of(&call.bucket, call.key.as_str());
+    let Some(opened) = store.open_object(&place)? else {
+        drop(store.bucket(&call.bucket)?);
+        return Err(Error::new(ErrorCode::NoSuchKey).detail("Key", call.key.as_str()));
+    };
+    if opened.record.key != call.key.as_str() {
+        return Err(Error::internal("a file holds another key's object"));
+    }
+    let etag = ETag(opened.record.etag.clone());
+    let refuse = |code| {
+        Error::new(code)
+            .detail("ETag", etag.quoted())
+            .detail("LastModified", http_date(opened.record.modified()))
+    };
+    match call.conditions.verdict(&etag, opened.record.modified()) {
+        Verdict::Proceed => Ok(opened),
+        Verdict::NotModified => Err(refuse(ErrorCode::NotModified)),
+        Verdict::Failed => Err(refuse(ErrorCode::PreconditionFailed)),
+    }
+}
+
+/// The bytes that a read asks for.
+pub(super) fn extent(call: &ReadObject, record: &Record) -> Result<Option<ContentRange>, Error> {
+    let unsatisfiable = || {
+        let error =
+            Error::new(ErrorCode::InvalidRange).detail("ActualObjectSize", record.size.to_string());
+        match call.range {
+            Some(range) => error.detail("RangeRequested", range.to_string()),
+            None => error,
+        }
+    };
+    match (call.range, call.part_number) {
+        (Some(range), _) => range
+            .resolve(record.size)
+            .map(Some)
+            .map_err(|_| unsatisfiable()),
+        (None, None) => Ok(None),
+        (None, Some(number)) => part_extent(record, number),
+    }
+}
+
+/// The bytes of a part, counted from 1 in the order they stand; a simple object is its only one.
+fn part_extent(record: &Record, number: u16) -> Result<Option<ContentRange>, Error> {
+    let no_part = || {
+        Error::new(ErrorCode::InvalidPartNumber).detail("PartNumberRequested", number.to_string())
+    };
+    let sizes: Vec<u64> = match &record.manifest {
+        Some(manifest) => manifest.parts.iter().map(|(_, size)| *size).collect(),
+        None => vec![record.size],
+    };
+    let at = usize::from(number).checked_sub(1).ok_or_else(no_part)?;
+    let size = *sizes.get(at).ok_or_else(no_part)?;
+    let first: u64 = sizes.iter().take(at).sum();
+    match size {
+        0 => Ok(None),
+        size => Ok(Some(ContentRange {
+            first,
+            last: first.saturating_add(size).saturating_sub(1),
+            size: record.size,
+        })),
+    }
+}
+
+pub(super) fn written(record: &Record) -> Written {
+    Written {
+        etag: ETag(record.etag.clone()),
+        checksum: record.stored_checksum(),
+        last_modified: record.modified(),
+        size: Some(record.size),
+        version_id: None,
+    }
+}
+
+pub(super) fn read(store: &Arc<Store>, call: &ReadObject) -> Result<Object, Error> {
+    let mut attempts = 0;
+    loop {
+        let opened = open(store, call)?;
+        let range = extent(call, &opened.record)?;
+        let info = opened.record.info();
+        let (offset, length) = range.map_or((0, info.size), |range| (range.first, range.length()));
+        let parts = opened
+            .record
+            .manifest
+            .as_ref()
+            .map(|m| format!("buckets/{}/parts/{}", call.bucket, m.directory));
+        let body = read::body(store, &call.bucket, opened, offset, length)?;
+        // Parts that went between the look at the manifest and the count of its readers belong to an
+        // object that has been replaced: what replaced it is read.
+        let gone = parts.is_some_and(|path| files::open_directory(store.root(), &path).is_err());
+        if !gone || attempts > 3 {
+            return Ok(Object { info, range, body });
+        }
+        attempts += 1;
+    }
+}
+
+/// Takes a draft to its key.
+pub(super) fn commit(
+    store: &Store,
+    call: &PutObject,
+    mut draft: Draft,
+    checksum: Option<Checksum>,
+) -> Result<Written, Error> {
+    let checksum = checksum.map(full_object);
+    let etag = hex::encode(draft.md5());
+    let key = call.key.as_str();
+    let record = Record::new(
+        key,
+        draft.size,
+        etag,
+        OffsetDateTime::now_utc(),
+        &call.metadata,
+        checksum.as_ref(),
+    );
+    draft.finish(&record)?;
+    let place = Place::of(&call.bucket, key);
+    store.commit(
+        &place,
+        key,
+        &draft.name,
+        !call.conditions.is_empty(),
+        |current| check_write(&call.conditions, current),
+    )?;
+    draft.keep();
+    Ok(written(&record))
+}
+
+/// Copies an object's bytes into a draft, checked as they are read.
+pub(super) async fn copy_into(
+    store: &Arc<Store>,
+    source: Granted<&ReadObject>,
+    bucket: &crate::s3::BucketName,
+    hasher: Option<Hasher>,
+) -> Result<(Object, Draft, Option<Checksum>), Error> {
+    let (from, call) = (store.clone(), ReadObject::clone(&source));
+    let mut object = blocking(move || read(&from, &call))
+        .await
+        .map_err(|error| match error.code() {
+            ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
+            _ => error,
+        })?;
+    let (to, bucket) = (store.clone(), bucket.clone());
+    let mut draft = blocking(move || Draft::new(to, &bucket)).await?;
+    let mut hasher = hasher;
+    let mut body = std::mem::replace(&mut object.body, Body::Empty);
+    loop {
+        let piece = match &mut body {
+            Body::Empty => None,
+            Body::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
+            Body::Stream(stream) => Download::next(stream.as_mut()).await?,
+        };
+        let Some(bytes) = piece else { break };
+        let taken = hasher;
+        (draft, hasher) = blocking(move || {
+            let (mut draft, mut hasher) = (draft, taken);
+            draft.write(&bytes)?;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&bytes);
+            }
+            Ok((draft, hasher))
+        })
+        .await?;
+    }
+    Ok((object, draft, hasher.map(Hasher::finish)))
+}
+
+pub(super) fn delete(store: &Store, call: &DeleteObject) -> Result<Deleted, Error> {
+    // A version that never was is as gone as it can be.
+    if current_version(call.version_id.as_deref()).is_err() {
+        return store.bucket(&call.bucket).map(|_| Deleted::default());
+    }
+    let conditions = WriteConditions {
+        if_match: call.if_match.clone(),
+        if_none_match: false,
+    };
+    store.delete(
+        &call.bucket,
+        call.key.as_str(),
+        !conditions.is_empty(),
+        |current| check_write(&conditions, current),
+    )?;
+    Ok(Deleted::default())
+}
+
+pub(super) fn commit_part(
+    store: &Store,
+    upload: &OnUpload,
+    number: u16,
+    mut draft: Draft,
+    checksum: Option<Checksum>,
+) -> Result<Written, Error> {
+    let checksum = checksum.map(full_object);
+    let metadata = crate::s3::ObjectMetadata::default();
+    let record = Record::new(
+        upload.key.as_str(),
+        draft.size,
+        hex::encode(draft.md5()),
+        OffsetDateTime::now_utc(),
+        &metadata,
+        checksum.as_ref(),
+    );
+    draft.finish(&record)?;
+    multipart::commit_part(store, upload, number, draft)?;
+    Ok(written(&record))
+}
