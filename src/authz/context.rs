@@ -3,14 +3,13 @@
 //! Client input appears only under the keys that mean client input; nothing that a client names can
 //! shadow what the gateway knows (T36).
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
 use super::requirement::Requirement;
 use crate::authn::{Caller, Identity};
-use crate::iam::{Context, Key, Principal, Values};
+use crate::iam::{Context, Key, Name, Principal, Value, Values};
 use crate::s3::{Call, Request};
 
 /// The view.
@@ -56,137 +55,141 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    fn header(&self, name: &'static str) -> Option<Values<'_>> {
-        self.request.head.header(name).ok().flatten().map(one)
+    fn header(&self, name: &'static str) -> Values<'_> {
+        Values::maybe(self.request.head.header(name).ok().flatten())
     }
 
-    fn identity_key(&self, name: &str) -> Option<Values<'_>> {
+    fn identity_key(&self, name: Name) -> Values<'_> {
         let identity = self.caller.identity();
         match (name, identity) {
-            ("principalaccount", Identity::Root | Identity::User(_)) => Some(one(self.account)),
-            ("principalarn", Identity::Root) => {
-                Some(owned(format!("arn:aws:iam::{}:root", self.account)))
+            (Name::PrincipalAccount, Identity::Anonymous) => Values::text("anonymous"),
+            (Name::PrincipalAccount, _) => Values::text(self.account),
+            (Name::PrincipalArn, Identity::Root) => {
+                Values::owned(format!("arn:aws:iam::{}:root", self.account))
             }
-            ("principalarn", Identity::User(user)) => Some(one(&user.arn)),
-            ("principaltype", Identity::Anonymous) => Some(one("Anonymous")),
-            ("principaltype", Identity::Root) => Some(one("Account")),
-            ("principaltype", Identity::User(_)) => Some(one("User")),
-            ("userid", Identity::Root) => Some(one(self.account)),
-            ("userid" | "username", Identity::User(user)) => Some(one(&user.name)),
-            _ => None,
+            (Name::PrincipalArn, Identity::User(user)) => Values::text(&user.arn),
+            (Name::PrincipalType, Identity::Anonymous) => Values::text("Anonymous"),
+            (Name::PrincipalType, Identity::Root) => Values::text("Account"),
+            (Name::PrincipalType, Identity::User(_)) => Values::text("User"),
+            (Name::PrincipalIsAwsService, Identity::Root | Identity::User(_)) => {
+                Values::flag(false)
+            }
+            (Name::UserId, Identity::Root) => Values::text(self.account),
+            (Name::UserId | Name::UserName, Identity::User(user)) => Values::text(&user.name),
+            _ => Values::Absent,
         }
     }
 
-    fn global(&self, name: &str) -> Option<Values<'_>> {
-        let peer = &self.request.head.peer;
+    /// What is proved of the signature.
+    fn signature(&self, name: Name) -> Values<'_> {
+        let Some(proof) = self.caller.proof() else {
+            return Values::Absent;
+        };
         match name {
-            "currenttime" => Some(owned(crate::s3::time::iso8601(self.now))),
-            "epochtime" => Some(owned(self.now.unix_timestamp().to_string())),
-            "referer" => self.header("referer"),
-            "requestedregion" => Some(one(self.region)),
-            "resourceaccount" => Some(one(self.account)),
-            "securetransport" => Some(flag(peer.secure)),
-            "sourceip" => Some(owned(peer.address.to_string())),
-            "useragent" => self.header("user-agent"),
-            other => self.identity_key(other),
-        }
-    }
-
-    fn s3(&self, name: &str) -> Option<Values<'_>> {
-        match name {
-            "resourceaccount" => Some(one(self.account)),
-            "authtype" => self
-                .caller
-                .proof()
-                .map(|proof| one(proof.mechanism.auth_type())),
-            "signatureversion" => self.caller.proof().map(|_| one("AWS4-HMAC-SHA256")),
-            "signatureage" => {
-                let age = |signed: OffsetDateTime| (self.now - signed).whole_milliseconds().max(0);
-                self.caller
-                    .proof()
-                    .map(|proof| owned(age(proof.signed_at).to_string()))
+            Name::AuthType => Values::text(proof.mechanism.auth_type()),
+            Name::SignatureVersion => Values::text("AWS4-HMAC-SHA256"),
+            _ => {
+                let age = (self.now - proof.signed_at).whole_milliseconds().max(0);
+                Values::owned(age.to_string())
             }
-            "tlsversion" => self.request.head.peer.tls_version.map(one),
-            "versionid" => self.requirement.version_id.map(one),
-            "prefix" | "delimiter" | "max-keys" => self.listing(name),
-            "locationconstraint" => None,
-            "if-match" => self.write_condition("if-match"),
-            "if-none-match" => self.write_condition("if-none-match"),
-            other => self.amz_header(other),
         }
     }
 
     /// Listing parameters as the client gave them: absent is absent.
-    fn listing(&self, name: &str) -> Option<Values<'_>> {
+    fn listing(&self, name: Name) -> Values<'_> {
         let (prefix, delimiter) = match &self.request.call {
             Call::ListObjects(call) | Call::ListObjectsV2(call) => (&call.prefix, &call.delimiter),
             Call::ListMultipartUploads(call) => (&call.prefix, &call.delimiter),
-            _ => return None,
+            _ => return Values::Absent,
         };
         match name {
             // The call's own, not the query's: a listing may be asked on a read's behalf.
-            "prefix" => Some(one(prefix))
-                .filter(|_| !prefix.is_empty() || self.request.head.query.has("prefix")),
-            "delimiter" => delimiter.as_deref().map(one),
-            _ => self.request.head.query.get("max-keys").map(one),
+            Name::Prefix => Values::maybe(
+                Some(prefix.as_str())
+                    .filter(|prefix| !prefix.is_empty() || self.request.head.query.has("prefix")),
+            ),
+            Name::Delimiter => Values::maybe(delimiter.as_deref()),
+            _ => Values::maybe(self.request.head.query.get("max-keys")),
         }
     }
 
-    fn write_condition(&self, name: &'static str) -> Option<Values<'_>> {
+    fn write_condition(&self, name: &'static str) -> Values<'_> {
         let writes = matches!(
             self.request.call,
             Call::PutObject(_) | Call::CopyObject(_) | Call::CompleteMultipartUpload(_)
         );
-        if writes { self.header(name) } else { None }
+        match writes && !self.requirement.is_source {
+            true => self.header(name),
+            false => Values::Absent,
+        }
     }
 
-    /// Keys that are headers of the same name.
-    fn amz_header(&self, name: &str) -> Option<Values<'_>> {
-        const HEADERS: [&str; 14] = [
-            "x-amz-acl",
-            "x-amz-content-sha256",
-            "x-amz-copy-source",
-            "x-amz-grant-full-control",
-            "x-amz-grant-read",
-            "x-amz-grant-read-acp",
-            "x-amz-grant-write",
-            "x-amz-grant-write-acp",
-            "x-amz-metadata-directive",
-            "x-amz-server-side-encryption",
-            "x-amz-server-side-encryption-aws-kms-key-id",
-            "x-amz-server-side-encryption-customer-algorithm",
-            "x-amz-storage-class",
-            "x-amz-website-redirect-location",
-        ];
-        // These are said of what is written, not of a copy's source.
-        if self.requirement.is_source {
-            return None;
+    /// A header that says something of what is written, not of a copy's source.
+    fn of_written(&self, name: &'static str) -> Values<'_> {
+        match self.requirement.is_source {
+            true => Values::Absent,
+            false => self.header(name),
         }
-        HEADERS
-            .iter()
-            .find(|header| **header == name)
-            .and_then(|header| self.header(header))
     }
 }
 
 impl Context for RequestContext<'_> {
-    fn values(&self, key: &Key) -> Option<Values<'_>> {
-        match key.as_str().split_once(':') {
-            Some(("aws", name)) => self.global(name),
-            Some(("s3", name)) => self.s3(name),
-            _ => None,
+    fn values(&self, key: &Key) -> Values<'_> {
+        let peer = &self.request.head.peer;
+        match key.name() {
+            Name::CurrentTime => Values::One(Value::Time(self.now)),
+            Name::EpochTime => Values::One(Value::Epoch(self.now.unix_timestamp())),
+            Name::Referer => self.header("referer"),
+            Name::RequestedRegion => Values::text(self.region),
+            Name::AwsResourceAccount | Name::ResourceAccount => Values::text(self.account),
+            Name::SecureTransport => Values::flag(peer.secure),
+            Name::SourceIp => Values::One(Value::Address(peer.address)),
+            Name::UserAgent => self.header("user-agent"),
+            Name::ViaAwsService => Values::flag(false),
+            name @ (Name::PrincipalAccount
+            | Name::PrincipalArn
+            | Name::PrincipalIsAwsService
+            | Name::PrincipalType
+            | Name::UserId
+            | Name::UserName) => self.identity_key(name),
+            name @ (Name::AuthType | Name::SignatureAge | Name::SignatureVersion) => {
+                self.signature(name)
+            }
+            Name::TlsVersion => Values::maybe(peer.tls_version),
+            Name::VersionId => Values::maybe(self.requirement.version_id),
+            name @ (Name::Prefix | Name::Delimiter | Name::MaxKeys) => self.listing(name),
+            Name::IfMatch => self.write_condition("if-match"),
+            Name::IfNoneMatch => self.write_condition("if-none-match"),
+            Name::Acl => self.of_written("x-amz-acl"),
+            Name::ContentSha256 => self.of_written("x-amz-content-sha256"),
+            Name::CopySource => self.of_written("x-amz-copy-source"),
+            Name::GrantFullControl => self.of_written("x-amz-grant-full-control"),
+            Name::GrantRead => self.of_written("x-amz-grant-read"),
+            Name::GrantReadAcp => self.of_written("x-amz-grant-read-acp"),
+            Name::GrantWrite => self.of_written("x-amz-grant-write"),
+            Name::GrantWriteAcp => self.of_written("x-amz-grant-write-acp"),
+            Name::MetadataDirective => self.of_written("x-amz-metadata-directive"),
+            Name::ObjectOwnership => self.of_written("x-amz-object-ownership"),
+            Name::ServerSideEncryption => self.of_written("x-amz-server-side-encryption"),
+            Name::ServerSideEncryptionKeyId => {
+                self.of_written("x-amz-server-side-encryption-aws-kms-key-id")
+            }
+            Name::ServerSideEncryptionCustomerAlgorithm => {
+                self.of_written("x-amz-server-side-encryption-customer-algorithm")
+            }
+            Name::StorageClass => self.of_written("x-amz-storage-class"),
+            Name::WebsiteRedirectLocation => self.of_written("x-amz-website-redirect-location"),
+            Name::PrincipalTag
+            | Name::ExistingObjectTag
+            | Name::RequestObjectTag
+            | Name::RequestObjectTagKeys
+            | Name::LocationConstraint
+            | Name::ObjectCreationOperation
+            | Name::ObjectLockLegalHold
+            | Name::ObjectLockMode
+            | Name::ObjectLockRemainingRetentionDays
+            | Name::ObjectLockRetainUntilDate
+            | Name::Other => Values::Absent,
         }
     }
-}
-
-fn one(text: &str) -> Values<'_> {
-    Values::One(Cow::Borrowed(text))
-}
-
-fn owned<'a>(text: String) -> Values<'a> {
-    Values::One(Cow::Owned(text))
-}
-
-fn flag<'a>(flag: bool) -> Values<'a> {
-    one(if flag { "true" } else { "false" })
 }

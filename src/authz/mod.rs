@@ -186,7 +186,7 @@ impl Authorizer {
                 Some(by),
                 denied().because(format_args!("explicit deny of {}", requirement.action)),
             )),
-            iam::Decision::ImplicitDeny => Err((
+            iam::Decision::ImplicitDeny(_) => Err((
                 None,
                 denied().because(format_args!(
                     "nothing allows {} on {resource}",

@@ -1,48 +1,14 @@
 //! The decision: AWS's evaluation logic for one account. Total: it has no error and does no I/O.
 //!
-//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics.html>
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::key::Key;
+use super::action::Asked;
+use super::context::Context;
 use super::policy::Policy;
-use super::principal::{Match, Principal};
+use super::principal::{Principal, Through};
 use super::statement::Effect;
-
-/// A condition key's values in a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Values<'a> {
-    /// One.
-    One(Cow<'a, str>),
-    /// Any number.
-    Many(Vec<Cow<'a, str>>),
-}
-
-impl<'a> Values<'a> {
-    /// All of them.
-    pub(super) fn as_slice(&self) -> &[Cow<'a, str>] {
-        match self {
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Many(values) => values,
-        }
-    }
-
-    /// The value, when there is exactly one.
-    pub(super) fn single(&self) -> Option<Cow<'a, str>> {
-        match self.as_slice() {
-            [value] => Some(value.clone()),
-            _ => None,
-        }
-    }
-}
-
-/// What conditions may ask of a request. Computed when asked, so that a policy without conditions
-/// costs nothing.
-pub trait Context {
-    /// The key's values; `None` when the request has none.
-    fn values(&self, key: &Key) -> Option<Values<'_>>;
-}
 
 /// What is decided.
 #[derive(Clone, Copy)]
@@ -60,7 +26,7 @@ pub struct Request<'a> {
 /// The policies in play.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Policies<'a> {
-    /// The user's own.
+    /// The user's or the role's own.
     pub identity: &'a [Arc<Policy>],
     /// The user's groups'.
     pub groups: &'a [Arc<Policy>],
@@ -85,6 +51,19 @@ pub struct By {
     pub sid: Option<Arc<str>>,
 }
 
+/// Where an Allow is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// In every policy that could grant: those of the identity and the resource.
+    Grant,
+    /// In the permission boundary.
+    Boundary,
+    /// In the session's policies.
+    Session,
+    /// In the service account's policy.
+    ServiceAccount,
+}
+
 /// The decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -92,118 +71,171 @@ pub enum Decision {
     Allow(Option<By>),
     /// Denied by a statement.
     ExplicitDeny(By),
-    /// Allowed by nothing.
-    ImplicitDeny,
+    /// Not allowed.
+    ImplicitDeny(Missing),
 }
 
-/// What one policy says.
-#[derive(Default)]
-struct Verdict {
-    deny: Option<By>,
-    /// Allowed, and through whom.
-    allow: Option<(By, Match)>,
+/// What managing a bucket's policy takes: root may, whatever that policy says.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-iam-policies.html>
+const MANAGES: [&str; 3] = [
+    "s3:deletebucketpolicy",
+    "s3:getbucketpolicy",
+    "s3:putbucketpolicy",
+];
+
+/// A statement of one of the policies in play.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    policy: &'a Policy,
+    at: usize,
 }
+
+impl Found<'_> {
+    fn by(self) -> By {
+        let statement = self.policy.statements().get(self.at);
+        By {
+            policy: self.policy.shared_id(),
+            statement: self.at.saturating_add(1),
+            sid: statement.and_then(|statement| statement.sid.clone()),
+        }
+    }
+}
+
+/// An Allow, and through whom it reaches whoever asks.
+type Grant<'a> = Option<(Found<'a>, Through)>;
 
 /// Decides.
 #[must_use]
 pub fn evaluate(policies: &Policies<'_>, request: &Request<'_>) -> Decision {
-    let action = lower(request.action);
-    let of = |policy: &Policy| verdict(policy, request, &action);
-
-    let resource = policies.resource.map(of).unwrap_or_default();
-    if let Some(by) = resource.deny {
-        return Decision::ExplicitDeny(by);
+    match decide(policies, request) {
+        Ok(granted) => Decision::Allow(granted.map(Found::by)),
+        Err(Refused::Denied(found)) => Decision::ExplicitDeny(found.by()),
+        Err(Refused::Nothing(missing)) => Decision::ImplicitDeny(missing),
     }
-    let granted = match request.principal {
-        Principal::Root { .. } => Ok(Decision::Allow(resource.allow.map(|(by, _)| by))),
-        Principal::Anonymous => Ok(allowed(resource.allow.map(|(by, _)| by))),
-        Principal::User { .. } => to_user(policies, resource.allow, of),
+}
+
+enum Refused<'a> {
+    Denied(Found<'a>),
+    Nothing(Missing),
+}
+
+fn decide<'p>(
+    policies: &Policies<'p>,
+    request: &Request<'_>,
+) -> Result<Option<Found<'p>>, Refused<'p>> {
+    let asked = Asked::new(request.action);
+    let action = asked.as_str();
+    let of = |policy: &'p Policy| verdict(policy, request, action);
+    let all = |policies: &'p [Arc<Policy>]| {
+        policies.iter().try_fold(None, |grant: Grant<'p>, policy| {
+            Ok(stronger(grant, of(policy)?))
+        })
     };
-    // Limits take from what is granted, to whomever, and never add to it.
-    match granted.and_then(|granted| limits(policies, of).map(|()| granted)) {
-        Ok(decision) | Err(decision) => decision,
+    let resource = |policies: &Policies<'p>| policies.resource.map_or(Ok(None), of);
+
+    match request.principal {
+        Principal::Anonymous => {
+            let granted = resource(policies)?;
+            return match granted {
+                Some((found, _)) => Ok(Some(found)),
+                None => Err(Refused::Nothing(Missing::Grant)),
+            };
+        }
+        Principal::Root { .. } => {
+            let granted = match MANAGES.contains(&action) {
+                true => None,
+                false => resource(policies)?,
+            };
+            let session = policies.session.map(all).transpose()?;
+            let service_account = policies.service_account.map(of).transpose()?;
+            limit(session, Missing::Session)?;
+            limit(service_account, Missing::ServiceAccount)?;
+            return Ok(granted.map(|(found, _)| found));
+        }
+        Principal::User { .. } | Principal::Session { .. } => {}
+    }
+    // Every policy is asked before one is believed: a Deny anywhere wins.
+    let identity = stronger(all(policies.identity)?, all(policies.groups)?);
+    let boundary = policies.boundary.map(of).transpose()?;
+    let session = policies.session.map(all).transpose()?;
+    let service_account = policies.service_account.map(of).transpose()?;
+    let resource = resource(policies)?;
+
+    let through = resource.map_or(Through::Nobody, |(_, through)| through);
+    let by_resource = resource.map(|(found, _)| found);
+    let by_identity = identity.map(|(found, _)| found);
+    let granted = match through {
+        // The session itself, or everyone: nothing but a Deny takes that away.
+        Through::Direct => by_resource,
+        // The user: a session of theirs may still be limited.
+        Through::User => {
+            limit(session, Missing::Session)?;
+            by_resource
+        }
+        // The role, beside its own policies; or the account, which leaves it to them.
+        Through::Role | Through::Account | Through::Nobody => {
+            let by_role = by_resource.filter(|_| through == Through::Role);
+            let granted = by_identity.or(by_role);
+            if granted.is_none() {
+                return Err(Refused::Nothing(Missing::Grant));
+            }
+            limit(boundary, Missing::Boundary)?;
+            limit(session, Missing::Session)?;
+            granted
+        }
+    };
+    limit(service_account, Missing::ServiceAccount)?;
+    Ok(granted)
+}
+
+/// A policy that limits must itself allow, where there is one.
+fn limit<'p>(limit: Option<Grant<'p>>, missing: Missing) -> Result<(), Refused<'p>> {
+    match limit {
+        Some(None) => Err(Refused::Nothing(missing)),
+        Some(Some(_)) | None => Ok(()),
     }
 }
 
-fn allowed(by: Option<By>) -> Decision {
-    by.map_or(Decision::ImplicitDeny, |by| Decision::Allow(Some(by)))
-}
-
-/// What identity policies, within the boundary, and the bucket's policy grant to a user.
-fn to_user(
-    policies: &Policies<'_>,
-    resource: Option<(By, Match)>,
-    of: impl Fn(&Policy) -> Verdict,
-) -> Result<Decision, Decision> {
-    let mut identity: Option<By> = None;
-    for policy in policies.identity.iter().chain(policies.groups) {
-        let verdict = of(policy);
-        if let Some(by) = verdict.deny {
-            return Err(Decision::ExplicitDeny(by));
-        }
-        identity = identity.or(verdict.allow.map(|(by, _)| by));
+/// Of two grants the one that reaches further; of equals the first.
+fn stronger<'p>(one: Grant<'p>, other: Grant<'p>) -> Grant<'p> {
+    match (&one, &other) {
+        (Some((_, a)), Some((_, b))) if b > a => other,
+        (None, _) => other,
+        (Some(_), _) => one,
     }
-    // A bucket policy that names the user grants by itself, beside identity policies and beyond the
-    // boundary; one that names the account leaves it to the account's own policies.
-    let direct = resource
-        .filter(|(_, through)| *through == Match::Direct)
-        .map(|(by, _)| by);
-    if let Some(boundary) = policies.boundary {
-        let verdict = of(boundary);
-        if let Some(by) = verdict.deny {
-            return Err(Decision::ExplicitDeny(by));
-        }
-        identity = identity.filter(|_| verdict.allow.is_some());
-    }
-    Ok(allowed(identity.or(direct)))
 }
 
-/// The session's policies and the service account's: each must allow, and none deny.
-fn limits(policies: &Policies<'_>, of: impl Fn(&Policy) -> Verdict) -> Result<(), Decision> {
-    let session = policies
-        .session
-        .map(|session| session.iter().map(|policy| &**policy).collect::<Vec<_>>());
-    let service_account = policies.service_account.map(|policy| vec![policy]);
-    for limit in session.into_iter().chain(service_account) {
-        let verdicts: Vec<_> = limit.into_iter().map(&of).collect();
-        if let Some(by) = verdicts.iter().find_map(|v| v.deny.clone()) {
-            return Err(Decision::ExplicitDeny(by));
-        }
-        if verdicts.iter().all(|v| v.allow.is_none()) {
-            return Err(Decision::ImplicitDeny);
-        }
-    }
-    Ok(())
-}
-
-/// Action names are case-insensitive; those of the gateway's own table have capitals.
-fn lower(action: &str) -> Cow<'_, str> {
-    Cow::Owned(action.to_ascii_lowercase())
-}
-
-fn verdict(policy: &Policy, request: &Request<'_>, action: &str) -> Verdict {
-    let mut verdict = Verdict::default();
-    for (at, statement) in policy.statements().iter().enumerate() {
-        // Nothing can be won by another Allow once one has been found directly.
-        if statement.effect == Effect::Allow && matches!(verdict.allow, Some((_, Match::Direct))) {
-            continue;
+/// What one policy says: the Deny that applies, or the Allow that reaches furthest.
+fn verdict<'p>(
+    policy: &'p Policy,
+    request: &Request<'_>,
+    action: &str,
+) -> Result<Grant<'p>, Refused<'p>> {
+    let mut grant: Grant<'p> = None;
+    let mut look = |at: usize| {
+        let Some(statement) = policy.statements().get(at) else {
+            return Ok(());
+        };
+        // Nothing can be won by another Allow once one reaches everyone.
+        let won = matches!(grant, Some((_, Through::Direct)));
+        if won && statement.effect == Effect::Allow {
+            return Ok(());
         }
         let through = statement.applies(request, action);
-        if through == Match::No {
-            continue;
+        if through == Through::Nobody {
+            return Ok(());
         }
-        let by = By {
-            policy: policy.shared_id(),
-            statement: at.saturating_add(1),
-            sid: statement.sid.clone(),
-        };
+        let found = Found { policy, at };
         match statement.effect {
-            Effect::Deny => {
-                verdict.deny = Some(by);
-                return verdict;
-            }
-            Effect::Allow => verdict.allow = Some((by, through)),
+            Effect::Deny => return Err(Refused::Denied(found)),
+            Effect::Allow => grant = stronger(grant, Some((found, through))),
         }
+        Ok(())
+    };
+    match policy.index() {
+        Some(index) => index.candidates(request.resource).try_for_each(&mut look)?,
+        None => (0..policy.statements().len()).try_for_each(&mut look)?,
     }
-    verdict
+    Ok(grant)
 }

@@ -6,16 +6,24 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies.html>
 
+mod action;
+mod arn;
+mod bucket;
 mod condition;
+mod context;
 mod evaluate;
+mod index;
 mod json;
 mod key;
 mod pattern;
 mod policy;
 mod principal;
+mod reference;
 mod statement;
 
-pub use evaluate::{By, Context, Decision, Policies, Request, Values, evaluate};
-pub use key::Key;
-pub use policy::{Error, Policy, PolicyKind};
+pub use context::{Context, Value, Values};
+pub use evaluate::{By, Decision, Missing, Policies, Request, evaluate};
+pub use key::{Key, Name};
+pub use policy::{Error, Policy, PolicyKind, PolicyLimits};
 pub use principal::Principal;
+pub use statement::Effect;

@@ -1,9 +1,11 @@
 //! Who asks, and whom a policy names.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html>
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html>
 
 use std::sync::Arc;
 
+use super::arn::{self, is_account};
 use super::json::Json;
 
 /// Who asks.
@@ -23,6 +25,56 @@ pub enum Principal {
         /// `arn:aws:iam::<account>:user/<name>`.
         arn: Arc<str>,
     },
+    /// A session of a role.
+    Session {
+        /// The account, 12 digits.
+        account: Arc<str>,
+        /// `arn:aws:iam::<account>:role/<path and name>`.
+        role: Arc<str>,
+        /// `arn:aws:sts::<account>:assumed-role/<role>/<session>`.
+        arn: Arc<str>,
+    },
+}
+
+impl Principal {
+    /// The account that whoever asks belongs to.
+    #[must_use]
+    pub fn account(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Anonymous => None,
+            Self::Root { account } | Self::User { account, .. } | Self::Session { account, .. } => {
+                Some(account)
+            }
+        }
+    }
+
+    /// Reads the ARN of a user, or of a role's session whose role is `role` or the one that the
+    /// session's ARN names.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str, role: Option<&str>) -> Result<Self, String> {
+        let not = || format!("`{text}` is not the ARN of a user or of a role's session");
+        let [_, _, _, _, account, resource] = arn::parts(text).ok_or_else(not)?;
+        match (Named::one("AWS", text).map_err(|_| not())?, role) {
+            (Named::User(arn), None) => Ok(Self::User {
+                account: account.into(),
+                arn: arn.into(),
+            }),
+            (Named::Session(arn), role) => {
+                let of_arn = || {
+                    let role = resource.split('/').nth(1).unwrap_or_default();
+                    format!("arn:aws:iam::{account}:role/{role}")
+                };
+                Ok(Self::Session {
+                    account: account.into(),
+                    role: role.map_or_else(of_arn, str::to_owned).into(),
+                    arn: arn.into(),
+                })
+            }
+            _ => Err(not()),
+        }
+    }
 }
 
 /// A policy's `Principal` or `NotPrincipal`.
@@ -39,66 +91,105 @@ pub(super) enum Named {
     Everyone,
     /// An account: whoever it lets.
     Account(Box<str>),
-    /// One user, role or session.
-    Arn(Box<str>),
-    /// A service, federation or canonical user, which nobody is here.
-    Other,
+    /// A user's ARN.
+    User(Box<str>),
+    /// A role's: its sessions.
+    Role(Box<str>),
+    /// The ARN of one session of a role.
+    Session(Box<str>),
+    /// An account by its canonical user: the SHA-256 of its id here.
+    Canonical(Box<str>),
+    /// A service, which never asks here.
+    Service(Box<str>),
+    /// An identity provider: what it issues becomes a session before it asks.
+    Federated(Box<str>),
 }
 
-/// How a policy's principals take in who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Match {
-    No,
-    /// Named through the account, which must itself let the user.
+/// How a policy's principals take in who asks; what comes later grants more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Through {
+    Nobody,
+    /// Through the account, which must itself let whoever asks.
     Account,
-    /// Named, alone or among everyone.
+    /// A session, through its role: within what limits the session.
+    Role,
+    /// The user: beyond identity policies and boundary, within a session's policies.
+    User,
+    /// The session itself, or everyone: beyond what limits it.
     Direct,
 }
 
 impl Principals {
-    pub(super) fn matches(&self, principal: &Principal) -> Match {
+    pub(super) fn matches(&self, principal: &Principal) -> Through {
+        let strongest = |named: &[Named]| {
+            let each = named.iter().map(|n| n.matches(principal));
+            each.max().unwrap_or(Through::Nobody)
+        };
         match self {
-            Self::Only(named) => named
-                .iter()
-                .map(|n| n.matches(principal))
-                .max_by_key(|m| *m as u8)
-                .unwrap_or(Match::No),
-            Self::Except(named) => {
-                match named.iter().any(|n| n.matches(principal) == Match::Direct) {
-                    true => Match::No,
-                    false => Match::Direct,
-                }
-            }
+            Self::Only(named) => strongest(named),
+            // An account among those excepted is its root, not everyone in it.
+            Self::Except(named) => match strongest(named) {
+                Through::Nobody | Through::Account => Through::Direct,
+                Through::Role | Through::User | Through::Direct => Through::Nobody,
+            },
+        }
+    }
+
+    /// Whether it names everyone.
+    pub(super) fn is_everyone(&self) -> bool {
+        match self {
+            Self::Only(named) => named.contains(&Named::Everyone),
+            Self::Except(_) => true,
+        }
+    }
+
+    pub(super) fn named(&self) -> &[Named] {
+        match self {
+            Self::Only(named) | Self::Except(named) => named,
         }
     }
 }
 
 impl Named {
-    fn matches(&self, principal: &Principal) -> Match {
-        let hit = |hit: bool| if hit { Match::Direct } else { Match::No };
-        match (self, principal) {
-            (Self::Everyone, _) => Match::Direct,
-            (Self::Account(named), Principal::Root { account }) => hit(**named == **account),
-            (Self::Account(named), Principal::User { account, .. }) => match **named == **account {
-                true => Match::Account,
-                false => Match::No,
-            },
-            (Self::Arn(named), Principal::User { arn, .. }) => hit(**named == **arn),
-            (Self::Account(_), Principal::Anonymous) | (Self::Arn(_), _) | (Self::Other, _) => {
-                Match::No
+    fn matches(&self, principal: &Principal) -> Through {
+        let when = |hit: bool, through| if hit { through } else { Through::Nobody };
+        // The account is its root, and for everyone else a word to the account.
+        let account = |is: &dyn Fn(&str) -> bool| match principal {
+            Principal::Anonymous => Through::Nobody,
+            Principal::Root { account } => when(is(account), Through::Direct),
+            Principal::User { account, .. } | Principal::Session { account, .. } => {
+                when(is(account), Through::Account)
             }
+        };
+        match (self, principal) {
+            (Self::Everyone, _) => Through::Direct,
+            (Self::Account(named), _) => account(&|id| id == &**named),
+            (Self::Canonical(named), _) => {
+                account(&|id| hex::encode(crate::crypto::sha256(id.as_bytes())) == **named)
+            }
+            (Self::User(named), Principal::User { arn, .. }) => {
+                when(**named == **arn, Through::User)
+            }
+            (Self::Role(named), Principal::Session { role, .. }) => {
+                when(**named == **role, Through::Role)
+            }
+            (Self::Session(named), Principal::Session { arn, .. }) => {
+                when(**named == **arn, Through::Direct)
+            }
+            (Self::User(_) | Self::Role(_) | Self::Session(_), _)
+            | (Self::Service(_) | Self::Federated(_), _) => Through::Nobody,
         }
     }
 
     /// Reads the element: `"*"`, or an object of lists by kind.
-    pub(super) fn parse(element: &Json) -> Result<Vec<Self>, String> {
+    pub(super) fn parse(element: &Json<'_>) -> Result<Vec<Self>, String> {
         match element {
             Json::String(text) if text == "*" => Ok(vec![Self::Everyone]),
             Json::Object(kinds) if !kinds.is_empty() => {
                 let mut named = Vec::new();
                 for (kind, values) in kinds {
-                    for text in super::policy::strings(values)? {
-                        named.push(Self::one(kind, &text)?);
+                    for text in values.strings()? {
+                        named.push(Self::one(kind, text)?);
                     }
                 }
                 Ok(named)
@@ -108,42 +199,52 @@ impl Named {
     }
 
     fn one(kind: &str, text: &str) -> Result<Self, String> {
-        let invalid = || format!("`{text}` is not a principal");
         match kind {
             "AWS" if text == "*" => Ok(Self::Everyone),
             "AWS" if is_account(text) => Ok(Self::Account(text.into())),
-            "AWS" => {
-                let parts: Vec<&str> = text.splitn(6, ':').collect();
-                match parts.as_slice() {
-                    ["arn", "aws", "iam", "", account, "root"] if is_account(account) => {
-                        Ok(Self::Account((*account).into()))
-                    }
-                    ["arn", "aws", "iam", "", account, resource]
-                        if is_account(account)
-                            && (resource.starts_with("user/") || resource.starts_with("role/"))
-                            && !text.contains(['*', '?']) =>
-                    {
-                        Ok(Self::Arn(text.into()))
-                    }
-                    ["arn", "aws", "sts", "", account, resource]
-                        if is_account(account)
-                            && resource.starts_with("assumed-role/")
-                            && !text.contains(['*', '?']) =>
-                    {
-                        Ok(Self::Arn(text.into()))
-                    }
-                    _ => Err(invalid()),
-                }
+            "AWS" => Self::by_arn(text).ok_or_else(|| format!("`{text}` is not a principal")),
+            "Federated" | "Service" | "CanonicalUser"
+                if text.is_empty() || text.contains(['*', '?']) =>
+            {
+                Err(format!("`{text}` is not a principal"))
             }
-            "Federated" | "Service" | "CanonicalUser" if !text.is_empty() && text != "*" => {
-                Ok(Self::Other)
-            }
-            "Federated" | "Service" | "CanonicalUser" => Err(invalid()),
+            "Federated" => Ok(Self::Federated(text.into())),
+            "Service" => Ok(Self::Service(text.into())),
+            "CanonicalUser" => Ok(Self::Canonical(text.into())),
             other => Err(format!("a principal's kind `{other}` is not known")),
         }
     }
-}
 
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+    /// A user, a role, a session or an account's root. None is a pattern.
+    fn by_arn(text: &str) -> Option<Self> {
+        let ["arn", "aws", service, "", account, resource] = arn::parts(text)? else {
+            return None;
+        };
+        if !is_account(account) || text.contains(['*', '?']) {
+            return None;
+        }
+        let (kind, name) = resource.split_once('/').unwrap_or((resource, ""));
+        match (service, kind) {
+            ("iam", "root") if name.is_empty() => Some(Self::Account(account.into())),
+            ("iam", "user") if !name.is_empty() => Some(Self::User(text.into())),
+            ("iam", "role") if !name.is_empty() => Some(Self::Role(text.into())),
+            ("sts", "assumed-role") if name.split('/').filter(|n| !n.is_empty()).count() == 2 => {
+                Some(Self::Session(text.into()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Its kind and text, as a policy has them.
+    pub(super) fn write(&self) -> (&'static str, &str) {
+        match self {
+            Self::Everyone => ("AWS", "*"),
+            Self::Account(text) | Self::User(text) | Self::Role(text) | Self::Session(text) => {
+                ("AWS", text)
+            }
+            Self::Canonical(text) => ("CanonicalUser", text),
+            Self::Service(text) => ("Service", text),
+            Self::Federated(text) => ("Federated", text),
+        }
+    }
 }

@@ -2,45 +2,41 @@
 
 use std::sync::Arc;
 
+use super::action::ActionPattern;
 use super::condition::Condition;
-use super::evaluate::{Context, Request};
+use super::context::Context;
+use super::evaluate::Request;
+use super::key::Key;
 use super::pattern::Pattern;
-use super::principal::{Match, Principals};
+use super::principal::{Principals, Through};
 
 /// `Effect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub enum Effect {
+    /// `Allow`.
     Allow,
+    /// `Deny`.
     Deny,
 }
 
 /// `Action` or `NotAction`, `Resource` or `NotResource`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Rule {
-    Only(Vec<Pattern>),
-    Except(Vec<Pattern>),
+pub(super) enum Rule<T> {
+    Only(Vec<T>),
+    Except(Vec<T>),
 }
 
-impl Rule {
-    fn takes(&self, text: &str, context: &dyn Context) -> bool {
-        let named = |patterns: &[Pattern]| {
-            patterns.iter().any(|p| match p.exact() {
-                Some(exact) => exact == text,
-                None => p.matches(text, context),
-            })
-        };
+impl<T> Rule<T> {
+    fn takes(&self, matches: impl Fn(&T) -> bool) -> bool {
         match self {
-            Self::Only(patterns) => named(patterns),
-            // A variable without a value names nothing; what is excepted is then not known either.
-            Self::Except(patterns) => {
-                patterns.iter().all(|p| p.resolvable(context)) && !named(patterns)
-            }
+            Self::Only(named) => named.iter().any(matches),
+            Self::Except(named) => !named.iter().any(matches),
         }
     }
 
-    pub(super) fn patterns(&self) -> &[Pattern] {
+    pub(super) fn named(&self) -> &[T] {
         match self {
-            Self::Only(patterns) | Self::Except(patterns) => patterns,
+            Self::Only(named) | Self::Except(named) => named,
         }
     }
 }
@@ -51,26 +47,46 @@ pub(super) struct Statement {
     pub(super) sid: Option<Arc<str>>,
     pub(super) effect: Effect,
     pub(super) principals: Option<Principals>,
-    /// In lower case.
-    pub(super) actions: Rule,
-    pub(super) resources: Rule,
+    pub(super) actions: Rule<ActionPattern>,
+    pub(super) resources: Rule<Pattern>,
     pub(super) conditions: Vec<Condition>,
 }
 
 impl Statement {
     /// Whether, and through whom, the statement applies. `action` is in lower case.
-    pub(super) fn applies(&self, request: &Request<'_>, action: &str) -> Match {
-        let principal = match &self.principals {
-            None => Match::Direct,
+    pub(super) fn applies(&self, request: &Request<'_>, action: &str) -> Through {
+        if !self.takes_action(action) || !self.takes_resource(request.resource, request.context) {
+            return Through::Nobody;
+        }
+        let through = self.takes_principal(request);
+        let met = |condition: &Condition| condition.holds(request.context);
+        match through != Through::Nobody && self.conditions.iter().all(met) {
+            true => through,
+            false => Through::Nobody,
+        }
+    }
+
+    pub(super) fn takes_principal(&self, request: &Request<'_>) -> Through {
+        match &self.principals {
+            None => Through::Direct,
             Some(principals) => principals.matches(request.principal),
-        };
-        let applies = principal != Match::No
-            && self.actions.takes(action, request.context)
-            && self.resources.takes(request.resource, request.context)
-            && self
-                .conditions
-                .iter()
-                .all(|condition| condition.holds(request.context));
-        if applies { principal } else { Match::No }
+        }
+    }
+
+    pub(super) fn takes_action(&self, action: &str) -> bool {
+        self.actions.takes(|pattern| pattern.matches(action))
+    }
+
+    pub(super) fn takes_resource(&self, resource: &str, context: &dyn Context) -> bool {
+        self.resources
+            .takes(|pattern| pattern.matches(resource, context))
+    }
+
+    /// The keys that its conditions and variables ask for.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        let conditions = self.conditions.iter();
+        let asked = conditions.flat_map(|c| std::iter::once(&c.key).chain(c.variables()));
+        let resources = self.resources.named().iter();
+        asked.chain(resources.flat_map(Pattern::keys))
     }
 }

@@ -1,5 +1,6 @@
-//! A policy's value, compiled to its operator's type.
+//! A policy's values, compiled to their operator's type.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -9,112 +10,176 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use super::super::evaluate::Context;
-use super::super::pattern::Pattern;
+use super::super::arn;
+use super::super::context::{Context, Value};
+use super::super::pattern::{Pattern, Syntax};
 use super::operator::{Compare, Test};
 
-/// A compiled value.
+/// The compiled values of one condition, each an alternative.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    Text(Pattern),
-    IgnoreCase(Pattern),
-    Number(Compare, f64),
-    Date(Compare, OffsetDateTime),
-    Bool(bool),
-    Binary(Vec<u8>),
-    Network(IpNet),
-    Arn([Pattern; 6]),
-    Null(bool),
+pub(super) enum Wanted {
+    Text(Vec<Pattern>),
+    Like(Vec<Pattern>),
+    IgnoreCase(Vec<Pattern>),
+    Number(Compare, Vec<f64>),
+    Date(Compare, Vec<OffsetDateTime>),
+    Bool(Vec<bool>),
+    Binary(Vec<Vec<u8>>),
+    Network(Vec<IpNet>),
+    Arn(Vec<[Pattern; 6]>),
+    Null(Vec<bool>),
 }
 
-impl Value {
-    pub(super) fn parse(test: Test, text: &str, variables: bool) -> Result<Self, String> {
-        match test {
-            Test::StringEquals => Pattern::literal(text, variables).map(Self::Text),
-            Test::StringLike => Pattern::parse(text, variables).map(Self::Text),
-            Test::StringEqualsIgnoreCase => {
-                Pattern::literal(&text.to_lowercase(), variables).map(Self::IgnoreCase)
+const fn literal(variables: bool) -> Syntax {
+    Syntax {
+        wildcards: false,
+        variables,
+    }
+}
+
+const fn wild(variables: bool) -> Syntax {
+    Syntax {
+        wildcards: true,
+        variables,
+    }
+}
+
+impl Wanted {
+    pub(super) fn parse(
+        test: Test,
+        values: &[Cow<'_, str>],
+        variables: bool,
+    ) -> Result<Self, String> {
+        let patterns = |syntax: Syntax| each(values, |text: &str| Pattern::parse(text, syntax));
+        Ok(match test {
+            Test::StringEquals => Self::Text(patterns(literal(variables))?),
+            Test::StringEqualsIgnoreCase => Self::IgnoreCase(patterns(literal(variables))?),
+            Test::StringLike => Self::Like(patterns(wild(variables))?),
+            Test::Numeric(compare) => Self::Number(compare, read(values, number, "a number")?),
+            Test::Date(compare) => Self::Date(compare, read(values, date, "a date")?),
+            Test::Bool => Self::Bool(read(values, flag, "`true` or `false`")?),
+            Test::Null => Self::Null(read(values, flag, "`true` or `false`")?),
+            Test::Binary => Self::Binary(read(values, binary, "base64")?),
+            Test::IpAddress => Self::Network(read(values, network, "an address or a network")?),
+            Test::Arn => {
+                let parse = |text: &str| arn_patterns(text, variables);
+                Self::Arn(each(values, parse)?)
             }
-            Test::Numeric(compare) => match number(text) {
-                Some(number) => Ok(Self::Number(compare, number)),
-                None => Err(format!("`{text}` is not a number")),
-            },
-            Test::Date(compare) => match date(text) {
-                Some(date) => Ok(Self::Date(compare, date)),
-                None => Err(format!("`{text}` is not a date")),
-            },
-            Test::Bool => flag(text)
-                .map(Self::Bool)
-                .ok_or_else(|| format!("`{text}` is neither `true` nor `false`")),
-            Test::Null => flag(text)
-                .map(Self::Null)
-                .ok_or_else(|| format!("`{text}` is neither `true` nor `false`")),
-            Test::Binary => STANDARD
-                .decode(text)
-                .map(Self::Binary)
-                .map_err(|_| format!("`{text}` is not base64")),
-            Test::IpAddress => network(text)
-                .map(Self::Network)
-                .ok_or_else(|| format!("`{text}` is not an address or network")),
-            Test::Arn => arn(text, variables).map(Self::Arn),
-        }
+        })
     }
 
-    /// Whether a request's value is this one.
-    pub(super) fn matches(&self, text: &str, context: &dyn Context) -> bool {
+    /// Whether a request's value is one of these.
+    pub(super) fn has(&self, value: &Value<'_>, context: &dyn Context) -> bool {
         match self {
-            Self::Text(pattern) => pattern.matches(text, context),
-            Self::IgnoreCase(pattern) => pattern.matches(&text.to_lowercase(), context),
-            Self::Number(compare, ours) => number(text)
-                .and_then(|theirs| theirs.partial_cmp(ours))
-                .is_some_and(|order| compare.holds(order)),
-            Self::Date(compare, ours) => {
-                date(text).is_some_and(|theirs| compare.holds(theirs.cmp(ours)))
+            Self::Text(patterns) | Self::Like(patterns) => {
+                let text = value.as_text();
+                patterns.iter().any(|p| p.matches(&text, context))
             }
-            Self::Bool(ours) => flag(text) == Some(*ours),
-            Self::Binary(ours) => STANDARD.decode(text).is_ok_and(|theirs| theirs == *ours),
-            Self::Network(ours) => text
-                .parse::<IpAddr>()
-                .is_ok_and(|theirs| ours.contains(&theirs.to_canonical())),
-            Self::Arn(patterns) => {
-                let parts: Vec<&str> = text.splitn(6, ':').collect();
-                parts.len() == 6
-                    && patterns
-                        .iter()
-                        .zip(parts)
-                        .all(|(pattern, part)| pattern.matches(part, context))
+            Self::IgnoreCase(patterns) => {
+                let text = value.as_text();
+                patterns
+                    .iter()
+                    .any(|p| p.matches_ignoring_case(&text, context))
+            }
+            Self::Number(compare, wanted) => number_of(value).is_some_and(|theirs| {
+                let holds = |ours: &f64| theirs.partial_cmp(ours).is_some_and(|o| compare.holds(o));
+                wanted.iter().any(holds)
+            }),
+            Self::Date(compare, wanted) => date_of(value)
+                .is_some_and(|theirs| wanted.iter().any(|ours| compare.holds(theirs.cmp(ours)))),
+            Self::Bool(wanted) => {
+                flag(&value.as_text()).is_some_and(|theirs| wanted.contains(&theirs))
+            }
+            Self::Binary(wanted) => {
+                binary(&value.as_text()).is_some_and(|theirs| wanted.contains(&theirs))
+            }
+            Self::Network(wanted) => address_of(value)
+                .is_some_and(|theirs| wanted.iter().any(|ours| ours.contains(&theirs))),
+            Self::Arn(wanted) => {
+                let text = value.as_text();
+                arn::parts(&text).is_some_and(|parts| {
+                    let same = |ours: &[Pattern; 6]| {
+                        let mut pairs = ours.iter().zip(parts);
+                        pairs.all(|(pattern, part)| pattern.matches(part, context))
+                    };
+                    wanted.iter().any(same)
+                })
             }
             Self::Null(_) => false,
         }
     }
 
-    /// Whether the key's being absent is what a `Null` value asks.
-    pub(super) fn is_null(&self, absent: bool) -> bool {
-        matches!(self, Self::Null(wanted) if *wanted == absent)
+    /// Its patterns, where it has some.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let (texts, arns): (&[Pattern], &[[Pattern; 6]]) = match self {
+            Self::Text(patterns) | Self::Like(patterns) | Self::IgnoreCase(patterns) => {
+                (patterns, &[])
+            }
+            Self::Arn(arns) => (&[], arns),
+            _ => (&[], &[]),
+        };
+        texts.iter().chain(arns.iter().flatten())
     }
 
-    /// Whether every variable in it has a value.
-    pub(super) fn resolvable(&self, context: &dyn Context) -> bool {
+    /// As a policy has them.
+    pub(super) fn write(&self, variables: bool) -> Vec<String> {
+        let patterns = |patterns: &[Pattern], syntax| -> Vec<String> {
+            patterns.iter().map(|p| p.write(syntax)).collect()
+        };
         match self {
-            Self::Text(pattern) | Self::IgnoreCase(pattern) => pattern.resolvable(context),
-            Self::Arn(patterns) => patterns.iter().all(|pattern| pattern.resolvable(context)),
-            Self::Number(..)
-            | Self::Date(..)
-            | Self::Bool(_)
-            | Self::Binary(_)
-            | Self::Network(_)
-            | Self::Null(_) => true,
+            Self::Text(all) | Self::IgnoreCase(all) => patterns(all, literal(variables)),
+            Self::Like(all) => patterns(all, wild(variables)),
+            Self::Number(_, all) => all.iter().map(f64::to_string).collect(),
+            Self::Date(_, all) => {
+                let iso = |at: &OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+                all.iter().map(iso).collect()
+            }
+            Self::Bool(all) | Self::Null(all) => all.iter().map(bool::to_string).collect(),
+            Self::Binary(all) => all.iter().map(|bytes| STANDARD.encode(bytes)).collect(),
+            Self::Network(all) => all.iter().map(IpNet::to_string).collect(),
+            Self::Arn(all) => {
+                let arn = |parts: &[Pattern; 6]| patterns(parts, wild(variables)).join(":");
+                all.iter().map(arn).collect()
+            }
         }
+    }
+}
+
+fn each<T>(
+    values: &[Cow<'_, str>],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    values.iter().map(|text| parse(text)).collect()
+}
+
+fn read<T>(
+    values: &[Cow<'_, str>],
+    parse: impl Fn(&str) -> Option<T>,
+    what: &str,
+) -> Result<Vec<T>, String> {
+    each(values, |text| {
+        parse(text).ok_or_else(|| format!("`{text}` is not {what}"))
+    })
+}
+
+fn number_of(value: &Value<'_>) -> Option<f64> {
+    match value {
+        Value::Text(text) => number(text),
+        // Exact for 285 million years.
+        Value::Epoch(seconds) => i32::try_from(*seconds)
+            .map(f64::from)
+            .ok()
+            .or_else(|| number(&seconds.to_string())),
+        Value::Address(_) | Value::Time(_) => None,
     }
 }
 
 fn number(text: &str) -> Option<f64> {
     let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E');
-    let number = text
-        .bytes()
-        .all(plain)
-        .then(|| text.parse::<f64>().ok())??;
-    number.is_finite().then_some(number)
+    if !text.bytes().all(plain) {
+        return None;
+    }
+    text.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
 fn flag(text: &str) -> Option<bool> {
@@ -125,7 +190,20 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// W3C's profile of ISO 8601, or seconds since 1970.
+fn binary(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+fn date_of(value: &Value<'_>) -> Option<OffsetDateTime> {
+    match value {
+        Value::Text(text) => date(text),
+        Value::Time(at) => Some(*at),
+        Value::Epoch(seconds) => OffsetDateTime::from_unix_timestamp(*seconds).ok(),
+        Value::Address(_) => None,
+    }
+}
+
+/// W3C's profile of ISO 8601 (<https://www.w3.org/TR/NOTE-datetime>), or seconds since 1970.
 fn date(text: &str) -> Option<OffsetDateTime> {
     if let Ok(seconds) = text.parse::<i64>() {
         return OffsetDateTime::from_unix_timestamp(seconds).ok();
@@ -133,31 +211,55 @@ fn date(text: &str) -> Option<OffsetDateTime> {
     if let Ok(date) = OffsetDateTime::parse(text, &Rfc3339) {
         return Some(date);
     }
-    if let Ok(date) = time::Date::parse(text, format_description!("[year]-[month]-[day]")) {
-        return Some(date.midnight().assume_utc());
+    let minutes = format_description!(
+        "[year]-[month]-[day]T[hour]:[minute][offset_hour sign:mandatory]:[offset_minute]"
+    );
+    let utc = text.strip_suffix('Z').map(|t| format!("{t}+00:00"));
+    if let Ok(date) = OffsetDateTime::parse(utc.as_deref().unwrap_or(text), minutes) {
+        return Some(date);
     }
-    let minutes = text.strip_suffix('Z')?;
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]");
-    time::PrimitiveDateTime::parse(minutes, format)
-        .ok()
-        .map(time::PrimitiveDateTime::assume_utc)
+    let day = match text.len() {
+        7 => Cow::Owned(format!("{text}-01")),
+        _ => Cow::Borrowed(text),
+    };
+    let day = time::Date::parse(&day, format_description!("[year]-[month]-[day]")).ok()?;
+    Some(day.midnight().assume_utc())
 }
 
+fn address_of(value: &Value<'_>) -> Option<IpAddr> {
+    let address = match value {
+        Value::Address(address) => Some(*address),
+        Value::Text(text) => text.parse::<IpAddr>().ok(),
+        Value::Time(_) | Value::Epoch(_) => None,
+    };
+    address.map(|address| address.to_canonical())
+}
+
+/// An IPv4 network that is written as a part of IPv6 (`::ffff:192.0.2.0/120`) is that IPv4 network,
+/// as addresses are.
 fn network(text: &str) -> Option<IpNet> {
-    let network = text.parse::<IpNet>().ok();
-    network.or_else(|| {
-        text.parse::<IpAddr>()
-            .ok()
-            .map(|address| IpNet::from(address.to_canonical()))
-    })
+    let Ok(network) = text.parse::<IpNet>() else {
+        let address = text.parse::<IpAddr>().ok()?;
+        return Some(IpNet::from(address.to_canonical()));
+    };
+    match (network.addr().to_canonical(), network.prefix_len()) {
+        (IpAddr::V4(v4), length @ 96..) if network.addr().is_ipv6() => {
+            IpNet::new(IpAddr::V4(v4), length.saturating_sub(96)).ok()
+        }
+        _ => Some(network),
+    }
 }
 
 /// Six parts, each a pattern of its own: a `*` does not cross a colon, but in the last.
-fn arn(text: &str, variables: bool) -> Result<[Pattern; 6], String> {
-    let mut patterns = Vec::new();
-    for part in text.splitn(6, ':') {
-        patterns.push(Pattern::parse(part, variables)?);
+fn arn_patterns(text: &str, variables: bool) -> Result<[Pattern; 6], String> {
+    let not = || format!("`{text}` is not an ARN of six parts");
+    let parts = match text {
+        "*" => ["*"; 6],
+        text => arn::pattern_parts(text).ok_or_else(not)?,
+    };
+    let mut patterns = Vec::with_capacity(6);
+    for part in parts {
+        patterns.push(Pattern::parse(part, wild(variables))?);
     }
-    let not = |_| format!("`{text}` is not an ARN of six parts");
-    patterns.try_into().map_err(not)
+    patterns.try_into().map_err(|_| not())
 }

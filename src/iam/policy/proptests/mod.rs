@@ -11,8 +11,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::super::evaluate::Decision;
+use super::super::evaluate::{Decision, Missing};
 use super::super::principal::Principal;
+use super::{Policy, PolicyKind};
 use oracle::{Asked, Draft, Sheet};
 
 const ACCOUNT: &str = "123456789012";
@@ -234,13 +235,33 @@ proptest! {
             _ => limited.service_account = Some(limit),
         }
         prop_assert!(is_allow(&bare.decide(&asked)) || !is_allow(&limited.decide(&asked)));
-        // One that allows nothing leaves nothing, but what a bucket grants beyond a boundary.
+        // One that allows nothing leaves nothing; of a boundary and a session what a bucket gives to
+        // the user or to everyone, and to nobody that is nobody's.
         let mut shut = bare.clone();
         match which {
             1 => shut.session = Some(vec![Vec::new()]),
             _ => shut.service_account = Some(Vec::new()),
         }
-        prop_assert!(!is_allow(&shut.decide(&asked)));
+        let beyond = which == 1 && shut.resource.is_some();
+        let anonymous = asked.principal == Principal::Anonymous;
+        prop_assert!(beyond || anonymous || !is_allow(&shut.decide(&asked)));
+    }
+
+    /// What is written of a policy is that policy.
+    #[test]
+    fn parse_after_print_is_identity(mut sheet in sheet()) {
+        let kind = |at: usize, last: usize| match at == last {
+            true => PolicyKind::Resource,
+            false => PolicyKind::Identity,
+        };
+        sheet.resource.get_or_insert_default();
+        let lists = sheet.lists();
+        let last = lists.len() - 1;
+        for (at, list) in lists.into_iter().enumerate() {
+            let policy = oracle::policy(kind(at, last), list);
+            let again = Policy::parse(kind(at, last), "again", policy.to_json().as_bytes()).unwrap();
+            prop_assert_eq!(&policy, &again, "{}", policy.to_json());
+        }
     }
 
     /// T32: no policy, no right; but root's.
@@ -249,7 +270,7 @@ proptest! {
         let decision = Sheet::default().decide(&asked);
         match asked.principal {
             Principal::Root { .. } => prop_assert_eq!(decision, Decision::Allow(None)),
-            _ => prop_assert_eq!(decision, Decision::ImplicitDeny),
+            _ => prop_assert_eq!(decision, Decision::ImplicitDeny(Missing::Grant)),
         }
     }
 }

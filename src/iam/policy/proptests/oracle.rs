@@ -1,7 +1,8 @@
 //! Policies before they are written, and what is decided of them by definition: AWS's evaluation logic
 //! as its documentation tells it, slowly, and with nothing shared with the one that is tested.
 
-use super::super::super::evaluate::{Context, Decision, Policies, Request, Values, evaluate};
+use super::super::super::context::{Context, Value, Values};
+use super::super::super::evaluate::{Decision, Policies, Request, evaluate};
 use super::super::super::key::Key;
 use super::super::super::principal::Principal;
 use super::super::*;
@@ -48,7 +49,7 @@ impl Draft {
 }
 
 /// A policy of what is drafted; of a statement that takes in nothing where nothing is.
-fn policy(kind: PolicyKind, drafts: &[Draft]) -> Policy {
+pub(super) fn policy(kind: PolicyKind, drafts: &[Draft]) -> Policy {
     let nothing = Draft {
         allow: true,
         principal: (false, BOB),
@@ -132,10 +133,11 @@ impl Asked {
 }
 
 impl Context for Asked {
-    fn values(&self, key: &Key) -> Option<Values<'_>> {
-        let names = self.username.as_ref();
-        let names = names.filter(|_| key.as_str() == "aws:username")?;
-        Some(Values::Many(names.iter().map(|n| (*n).into()).collect()))
+    fn values(&self, key: &Key) -> Values<'_> {
+        let names = self.username.as_ref().filter(|_| key.is("aws:username"));
+        names.map_or(Values::Absent, |names| {
+            Values::Many(names.iter().map(|n| Value::Text((*n).into())).collect())
+        })
     }
 }
 
@@ -175,8 +177,7 @@ fn takes_resource(draft: &Draft, asked: &Asked) -> bool {
     for resource in resources {
         match (resource.split_once("${aws:username}"), name) {
             (None, _) => named |= naively(resource, asked.resource),
-            // What is not known is neither named nor excepted.
-            (Some(_), None) if *not => return false,
+            // A variable without a value is like nothing: it neither names nor excepts.
             (Some(_), None) => {}
             (Some((before, after)), Some(name)) => {
                 let rest = asked.resource.strip_prefix(before);
@@ -213,7 +214,9 @@ fn is_of(draft: &Draft, asked: &Asked) -> (bool, bool) {
     let (arn, account) = match &asked.principal {
         Principal::Anonymous => ("", ""),
         Principal::Root { account } => ("", &**account),
-        Principal::User { account, arn } => (&**arn, &**account),
+        Principal::User { account, arn } | Principal::Session { account, arn, .. } => {
+            (&**arn, &**account)
+        }
     };
     let (not, named) = draft.principal;
     let root = matches!(asked.principal, Principal::Root { .. });
@@ -248,13 +251,26 @@ pub(super) fn allows(sheet: &Sheet, asked: &Asked) -> bool {
         })
     };
     let boundary = sheet.boundary.as_deref().filter(|_| user);
+    let anonymous = matches!(asked.principal, Principal::Anonymous);
     let denied = resource_hit(false, true)
         || (user && hit(&identity, false))
         || boundary.is_some_and(|boundary| hit(boundary, false))
-        || limits.iter().flatten().any(|limit| hit(limit, false));
-    let granted = root
+        || (!anonymous && limits.iter().flatten().any(|limit| hit(limit, false)));
+    let everyone = |drafts: &[Draft]| {
+        let of = |draft: &&Draft| draft.allow && takes(draft, asked);
+        let mut all = drafts.iter().filter(of);
+        all.any(|draft| draft.principal.1 == "*" || draft.principal.0)
+    };
+    let [session, service_account] = &limits;
+    let within = |limit: &Option<Vec<Draft>>| limit.as_ref().is_none_or(|l| hit(l, true));
+    // A user's own grants end at the boundary and at the session's policies, what a bucket gives to
+    // the user at the latter, and what it gives to everyone at neither.
+    let granted = root && within(session)
         || resource_hit(true, false)
-        || (user && hit(&identity, true) && boundary.is_none_or(|b| hit(b, true)));
-    let limited = limits.iter().flatten().any(|limit| !hit(limit, true));
-    granted && !denied && !limited
+            && (anonymous || within(session) || (user && everyone(&resource)))
+        || (user
+            && hit(&identity, true)
+            && boundary.is_none_or(|b| hit(b, true))
+            && within(session));
+    granted && !denied && (anonymous || within(service_account))
 }
