@@ -10,13 +10,13 @@ use super::pattern::{Pattern, Syntax};
 const ROOM: usize = 128;
 
 /// An action that is asked, in lower case.
-pub(super) struct Asked {
+pub(super) struct Lowered {
     room: [u8; ROOM],
     length: usize,
     long: Option<String>,
 }
 
-impl Asked {
+impl Lowered {
     pub(super) fn new(action: &str) -> Self {
         let mut room = [0; ROOM];
         let long = match room.get_mut(..action.len()) {

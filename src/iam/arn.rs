@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
 
+use super::pattern::split_variable;
+
 /// The six parts of an ARN.
 pub(super) fn parts(arn: &str) -> Option<[&str; 6]> {
     let mut parts = arn.splitn(6, ':');
@@ -9,42 +11,39 @@ pub(super) fn parts(arn: &str) -> Option<[&str; 6]> {
     Some([next()?, next()?, next()?, next()?, next()?, next()?])
 }
 
-/// The six parts of a policy's ARN, in whose variables colons part nothing.
-pub(super) fn pattern_parts(arn: &str) -> Option<[&str; 6]> {
+/// The six parts of a policy's ARN. Where there are variables, colons inside them part nothing.
+pub(super) fn pattern_parts(arn: &str, variables: bool) -> Option<[&str; 6]> {
+    if !variables {
+        return parts(arn);
+    }
     let mut rest = Some(arn);
-    let mut next = |last: bool| {
-        let text = rest?;
-        match colon(text) {
-            Some(at) if !last => {
-                rest = text.get(at.saturating_add(1)..);
-                text.get(..at)
-            }
-            _ => rest.take(),
+    let mut next = || match rest.and_then(split) {
+        Some((part, behind)) => {
+            rest = Some(behind);
+            Some(part)
         }
+        None => None,
     };
-    Some([
-        next(false)?,
-        next(false)?,
-        next(false)?,
-        next(false)?,
-        next(false)?,
-        next(true)?,
-    ])
+    let first = [next()?, next()?, next()?, next()?, next()?];
+    let [arn, partition, service, region, account] = first;
+    Some([arn, partition, service, region, account, rest?])
 }
 
-/// The first colon that is not in a `${…}`.
-fn colon(text: &str) -> Option<usize> {
-    let mut inside = false;
-    let mut before = b' ';
-    text.bytes().position(|byte| {
-        match byte {
-            b'{' if before == b'$' => inside = true,
-            b'}' => inside = false,
-            _ => {}
-        }
-        before = byte;
-        byte == b':' && !inside
-    })
+/// Parts at the first colon that is not in a `${…}`.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let mut rest = text;
+    loop {
+        let at = rest.find([':', '$'])?;
+        let found = rest.get(at..)?;
+        rest = match (found.strip_prefix(':'), split_variable(found)) {
+            (Some(behind), _) => {
+                let part = text.len().checked_sub(found.len())?;
+                return Some((text.get(..part)?, behind));
+            }
+            (None, Some((_, behind))) => behind,
+            (None, None) => found.get(1..)?,
+        };
+    }
 }
 
 /// Whether it is an account's id.
@@ -68,7 +67,10 @@ mod tests {
         );
         assert_eq!(parts("arn:aws:s3::"), None);
         assert_eq!(
-            pattern_parts("arn:aws:iam::${aws:PrincipalAccount}:user/${aws:username}:x"),
+            pattern_parts(
+                "arn:aws:iam::${aws:PrincipalAccount}:user/${aws:username}:x",
+                true
+            ),
             Some([
                 "arn",
                 "aws",
@@ -78,7 +80,31 @@ mod tests {
                 "user/${aws:username}:x"
             ])
         );
-        assert_eq!(pattern_parts("arn:aws:s3:::b"), parts("arn:aws:s3:::b"));
-        assert_eq!(pattern_parts("arn:aws:s3:${a:b:c"), None);
+        assert_eq!(
+            pattern_parts("arn:aws:s3:${aws:RequestedRegion, 'a}:b'}::b", true),
+            Some([
+                "arn",
+                "aws",
+                "s3",
+                "${aws:RequestedRegion, 'a}:b'}",
+                "",
+                "b"
+            ])
+        );
+        for variables in [true, false] {
+            assert_eq!(
+                pattern_parts("arn:aws:s3:::$b:$", variables),
+                parts("arn:aws:s3:::$b:$")
+            );
+            assert_eq!(
+                pattern_parts("arn:aws:s3:${a:b:c", variables),
+                parts("arn:aws:s3:${a:b:c")
+            );
+        }
+        assert_eq!(pattern_parts("arn:aws:s3:${a:b}:c", true), None);
+        assert_eq!(
+            pattern_parts("arn:aws:s3:${a:b}:c", false),
+            parts("arn:aws:s3:${a:b}:c")
+        );
     }
 }

@@ -91,6 +91,17 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Whether there is one and it says nothing.
+    pub(super) fn is_one_empty_text(&self) -> bool {
+        let empty = |value: &Value<'_>| matches!(value, Value::Text(text) if text.is_empty());
+        match self {
+            Self::Absent => false,
+            Self::One(value) => empty(value),
+            Self::Many(values) => matches!(values.as_slice(), [value] if empty(value)),
+            Self::Texts(texts) => matches!(texts, [text] if text.is_empty()),
+        }
+    }
+
     /// Whether one passes `test`.
     pub(super) fn any(&self, mut test: impl FnMut(&Value<'_>) -> bool) -> bool {
         match self {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::action::Asked;
+use super::action::Lowered;
 use super::context::Context;
 use super::policy::Policy;
 use super::principal::{Principal, Through};
@@ -21,6 +21,33 @@ pub struct Request<'a> {
     pub resource: &'a str,
     /// What conditions may ask.
     pub context: &'a dyn Context,
+}
+
+/// A request as statements are asked about it.
+pub(super) struct Question<'a> {
+    pub(super) request: &'a Request<'a>,
+    action: Lowered,
+    /// Whether a permission boundary limits who asks.
+    pub(super) bounded: bool,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn new(policies: &Policies<'_>, request: &'a Request<'a>) -> Self {
+        let limitable = match request.principal {
+            Principal::Anonymous | Principal::Root { .. } => false,
+            Principal::User { .. } | Principal::Session { .. } => true,
+        };
+        Self {
+            request,
+            action: Lowered::new(request.action),
+            bounded: limitable && policies.boundary.is_some(),
+        }
+    }
+
+    /// The action in lower case.
+    pub(super) fn action(&self) -> &str {
+        self.action.as_str()
+    }
 }
 
 /// The policies in play.
@@ -64,6 +91,17 @@ pub enum Missing {
     ServiceAccount,
 }
 
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Grant => "no policy of the identity or the resource allows it",
+            Self::Boundary => "the permission boundary does not allow it",
+            Self::Session => "no policy of the session allows it",
+            Self::ServiceAccount => "the service account's policy does not allow it",
+        })
+    }
+}
+
 /// The decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -93,12 +131,7 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn by(self) -> By {
-        let statement = self.policy.statements().get(self.at);
-        By {
-            policy: self.policy.shared_id(),
-            statement: self.at.saturating_add(1),
-            sid: statement.and_then(|statement| statement.sid.clone()),
-        }
+        self.policy.by(self.at)
     }
 }
 
@@ -124,9 +157,8 @@ fn decide<'p>(
     policies: &Policies<'p>,
     request: &Request<'_>,
 ) -> Result<Option<Found<'p>>, Refused<'p>> {
-    let asked = Asked::new(request.action);
-    let action = asked.as_str();
-    let of = |policy: &'p Policy| verdict(policy, request, action);
+    let question = Question::new(policies, request);
+    let of = |policy: &'p Policy| verdict(policy, &question);
     let all = |policies: &'p [Arc<Policy>]| {
         policies.iter().try_fold(None, |grant: Grant<'p>, policy| {
             Ok(stronger(grant, of(policy)?))
@@ -143,7 +175,7 @@ fn decide<'p>(
             };
         }
         Principal::Root { .. } => {
-            let granted = match MANAGES.contains(&action) {
+            let granted = match MANAGES.contains(&question.action()) {
                 true => None,
                 false => resource(policies)?,
             };
@@ -207,11 +239,7 @@ fn stronger<'p>(one: Grant<'p>, other: Grant<'p>) -> Grant<'p> {
 }
 
 /// What one policy says: the Deny that applies, or the Allow that reaches furthest.
-fn verdict<'p>(
-    policy: &'p Policy,
-    request: &Request<'_>,
-    action: &str,
-) -> Result<Grant<'p>, Refused<'p>> {
+fn verdict<'p>(policy: &'p Policy, question: &Question<'_>) -> Result<Grant<'p>, Refused<'p>> {
     let mut grant: Grant<'p> = None;
     let mut look = |at: usize| {
         let Some(statement) = policy.statements().get(at) else {
@@ -222,7 +250,7 @@ fn verdict<'p>(
         if won && statement.effect == Effect::Allow {
             return Ok(());
         }
-        let through = statement.applies(request, action);
+        let through = statement.applies(question);
         if through == Through::Nobody {
             return Ok(());
         }
@@ -234,7 +262,9 @@ fn verdict<'p>(
         Ok(())
     };
     match policy.index() {
-        Some(index) => index.candidates(request.resource).try_for_each(&mut look)?,
+        Some(index) => index
+            .candidates(question.request.resource)
+            .try_for_each(&mut look)?,
         None => (0..policy.statements().len()).try_for_each(&mut look)?,
     }
     Ok(grant)

@@ -12,6 +12,7 @@ mod bucket;
 mod condition;
 mod context;
 mod evaluate;
+mod explain;
 mod index;
 mod json;
 mod key;
@@ -23,6 +24,7 @@ mod statement;
 
 pub use context::{Context, Value, Values};
 pub use evaluate::{By, Decision, Missing, Policies, Request, evaluate};
+pub use explain::{Considered, Explanation, Failure, Place, Unmet, explain};
 pub use key::{Key, Name};
 pub use policy::{Error, Policy, PolicyKind, PolicyLimits};
 pub use principal::Principal;

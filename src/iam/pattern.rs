@@ -207,9 +207,8 @@ fn pieces(text: &str, syntax: Syntax) -> Result<Vec<Piece>, String> {
                 rest = after;
             }
             '$' if syntax.variables && after.starts_with('{') => {
-                let inside = after.strip_prefix('{').and_then(|t| t.split_once('}'));
-                let (inner, behind) =
-                    inside.ok_or_else(|| format!("`{text}` has a variable that does not end"))?;
+                let (inner, behind) = split_variable(rest)
+                    .ok_or_else(|| format!("`{text}` has a variable that does not end"))?;
                 match variable(inner)? {
                     Ok(literal) => plain.push_str(literal),
                     Err(piece) => {
@@ -233,6 +232,18 @@ fn flush(plain: &mut String, pieces: &mut Vec<Piece>) {
     if !plain.is_empty() {
         pieces.push(Piece::Text(std::mem::take(plain).into()));
     }
+}
+
+/// What stands in the `${…}` that `text` begins with, and what behind it. In a default's quotes a brace
+/// is text.
+pub(super) fn split_variable(text: &str) -> Option<(&str, &str)> {
+    let inside = text.strip_prefix("${")?;
+    let mut quoted = false;
+    let end = inside.bytes().position(|byte| {
+        quoted ^= byte == b'\'';
+        byte == b'}' && !quoted
+    })?;
+    Some((inside.get(..end)?, inside.get(end.saturating_add(1)..)?))
 }
 
 /// `${*}`, `${?}` and `${$}` are those characters; the rest is a key, with or without a default.

@@ -8,6 +8,7 @@ mod write;
 
 use std::sync::Arc;
 
+use super::evaluate::By;
 use super::index::Index;
 use super::statement::Statement;
 
@@ -128,8 +129,14 @@ impl Policy {
         self.variables
     }
 
-    pub(super) fn shared_id(&self) -> Arc<str> {
-        self.id.clone()
+    /// How decisions name the statement at `at`, from 0.
+    pub(super) fn by(&self, at: usize) -> By {
+        let statement = self.statements.get(at);
+        By {
+            policy: self.id.clone(),
+            statement: at.saturating_add(1),
+            sid: statement.and_then(|statement| statement.sid.clone()),
+        }
     }
 }
 

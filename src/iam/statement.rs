@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::action::ActionPattern;
 use super::condition::Condition;
-use super::context::Context;
-use super::evaluate::Request;
+use super::evaluate::{Question, Request};
 use super::key::Key;
 use super::pattern::Pattern;
 use super::principal::{Principals, Through};
@@ -53,33 +52,44 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    /// Whether, and through whom, the statement applies. `action` is in lower case.
-    pub(super) fn applies(&self, request: &Request<'_>, action: &str) -> Through {
-        if !self.takes_action(action) || !self.takes_resource(request.resource, request.context) {
+    /// Whether, and through whom, the statement applies.
+    pub(super) fn applies(&self, question: &Question<'_>) -> Through {
+        if !self.takes_action(question) || !self.takes_resource(question) {
             return Through::Nobody;
         }
-        let through = self.takes_principal(request);
-        let met = |condition: &Condition| condition.holds(request.context);
+        let through = self.takes_principal(question);
+        let met = |condition: &Condition| condition.holds(question.request.context);
         match through != Through::Nobody && self.conditions.iter().all(met) {
             true => through,
             false => Through::Nobody,
         }
     }
 
-    pub(super) fn takes_principal(&self, request: &Request<'_>) -> Through {
+    /// Through whom it takes in who asks. A Deny of all but some takes in everybody who has a
+    /// permission boundary, those some too: so AWS has it.
+    ///
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html>
+    pub(super) fn takes_principal(&self, question: &Question<'_>) -> Through {
         match &self.principals {
             None => Through::Direct,
-            Some(principals) => principals.matches(request.principal),
+            Some(Principals::Except(_)) if question.bounded && self.effect == Effect::Deny => {
+                Through::Direct
+            }
+            Some(principals) => principals.matches(question.request.principal),
         }
     }
 
-    pub(super) fn takes_action(&self, action: &str) -> bool {
+    pub(super) fn takes_action(&self, question: &Question<'_>) -> bool {
+        let action = question.action();
         self.actions.takes(|pattern| pattern.matches(action))
     }
 
-    pub(super) fn takes_resource(&self, resource: &str, context: &dyn Context) -> bool {
+    pub(super) fn takes_resource(&self, question: &Question<'_>) -> bool {
+        let Request {
+            resource, context, ..
+        } = question.request;
         self.resources
-            .takes(|pattern| pattern.matches(resource, context))
+            .takes(|pattern| pattern.matches(resource, *context))
     }
 
     /// The keys that its conditions and variables ask for.

@@ -43,16 +43,18 @@ impl Condition {
     pub(super) fn holds(&self, context: &dyn Context) -> bool {
         let found = context.values(&self.key);
         let absent = found.is_absent();
+        // AWS: an empty text is a null data set to what asks for all, for any or for none.
+        let null = absent || found.is_one_empty_text();
         if let Wanted::Null(wanted) = &self.wanted {
-            return wanted.contains(&absent);
+            return wanted.contains(&null);
         }
         let negated = self.operator.negated;
-        if absent {
-            return match (self.operator.if_exists, self.operator.quantifier) {
-                (true, _) | (false, Quantifier::All) => true,
-                (false, Quantifier::Any) => false,
-                (false, Quantifier::None) => negated,
-            };
+        match (absent, self.operator.if_exists, self.operator.quantifier) {
+            (true, true, _) => return true,
+            (true, false, Quantifier::None) => return negated,
+            (_, _, Quantifier::All) if null => return true,
+            (_, _, Quantifier::Any) if null => return false,
+            _ => {}
         }
         match self.operator.quantifier {
             Quantifier::None => found.any(|value| self.wanted.has(value, context)) != negated,

@@ -203,9 +203,11 @@ fn date_of(value: &Value<'_>) -> Option<OffsetDateTime> {
     }
 }
 
-/// W3C's profile of ISO 8601 (<https://www.w3.org/TR/NOTE-datetime>), or seconds since 1970.
+/// W3C's profile of ISO 8601 (<https://www.w3.org/TR/NOTE-datetime>), four digits of which are a year;
+/// or seconds since 1970.
 fn date(text: &str) -> Option<OffsetDateTime> {
-    if let Ok(seconds) = text.parse::<i64>() {
+    let year = text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some(seconds) = text.parse::<i64>().ok().filter(|_| !year) {
         return OffsetDateTime::from_unix_timestamp(seconds).ok();
     }
     if let Ok(date) = OffsetDateTime::parse(text, &Rfc3339) {
@@ -219,6 +221,7 @@ fn date(text: &str) -> Option<OffsetDateTime> {
         return Some(date);
     }
     let day = match text.len() {
+        4 => Cow::Owned(format!("{text}-01-01")),
         7 => Cow::Owned(format!("{text}-01")),
         _ => Cow::Borrowed(text),
     };
@@ -255,7 +258,7 @@ fn arn_patterns(text: &str, variables: bool) -> Result<[Pattern; 6], String> {
     let not = || format!("`{text}` is not an ARN of six parts");
     let parts = match text {
         "*" => ["*"; 6],
-        text => arn::pattern_parts(text).ok_or_else(not)?,
+        text => arn::pattern_parts(text, variables).ok_or_else(not)?,
     };
     let mut patterns = Vec::with_capacity(6);
     for part in parts {

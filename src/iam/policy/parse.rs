@@ -206,7 +206,7 @@ impl<'j, 'a> Reader<'j, 'a> {
         if text == "*" {
             return Pattern::parse(text, syntax);
         }
-        let whole = match arn::pattern_parts(text) {
+        let whole = match arn::pattern_parts(text, self.variables) {
             Some(_) => Cow::Borrowed(text),
             None if self.kind == PolicyKind::Identity && text.split(':').count() >= 3 => {
                 let missing = 6_usize.saturating_sub(text.split(':').count());
@@ -214,7 +214,7 @@ impl<'j, 'a> Reader<'j, 'a> {
             }
             None => return Err(not()),
         };
-        match arn::pattern_parts(&whole) {
+        match arn::pattern_parts(&whole, self.variables) {
             Some(["arn", partition, service, _, _, resource])
                 if !service.is_empty() && !resource.is_empty() =>
             {

@@ -1,0 +1,261 @@
+//! One question to the policy engine, as a JSON object: who asks what, what the request says, and every
+//! policy in play.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::iam::{
+    Context, Decision, Key, Policies, Policy, PolicyKind, PolicyLimits, Principal, Request, Values,
+    evaluate,
+};
+
+/// A case as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written<'a> {
+    #[serde(borrow)]
+    principal: Cow<'a, str>,
+    #[serde(borrow, default)]
+    role: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    identity: Option<Vec<&'a RawValue>>,
+    #[serde(borrow, default)]
+    groups: Option<Vec<&'a RawValue>>,
+    #[serde(borrow, default)]
+    boundary: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    session: Option<Vec<&'a RawValue>>,
+    #[serde(borrow, default)]
+    service_account: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    resource: Option<&'a RawValue>,
+    #[serde(borrow)]
+    action: Cow<'a, str>,
+    #[serde(borrow)]
+    target: Cow<'a, str>,
+    #[serde(default)]
+    context: Option<Facts>,
+}
+
+/// What the request says, by condition key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts(Vec<(String, Vec<String>)>);
+
+impl Facts {
+    /// Sets a key's values, over those that it has.
+    pub(super) fn set(&mut self, key: &str, values: Vec<String>) {
+        self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(key));
+        self.0.push((key.to_owned(), values));
+    }
+
+    /// Every key with its values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(String, Vec<String>)> {
+        self.0.iter()
+    }
+}
+
+impl Context for Facts {
+    fn values(&self, key: &Key) -> Values<'_> {
+        let found = self.0.iter().find(|(known, _)| key.is(known));
+        found.map_or(Values::Absent, |(_, values)| Values::Texts(values))
+    }
+}
+
+/// A case that is compiled.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) principal: Principal,
+    pub(super) action: String,
+    pub(super) target: String,
+    pub(super) context: Facts,
+    pub(super) documents: Documents,
+}
+
+/// Every policy in play.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Documents {
+    pub(super) identity: Vec<Arc<Policy>>,
+    pub(super) groups: Vec<Arc<Policy>>,
+    pub(super) boundary: Option<Arc<Policy>>,
+    pub(super) session: Option<Vec<Arc<Policy>>>,
+    pub(super) service_account: Option<Arc<Policy>>,
+    pub(super) resource: Option<Arc<Policy>>,
+}
+
+/// What cases are read under.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    /// Whose `root` is.
+    pub(super) account: Arc<str>,
+    /// How long documents may be.
+    pub(super) limits: PolicyLimits,
+}
+
+impl Case {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong, naming the document.
+    pub(super) fn read(rules: &Rules, line: &[u8]) -> Result<Self, String> {
+        let written: Written<'_> =
+            serde_json::from_slice(line).map_err(|why| format!("not a case: {why}"))?;
+        let principal = rules.principal(&written.principal, written.role.as_deref())?;
+        Ok(Self {
+            documents: Documents {
+                identity: rules.all("identity", written.identity.as_deref())?,
+                groups: rules.all("groups", written.groups.as_deref())?,
+                boundary: rules.one(PolicyKind::Identity, "boundary", written.boundary)?,
+                session: match &written.session {
+                    None => None,
+                    Some(list) => Some(rules.list(PolicyKind::Session, "session", list)?),
+                },
+                service_account: rules.one(
+                    PolicyKind::Identity,
+                    "service_account",
+                    written.service_account,
+                )?,
+                resource: rules.one(PolicyKind::Resource, "resource", written.resource)?,
+            },
+            principal,
+            action: written.action.into_owned(),
+            target: written.target.into_owned(),
+            context: written.context.unwrap_or_default(),
+        })
+    }
+
+    /// The policies as the engine takes them.
+    pub(super) fn policies(&self) -> Policies<'_> {
+        Policies {
+            identity: &self.documents.identity,
+            groups: &self.documents.groups,
+            boundary: self.documents.boundary.as_deref(),
+            session: self.documents.session.as_deref(),
+            service_account: self.documents.service_account.as_deref(),
+            resource: self.documents.resource.as_deref(),
+        }
+    }
+
+    /// The request as the engine takes it.
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            principal: &self.principal,
+            action: &self.action,
+            resource: &self.target,
+            context: &self.context,
+        }
+    }
+
+    /// Decides it.
+    pub(super) fn decide(&self) -> Decision {
+        evaluate(&self.policies(), &self.request())
+    }
+}
+
+impl Rules {
+    /// Who asks: an ARN, `anonymous` or `root`.
+    pub(super) fn principal(&self, text: &str, role: Option<&str>) -> Result<Principal, String> {
+        match text {
+            "anonymous" => Ok(Principal::Anonymous),
+            "root" => Ok(Principal::Root {
+                account: self.account.clone(),
+            }),
+            arn => Principal::parse(arn, role).map_err(|why| format!("principal: {why}")),
+        }
+    }
+
+    /// Compiles one document. `id` is how decisions name it.
+    pub(super) fn compile(
+        &self,
+        kind: PolicyKind,
+        id: &str,
+        json: &str,
+    ) -> Result<Arc<Policy>, String> {
+        let policy = Policy::parse_within(&self.limits, kind, id, json.as_bytes());
+        policy.map(Arc::new).map_err(|why| format!("{id}: {why}"))
+    }
+
+    fn one(
+        &self,
+        kind: PolicyKind,
+        id: &str,
+        json: Option<&RawValue>,
+    ) -> Result<Option<Arc<Policy>>, String> {
+        let compile = |json: &RawValue| self.compile(kind, id, json.get());
+        json.map(compile).transpose()
+    }
+
+    fn all(&self, id: &str, list: Option<&[&RawValue]>) -> Result<Vec<Arc<Policy>>, String> {
+        self.list(PolicyKind::Identity, id, list.unwrap_or_default())
+    }
+
+    fn list(
+        &self,
+        kind: PolicyKind,
+        id: &str,
+        list: &[&RawValue],
+    ) -> Result<Vec<Arc<Policy>>, String> {
+        let compile = |(at, json): (usize, &&RawValue)| {
+            let id = format!("{id}[{at}]");
+            self.compile(kind, &id, json.get())
+        };
+        list.iter().enumerate().map(compile).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Facts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FactsVisitor;
+        impl<'de> Visitor<'de> for FactsVisitor {
+            type Value = Facts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("lists of texts by condition key")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Facts, A::Error> {
+                let mut facts = Facts::default();
+                while let Some((key, Texts(values))) = map.next_entry::<String, Texts>()? {
+                    let twice = |(known, _): &&(String, _)| known.eq_ignore_ascii_case(&key);
+                    if facts.0.iter().any(|known| twice(&known)) {
+                        return Err(A::Error::custom(format!(
+                            "context key `{key}` is given twice"
+                        )));
+                    }
+                    facts.0.push((key, values));
+                }
+                Ok(facts)
+            }
+        }
+        deserializer.deserialize_map(FactsVisitor)
+    }
+}
+
+/// A list of texts, or one.
+#[derive(Debug)]
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of texts")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![text.to_owned()]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
+        }
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}

@@ -1,0 +1,119 @@
+//! `portcullis policy decide`: one case a line in, one decision a line out, as fast as they come.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+
+use serde::Serialize;
+
+use super::case::{Case, Rules};
+use crate::iam::{By, Decision, PolicyLimits};
+
+/// Its flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Decide {
+    /// The account that `root` is the root of
+    #[arg(long, value_name = "ID", default_value = "123456789012")]
+    account: String,
+}
+
+/// How much of the input is read at a time.
+const CHUNK: usize = 256 * 1024;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    decision: &'static str,
+    by: Vec<Statement<'a>>,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct Statement<'a> {
+    policy: &'a str,
+    statement: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+}
+
+/// Answers until the input ends.
+pub(super) fn run(decide: &Decide) -> Result<(), String> {
+    let rules = Rules {
+        account: decide.account.as_str().into(),
+        limits: PolicyLimits::default(),
+    };
+    let failed = |error: std::io::Error| error.to_string();
+    let mut input = BufReader::with_capacity(CHUNK, std::io::stdin().lock());
+    let mut output = BufWriter::with_capacity(CHUNK, std::io::stdout().lock());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if input.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            return output.flush().map_err(failed);
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match answer(&rules, &line, &mut output) {
+            // Whoever read has gone.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            outcome => outcome.map_err(failed)?,
+        }
+        // Who waits for an answer before the next question gets it.
+        if memchr::memchr(b'\n', input.buffer()).is_none() {
+            output.flush().map_err(failed)?;
+        }
+    }
+}
+
+fn answer(rules: &Rules, line: &[u8], output: &mut impl Write) -> std::io::Result<()> {
+    let case = Case::read(rules, line);
+    let decision = case.as_ref().map(Case::decide);
+    let answer = match &decision {
+        Ok(decision) => Answer {
+            decision: name(decision),
+            by: by(decision).map(statement).into_iter().collect(),
+            why: why(decision),
+        },
+        Err(why) => Answer {
+            decision: "invalid",
+            by: Vec::new(),
+            why: (*why).clone(),
+        },
+    };
+    serde_json::to_writer(&mut *output, &answer)?;
+    output.write_all(b"\n")
+}
+
+/// A decision's name.
+pub(super) fn name(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Allow(_) => "allow",
+        Decision::ExplicitDeny(_) => "explicit_deny",
+        Decision::ImplicitDeny(_) => "implicit_deny",
+    }
+}
+
+/// The statement that decided.
+fn by(decision: &Decision) -> Option<&By> {
+    match decision {
+        Decision::Allow(by) => by.as_ref(),
+        Decision::ExplicitDeny(by) => Some(by),
+        Decision::ImplicitDeny(_) => None,
+    }
+}
+
+fn statement(by: &By) -> Statement<'_> {
+    Statement {
+        policy: &by.policy,
+        statement: by.statement,
+        sid: by.sid.as_deref(),
+    }
+}
+
+/// The reason in a sentence.
+pub(super) fn why(decision: &Decision) -> String {
+    match decision {
+        Decision::Allow(Some(by)) => format!("allowed by {by}"),
+        Decision::Allow(None) => "root may whatever nothing denies".to_owned(),
+        Decision::ExplicitDeny(by) => format!("denied by {by}"),
+        Decision::ImplicitDeny(missing) => missing.to_string(),
+    }
+}

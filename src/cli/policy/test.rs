@@ -1,0 +1,264 @@
+//! `portcullis policy test`: the tables that stand beside policies.
+//!
+//! `NAME.test.json` says how `NAME.json` is attached, what else is in play, and what is to be decided of
+//! each of its cases; `policies/README.md` has its form.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::case::{Case, Documents, Facts, Rules, Texts};
+use super::decide::{name, why};
+use crate::iam::{Policy, PolicyKind, PolicyLimits};
+
+/// Its flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Test {
+    /// Where tables (*.test.json) are looked for, in folders below too
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// The account that `root` is the root of
+    #[arg(long, value_name = "ID", default_value = "123456789012")]
+    account: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    #[serde(default)]
+    kind: Attached,
+    #[serde(default, rename = "about")]
+    _about: Option<String>,
+    #[serde(default)]
+    with: BTreeMap<Attached, Sources>,
+    principal: Option<String>,
+    role: Option<String>,
+    #[serde(default)]
+    context: BTreeMap<String, Option<Texts>>,
+    cases: Vec<Row>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    principal: Option<String>,
+    role: Option<String>,
+    action: String,
+    target: String,
+    #[serde(default)]
+    context: BTreeMap<String, Option<Texts>>,
+    expect: String,
+}
+
+/// How a document is attached.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "snake_case")]
+enum Attached {
+    #[default]
+    Identity,
+    Groups,
+    Boundary,
+    Session,
+    ServiceAccount,
+    Resource,
+}
+
+/// Documents: the names of files beside the table, or the documents themselves.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Sources {
+    Many(Vec<Source>),
+    One(Source),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Source {
+    File(String),
+    Document(serde_json::Map<String, serde_json::Value>),
+}
+
+/// Runs every table.
+pub(super) fn run(test: &Test) -> Result<(), String> {
+    let rules = Rules {
+        account: test.account.as_str().into(),
+        limits: PolicyLimits::default(),
+    };
+    let mut tables = Vec::new();
+    for path in &test.paths {
+        find(path, &mut tables)?;
+    }
+    if tables.is_empty() {
+        return Err("no table (*.test.json) is there".to_owned());
+    }
+    tables.sort();
+    let (mut passed, mut failed) = (0_usize, 0_usize);
+    let mut out = String::new();
+    for path in &tables {
+        let wrong = |why: String| format!("{}: {why}", path.display());
+        for (row, outcome) in run_table(&rules, path).map_err(wrong)? {
+            match outcome {
+                Ok(()) => passed = passed.saturating_add(1),
+                Err(why) => {
+                    failed = failed.saturating_add(1);
+                    out.push_str(&format!("{}: `{row}`: {why}\n", path.display()));
+                }
+            }
+        }
+    }
+    let tables = tables.len();
+    out.push_str(&format!(
+        "{tables} tables: {passed} passed, {failed} failed\n"
+    ));
+    crate::server::write_out(&out);
+    match failed {
+        0 => Ok(()),
+        _ => Err(format!("{failed} cases are not decided as expected")),
+    }
+}
+
+const ENDING: &str = ".test.json";
+
+fn find(path: &Path, tables: &mut Vec<PathBuf>) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    if !path.is_dir() {
+        std::fs::metadata(path).map_err(failed)?;
+        tables.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?.path();
+        let is_table = entry.to_str().is_some_and(|name| name.ends_with(ENDING));
+        if entry.is_dir() || is_table {
+            find(&entry, tables)?;
+        }
+    }
+    Ok(())
+}
+
+type Outcomes = Vec<(String, Result<(), String>)>;
+
+fn run_table(rules: &Rules, path: &Path) -> Result<Outcomes, String> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let table: Table = serde_json::from_str(&read(path)?).map_err(|why| why.to_string())?;
+    let beside = path.to_str().and_then(|name| name.strip_suffix(ENDING));
+    let beside = beside.ok_or_else(|| format!("a table's name ends in `{ENDING}`"))?;
+    let policy = PathBuf::from(format!("{beside}.json"));
+    let documents = documents(rules, &table, path, &read(&policy)?);
+    let rows = table.cases.iter();
+    Ok(rows
+        .map(|row| (row.name.clone(), run_row(rules, &table, row, &documents)))
+        .collect())
+}
+
+/// Compiles everything in play; an error is what cases may expect as `invalid`.
+fn documents(rules: &Rules, table: &Table, path: &Path, policy: &str) -> Result<Documents, String> {
+    let mut documents = Documents::default();
+    attach(rules, &mut documents, table.kind, policy)?;
+    for (attached, sources) in &table.with {
+        let sources = match sources {
+            Sources::Many(sources) => sources.as_slice(),
+            Sources::One(source) => std::slice::from_ref(source),
+        };
+        if *attached == Attached::Session {
+            documents.session.get_or_insert_default();
+        }
+        for source in sources {
+            let text = match source {
+                Source::Document(map) => serde_json::to_string(map).map_err(|e| e.to_string())?,
+                Source::File(name) => {
+                    let file = path.with_file_name(name);
+                    std::fs::read_to_string(&file)
+                        .map_err(|error| format!("{}: {error}", file.display()))?
+                }
+            };
+            attach(rules, &mut documents, *attached, &text)?;
+        }
+    }
+    Ok(documents)
+}
+
+fn attach(
+    rules: &Rules,
+    documents: &mut Documents,
+    attached: Attached,
+    text: &str,
+) -> Result<(), String> {
+    let identity = |id: &str| rules.compile(PolicyKind::Identity, id, text);
+    let only = |place: &mut Option<Arc<Policy>>, policy| match place.replace(policy) {
+        None => Ok(()),
+        Some(policy) => Err(format!("there are two of {}", policy.id())),
+    };
+    match attached {
+        Attached::Identity => documents.identity.push(identity("identity")?),
+        Attached::Groups => documents.groups.push(identity("groups")?),
+        Attached::Boundary => only(&mut documents.boundary, identity("boundary")?)?,
+        Attached::ServiceAccount => {
+            only(&mut documents.service_account, identity("service_account")?)?;
+        }
+        Attached::Session => {
+            let policy = rules.compile(PolicyKind::Session, "session", text)?;
+            documents.session.get_or_insert_default().push(policy);
+        }
+        Attached::Resource => {
+            let policy = rules.compile(PolicyKind::Resource, "resource", text)?;
+            only(&mut documents.resource, policy)?;
+        }
+    }
+    Ok(())
+}
+
+fn run_row(
+    rules: &Rules,
+    table: &Table,
+    row: &Row,
+    documents: &Result<Documents, String>,
+) -> Result<(), String> {
+    let (decision, why) = decide(rules, table, row, documents);
+    match decision == row.expect {
+        true => Ok(()),
+        false => Err(format!(
+            "expected {}, decided {decision}: {why}",
+            row.expect
+        )),
+    }
+}
+
+fn decide(
+    rules: &Rules,
+    table: &Table,
+    row: &Row,
+    documents: &Result<Documents, String>,
+) -> (&'static str, String) {
+    let who = row.principal.as_ref().or(table.principal.as_ref());
+    let role = row.role.as_ref().or(table.role.as_ref());
+    let asked = || {
+        let who = who.ok_or_else(|| "the case has no principal".to_owned())?;
+        // A table's role is its sessions'; other principals have none.
+        let role = role.filter(|_| who.contains(":assumed-role/"));
+        let principal = rules.principal(who, role.map(String::as_str))?;
+        let documents = documents.as_ref().map_err(String::clone)?;
+        let mut context = Facts::default();
+        for (key, values) in table.context.iter().chain(&row.context) {
+            let values = values.as_ref().map(|Texts(values)| values.clone());
+            context.set(key, values.unwrap_or_default());
+        }
+        let case = Case {
+            principal,
+            action: row.action.clone(),
+            target: row.target.clone(),
+            context,
+            documents: documents.clone(),
+        };
+        Ok::<_, String>(case.decide())
+    };
+    match asked() {
+        Ok(decision) => (name(&decision), why(&decision)),
+        Err(why) => ("invalid", why),
+    }
+}
