@@ -48,12 +48,15 @@ fn directory() -> Directory {
         groups: Vec::new(),
         policies: vec![Arc::new(policy())],
         group_policies: Vec::new(),
+        boundary: None,
+        tags: Vec::new(),
     };
     Directory::new([AccessKey {
         id: ID.into(),
         secret: Secret::new(SECRET.to_owned()),
         owner: Owner::User(Arc::new(user)),
         enabled: true,
+        policy: None,
     }])
 }
 

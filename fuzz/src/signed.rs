@@ -43,6 +43,7 @@ pub fn directory() -> Directory {
         secret: Secret::new(SECRET.to_owned()),
         owner: Owner::Root,
         enabled: true,
+        policy: None,
     }])
 }
 

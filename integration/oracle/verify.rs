@@ -231,6 +231,7 @@ impl World {
             secret: Secret::new(secret),
             owner: Owner::Root,
             enabled: true,
+            policy: None,
         });
         let gateway = |region: String| (region.clone(), Authenticator::new(region.into()));
         let upload = head("PUT", "/bucket/key", &[])?;

@@ -53,6 +53,7 @@ pub struct Caller {
     // there exactly when the identity is not `Anonymous`.
     identity: Identity,
     proof: Option<Proof>,
+    limit: Option<Arc<crate::iam::Policy>>,
 }
 
 impl Caller {
@@ -60,13 +61,19 @@ impl Caller {
         Self {
             identity: Identity::Anonymous,
             proof: None,
+            limit: None,
         }
     }
 
-    pub(super) fn proved(identity: Identity, proof: Proof) -> Self {
+    pub(super) fn proved(
+        identity: Identity,
+        proof: Proof,
+        limit: Option<Arc<crate::iam::Policy>>,
+    ) -> Self {
         Self {
             identity,
             proof: Some(proof),
+            limit,
         }
     }
 
@@ -74,6 +81,12 @@ impl Caller {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What the access key may at most, where it is a service account's.
+    #[must_use]
+    pub fn limit(&self) -> Option<&crate::iam::Policy> {
+        self.limit.as_deref()
     }
 
     /// How it was proved; `None` for the anonymous caller.

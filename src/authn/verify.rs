@@ -80,7 +80,7 @@ pub(super) fn verify(
         Owner::Root => Identity::Root,
         Owner::User(user) => Identity::User(Arc::clone(user)),
     };
-    Ok(Caller::proved(identity, proof))
+    Ok(Caller::proved(identity, proof, key.policy.clone()))
 }
 
 /// An access key id as it may be shown: bounded.

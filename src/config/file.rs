@@ -38,6 +38,8 @@ pub struct File {
     pub groups: Vec<Group>,
     /// Policies that users and groups name.
     pub policies: Vec<Policy>,
+    /// Decisions.
+    pub authorization: Authorization,
     /// Limits on clients.
     pub limits: Limits,
     /// Logs.
@@ -200,6 +202,11 @@ pub struct User {
     /// Policies.
     #[serde(default)]
     pub policies: Vec<String>,
+    /// The policy that is the permission boundary.
+    pub boundary: Option<String>,
+    /// Tags, as `aws:PrincipalTag/…` has them.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A user's access key.
@@ -212,6 +219,8 @@ pub struct AccessKey {
     pub secret: SecretSource,
     /// Whether it may be used.
     pub enabled: Option<bool>,
+    /// The policy that limits it further: it is a service account's.
+    pub policy: Option<String>,
 }
 
 /// `[[groups]]`.
@@ -235,6 +244,16 @@ pub struct Policy {
     pub document: Option<PathBuf>,
     /// The JSON itself.
     pub inline: Option<String>,
+}
+
+/// `[authorization]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Authorization {
+    /// Whether refused clients are told what is missing.
+    pub explain_denials: Option<bool>,
+    /// The longest policy of an identity, in characters without white space.
+    pub identity_policy_characters: Option<usize>,
 }
 
 /// `[limits]`.

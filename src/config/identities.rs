@@ -1,13 +1,13 @@
 //! Users, groups, their keys and policies, from the configuration.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::RootKey;
 use super::build::Builder;
 use super::error::Error;
 use super::file;
-use crate::iam::{Policy, PolicyKind};
+use crate::iam::{Policy, PolicyKind, PolicyLimits};
 use crate::identity::{AccessKey, Directory, Owner, User};
 
 /// Everyone but root.
@@ -23,7 +23,7 @@ impl Users {
         file: &file::File,
         account: &str,
     ) -> Result<Self, Error> {
-        let policies = policies(builder, &file.policies)?;
+        let policies = policies(builder, file)?;
         let mut groups: HashMap<&str, Vec<Arc<Policy>>> = HashMap::new();
         for group in &file.groups {
             let named = named(
@@ -72,11 +72,15 @@ impl Users {
                     ));
                 }
                 let owner = Owner::User(user_record.clone());
+                let place = format!("{key}.access_keys.policy");
+                let limit = access_key.policy.iter();
+                let limit = limit.map(|name| named_one(builder, &policies, name, &place));
                 keys.push(AccessKey {
                     id,
                     secret,
                     owner,
                     enabled: access_key.enabled.unwrap_or(true),
+                    policy: limit.last().transpose()?,
                 });
             }
         }
@@ -90,8 +94,18 @@ impl Users {
             secret: root.secret.clone(),
             owner: Owner::Root,
             enabled: true,
+            policy: None,
         };
         Directory::new(self.keys.iter().cloned().chain([root]))
+    }
+
+    /// The user of that name.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&Arc<User>> {
+        self.keys.iter().find_map(|key| match &key.owner {
+            Owner::User(user) if *user.name == *name => Some(user),
+            Owner::User(_) | Owner::Root => None,
+        })
     }
 
     /// Whether an access key of that id is a user's.
@@ -103,17 +117,22 @@ impl Users {
 
 fn policies(
     builder: &mut Builder<'_>,
-    written: &[file::Policy],
+    file: &file::File,
 ) -> Result<HashMap<String, Arc<Policy>>, Error> {
+    let mut limits = PolicyLimits::default();
+    if let Some(characters) = file.authorization.identity_policy_characters {
+        limits.identity = characters;
+    }
     let mut compiled = HashMap::new();
-    for policy in written {
+    for policy in &file.policies {
         let key = format!("policies.{}", policy.name);
         let text = match (&policy.document, &policy.inline) {
             (Some(path), None) => builder.read(&key, path)?,
             (None, Some(text)) => text.clone(),
             _ => return Err(builder.value(&key, "give either `document` or `inline`".to_owned())),
         };
-        let parsed = Policy::parse(PolicyKind::Identity, policy.name.as_str(), text.as_bytes());
+        let name = policy.name.as_str();
+        let parsed = Policy::parse_within(&limits, PolicyKind::Identity, name, text.as_bytes());
         let parsed = parsed.map_err(|why| builder.value(&key, why.to_string()))?;
         if compiled
             .insert(policy.name.clone(), Arc::new(parsed))
@@ -134,11 +153,47 @@ fn named(
     names: &[String],
     key: &str,
 ) -> Result<Vec<Arc<Policy>>, Error> {
-    let find = |name: &String| {
-        let missing = || builder.value(key, format!("there is no policy `{name}`"));
-        policies.get(name).cloned().ok_or_else(missing)
-    };
+    let find = |name: &String| named_one(builder, policies, name, key);
     names.iter().map(find).collect()
+}
+
+fn named_one(
+    builder: &Builder<'_>,
+    policies: &HashMap<String, Arc<Policy>>,
+    name: &str,
+    key: &str,
+) -> Result<Arc<Policy>, Error> {
+    let missing = || builder.value(key, format!("there is no policy `{name}`"));
+    policies.get(name).cloned().ok_or_else(missing)
+}
+
+/// AWS's limits on tags of users: 50 of them, of 1 to 128 and at most 256 characters, names unique in
+/// whatever case.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html>
+fn tags(
+    builder: &Builder<'_>,
+    written: &BTreeMap<String, String>,
+    key: &str,
+) -> Result<Vec<(Arc<str>, Arc<str>)>, Error> {
+    let key = format!("{key}.tags");
+    let mut tags: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+    for (name, value) in written {
+        let plain = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
+        let fits = (1..=128).contains(&name.chars().count()) && value.chars().count() <= 256;
+        if !fits || !name.chars().chain(value.chars()).all(plain) || written.len() > 50 {
+            let rule = "up to 50 tags of 1 to 128 characters, their values of at most 256: letters, digits, space and `_.:/=+-@`";
+            return Err(builder.value(&key, format!("`{name}` = `{value}`: {rule}")));
+        }
+        if tags
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
+            return Err(builder.value(&key, format!("two tags are called `{name}`")));
+        }
+        tags.push((name.as_str().into(), value.as_str().into()));
+    }
+    Ok(tags)
 }
 
 fn user_record(
@@ -188,5 +243,15 @@ fn user_record(
             &format!("{key}.policies"),
         )?,
         group_policies,
+        boundary: match &user.boundary {
+            None => None,
+            Some(name) => Some(named_one(
+                builder,
+                policies,
+                name,
+                &format!("{key}.boundary"),
+            )?),
+        },
+        tags: tags(builder, &user.tags, key)?,
     }))
 }

@@ -24,6 +24,10 @@ pub struct User {
     pub policies: Vec<Arc<Policy>>,
     /// The policies of the user's groups.
     pub group_policies: Vec<Arc<Policy>>,
+    /// The permission boundary: what the user's and the groups' policies grant beyond it is not granted.
+    pub boundary: Option<Arc<Policy>>,
+    /// Tags, by name.
+    pub tags: Vec<(Arc<str>, Arc<str>)>,
 }
 
 /// Whose an access key is.
@@ -46,6 +50,8 @@ pub struct AccessKey {
     pub owner: Owner,
     /// Whether it may be used.
     pub enabled: bool,
+    /// What a service account's key may at most: nothing beyond it, whoever grants it.
+    pub policy: Option<Arc<Policy>>,
 }
 
 /// Everyone who exists. One immutable value; a change makes a new one.

@@ -38,6 +38,7 @@ fn directory() -> Directory {
         secret: Secret::new(SECRET.to_owned()),
         owner: Owner::Root,
         enabled: true,
+        policy: None,
     }])
 }
 

@@ -41,6 +41,7 @@ fn t15_an_unknown_key_is_verified_like_a_known_one() {
         secret: Secret::new("nobody has this secret".to_owned()),
         owner: Owner::Root,
         enabled: true,
+        policy: None,
     }]);
     let date = crate::sigv4::CredentialScope::at(now(), "us-east-1", "s3").date;
     let derived = |id: &str| authenticator.keys.contains_key(&(id.into(), date.clone()));
