@@ -1,12 +1,14 @@
 //! What was authorised, as a type: a backend takes a `Granted<&T>`, and only this room makes one.
 
-use crate::s3::ObjectMetadata;
 use crate::s3::call::{
     Call, CompleteMultipartUpload, CopyObject, CopySource, CreateBucket, CreateMultipartUpload,
     DeleteObject, DeleteObjects, ListBuckets, ListMultipartUploads, ListObjects, ListParts,
-    OnBucket, OnUpload, PutObject, ReadObject, UploadPart, UploadPartCopy,
+    OnBucket, OnObject, OnUpload, PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{ByteRange, ChecksumAlgorithm, ChecksumRequest, ChecksumSource};
+use crate::s3::{
+    ByteRange, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, ETag, ObjectMetadata,
+    ReadConditions, TagSet,
+};
 
 /// A `T` that was authorised. It can be looked at and narrowed, never made or changed outside this
 /// room, so that what was authorised is what is carried out.
@@ -65,6 +67,9 @@ pub enum GrantedCall<'p> {
     AbortMultipartUpload(Granted<&'p OnUpload>),
     ListParts(Granted<&'p ListParts>),
     ListMultipartUploads(Granted<&'p ListMultipartUploads>),
+    GetObjectTagging(Granted<&'p OnObject>),
+    PutObjectTagging(Granted<&'p OnObject>),
+    DeleteObjectTagging(Granted<&'p OnObject>),
 }
 
 impl<'p> GrantedCall<'p> {
@@ -93,6 +98,9 @@ impl<'p> GrantedCall<'p> {
             Call::AbortMultipartUpload(c) => Self::AbortMultipartUpload(Granted(c)),
             Call::ListParts(c) => Self::ListParts(Granted(c)),
             Call::ListMultipartUploads(c) => Self::ListMultipartUploads(Granted(c)),
+            Call::GetObjectTagging(c) => Self::GetObjectTagging(Granted(c)),
+            Call::PutObjectTagging(c) => Self::PutObjectTagging(Granted(c)),
+            Call::DeleteObjectTagging(c) => Self::DeleteObjectTagging(Granted(c)),
         }
     }
 }
@@ -105,12 +113,13 @@ impl Granted<&CopyObject> {
     }
 
     /// The write that a copy was granted on its destination, where source and destination stand on
-    /// different backends. `source` is what the source's metadata says, and `kept` the algorithm of
-    /// its checksum, which the copy keeps where none is asked for.
+    /// different backends. `source` is what the source's metadata says, `tags` are the source's, and
+    /// `kept` the algorithm of its checksum, which the copy keeps where none is asked for.
     #[must_use]
     pub fn destination(
         self,
         source: &ObjectMetadata,
+        tags: TagSet,
         kept: Option<ChecksumAlgorithm>,
     ) -> Granted<PutObject> {
         let computed = |algorithm| ChecksumRequest {
@@ -121,13 +130,47 @@ impl Granted<&CopyObject> {
             bucket: self.bucket.clone(),
             key: self.key.clone(),
             metadata: self.metadata_from(source),
+            tags: self.tags.clone().unwrap_or(tags),
             conditions: self.conditions.clone(),
             checksum: self.checksum.or(kept).map(computed),
         })
     }
 }
 
+impl Granted<CopyObject> {
+    /// The same copy, which takes no tag along.
+    #[must_use]
+    pub fn without_tags(call: Granted<&CopyObject>) -> Self {
+        Granted(CopyObject {
+            tags: Some(TagSet::default()),
+            ..CopyObject::clone(&call)
+        })
+    }
+}
+
 impl Granted<ReadObject> {
+    /// The same read, of the object that has this tag.
+    #[must_use]
+    pub fn still(&self, etag: &ETag) -> Self {
+        Granted(ReadObject {
+            conditions: ReadConditions {
+                if_match: Some(vec![etag.clone()]),
+                ..ReadConditions::default()
+            },
+            ..self.0.clone()
+        })
+    }
+
+    /// The tags of what a copy reads, at `version_id` where the store has told one.
+    #[must_use]
+    pub fn tagging(&self, version_id: Option<&str>) -> Granted<OnObject> {
+        Granted(OnObject {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            version_id: version_id.map(str::to_owned),
+        })
+    }
+
     /// The same read of the whole object: what a range was granted on.
     #[must_use]
     pub fn whole(&self) -> Self {

@@ -20,7 +20,7 @@ use crate::s3::call::{DeleteObject, ListObjects};
 use crate::s3::xml::DeleteKey;
 use crate::s3::{BucketName, Call, Error, ErrorCode, Operation, Request};
 use context::RequestContext;
-use requirement::{Requirement, requirements};
+use requirement::{Requirement, copied_tags, get_tags, requirements};
 
 /// What was granted: the request, the caller, and the statement that allowed it.
 #[derive(Clone, Debug)]
@@ -209,10 +209,47 @@ impl Authorizer {
             Call::GetObject(call) | Call::HeadObject(call) => (&call.bucket, call.key.as_str()),
             Call::CopyObject(call) => (&call.source.bucket, call.source.key.as_str()),
             Call::UploadPartCopy(call) => (&call.source.bucket, call.source.key.as_str()),
+            Call::GetObjectTagging(call)
+            | Call::PutObjectTagging(call)
+            | Call::DeleteObjectTagging(call) => (&call.bucket, call.key.as_str()),
             _ => return false,
         };
         let list = listing(&permit.request, bucket, key);
         self.decide(&list, &permit.caller, policies, now).is_ok()
+    }
+
+    /// Whether the caller may know the tags of the object that a permitted read names, and so may
+    /// be told how many there are.
+    #[must_use]
+    pub fn may_get_tags(
+        &self,
+        permit: &Permit,
+        policies: &BucketPolicies,
+        now: OffsetDateTime,
+    ) -> bool {
+        let (Call::GetObject(call) | Call::HeadObject(call)) = &permit.request.call else {
+            return false;
+        };
+        let needed = get_tags(&call.bucket, &call.key, call.version_id.as_deref());
+        self.verdict(&permit.request, &permit.caller, &needed, policies, now)
+            .is_ok()
+    }
+
+    /// Whether a permitted copy may take the tags of its source along.
+    #[must_use]
+    pub fn may_copy_tags(
+        &self,
+        permit: &Permit,
+        policies: &BucketPolicies,
+        now: OffsetDateTime,
+    ) -> bool {
+        let Call::CopyObject(call) = &permit.request.call else {
+            return false;
+        };
+        copied_tags(call).iter().all(|needed| {
+            self.verdict(&permit.request, &permit.caller, needed, policies, now)
+                .is_ok()
+        })
     }
 
     /// Decides one key of a DeleteObjects.

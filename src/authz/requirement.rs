@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::s3::call::CopyObject;
 use crate::s3::{BucketName, Call, Head, ObjectKey};
 
 /// One right that is needed.
@@ -143,6 +144,15 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
         Call::CompleteMultipartUpload(c) => {
             vec![object("s3:PutObject", &c.upload.bucket, &c.upload.key)]
         }
+        Call::GetObjectTagging(c) => vec![get_tags(&c.bucket, &c.key, c.version_id.as_deref())],
+        Call::PutObjectTagging(c) => {
+            let actions = ["s3:PutObjectTagging", "s3:PutObjectVersionTagging"];
+            vec![tags(actions, &c.bucket, &c.key, c.version_id.as_deref())]
+        }
+        Call::DeleteObjectTagging(c) => {
+            let actions = ["s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging"];
+            vec![tags(actions, &c.bucket, &c.key, c.version_id.as_deref())]
+        }
         Call::AbortMultipartUpload(c) => vec![object("s3:AbortMultipartUpload", &c.bucket, &c.key)],
         Call::ListParts(c) => {
             vec![object(
@@ -152,6 +162,42 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
             )]
         }
     }
+}
+
+/// An action on the tags of an object, or on those of one of its versions.
+fn tags<'a>(
+    [current, version]: [&'static str; 2],
+    bucket: &'a BucketName,
+    key: &'a ObjectKey,
+    version_id: Option<&'a str>,
+) -> Requirement<'a> {
+    let action = version_id.map_or(current, |_| version);
+    Requirement {
+        version_id,
+        ..Requirement::object(action, bucket, key)
+    }
+}
+
+/// The right to know an object's tags.
+pub(super) fn get_tags<'a>(
+    bucket: &'a BucketName,
+    key: &'a ObjectKey,
+    version_id: Option<&'a str>,
+) -> Requirement<'a> {
+    let actions = ["s3:GetObjectTagging", "s3:GetObjectVersionTagging"];
+    tags(actions, bucket, key, version_id)
+}
+
+/// What a copy needs where its source has tags that it takes along.
+pub(super) fn copied_tags(call: &CopyObject) -> [Requirement<'_>; 2] {
+    let source = &call.source;
+    [
+        Requirement {
+            is_source: true,
+            ..get_tags(&source.bucket, &source.key, source.version_id.as_deref())
+        },
+        Requirement::object("s3:PutObjectTagging", &call.bucket, &call.key),
+    ]
 }
 
 fn manages<'a>(action: &'static str, bucket: &'a BucketName) -> Requirement<'a> {

@@ -15,10 +15,12 @@ use time::OffsetDateTime;
 use crate::authz::Granted;
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
-    ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnUpload, PutObject,
-    ReadObject, UploadPart, UploadPartCopy,
+    ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
+    PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{BucketName, Checksum, ContentRange, ETag, Error, ObjectInfo, StoredChecksum};
+use crate::s3::{
+    BucketName, Checksum, ContentRange, ETag, Error, ObjectInfo, StoredChecksum, TagSet,
+};
 
 /// A store of buckets and objects.
 ///
@@ -56,6 +58,20 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Result<Deleted, Error>>, Error>;
     /// Copies an object within this backend.
     async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, Error>;
+    /// An object's tags.
+    async fn get_object_tagging(&self, call: Granted<&OnObject>) -> Result<Tagging, Error>;
+    /// Replaces an object's tags, and nothing else of it. Answers the version, where the store keeps
+    /// versions.
+    async fn put_object_tagging(
+        &self,
+        call: Granted<&OnObject>,
+        tags: &TagSet,
+    ) -> Result<Option<String>, Error>;
+    /// Takes an object's tags away. Answers the version, where the store keeps versions.
+    async fn delete_object_tagging(
+        &self,
+        call: Granted<&OnObject>,
+    ) -> Result<Option<String>, Error>;
     /// Opens a multipart upload and answers its id.
     async fn create_multipart_upload(
         &self,
@@ -172,6 +188,15 @@ pub struct Deleted {
     pub version_id: Option<String>,
     /// Whether a delete marker was made or deleted.
     pub delete_marker: bool,
+}
+
+/// The tags of an object.
+#[derive(Clone, Debug)]
+pub struct Tagging {
+    /// The tags.
+    pub tags: TagSet,
+    /// The version that they are of, where the store keeps versions.
+    pub version_id: Option<String>,
 }
 
 /// A listed object.

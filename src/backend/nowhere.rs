@@ -3,16 +3,16 @@
 use async_trait::async_trait;
 
 use super::{
-    Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Upload, UploadPage,
-    Written,
+    Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
+    UploadPage, Written,
 };
 use crate::authz::Granted;
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
-    ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnUpload, PutObject,
-    ReadObject, UploadPart, UploadPartCopy,
+    ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
+    PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{Error, ErrorCode};
+use crate::s3::{Error, ErrorCode, TagSet};
 
 /// Answers `ServiceUnavailable` to everything.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,9 @@ impl Backend for Nowhere {
     async fn delete_object(&self, _: Granted<&DeleteObject>) -> Result<Deleted, Error> { nowhere() }
     async fn delete_objects(&self, _: &[Granted<DeleteObject>]) -> Result<Vec<Result<Deleted, Error>>, Error> { nowhere() }
     async fn copy_object(&self, _: Granted<&CopyObject>) -> Result<Written, Error> { nowhere() }
+    async fn get_object_tagging(&self, _: Granted<&OnObject>) -> Result<Tagging, Error> { nowhere() }
+    async fn put_object_tagging(&self, _: Granted<&OnObject>, _: &TagSet) -> Result<Option<String>, Error> { nowhere() }
+    async fn delete_object_tagging(&self, _: Granted<&OnObject>) -> Result<Option<String>, Error> { nowhere() }
     async fn create_multipart_upload(&self, _: Granted<&CreateMultipartUpload>) -> Result<String, Error> { nowhere() }
     async fn upload_part(&self, _: Granted<&UploadPart>, _: &mut dyn Upload) -> Result<Written, Error> { nowhere() }
     async fn upload_part_copy(&self, _: Granted<&UploadPartCopy>) -> Result<Written, Error> { nowhere() }

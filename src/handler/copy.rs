@@ -5,20 +5,25 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Answer, Context, headers};
-use crate::authz::Granted;
+use crate::authz::{Granted, Permit};
 use crate::backend::{Body, Download, Object, Upload, Written};
-use crate::s3::call::{CopyObject, UploadPartCopy};
+use crate::s3::call::{CopyObject, ReadObject, UploadPartCopy};
 use crate::s3::xml::Writer;
-use crate::s3::{Checksum, ChecksumAlgorithm, ContentRange, Error, ErrorCode, Hasher, time};
+use crate::s3::{
+    Checksum, ChecksumAlgorithm, ContentRange, Error, ErrorCode, Hasher, ObjectInfo, TagSet, time,
+};
 
 /// The largest object that one CopyObject copies (AWS's limit): 5 GiB.
 const MAX_COPY: u64 = 5 * 1024 * 1024 * 1024;
 
 pub(super) async fn object(
     context: &Context<'_>,
+    permit: &Permit,
     call: Granted<&CopyObject>,
 ) -> Result<Answer, Error> {
     let backends = context.backends;
+    let untagged = without_tags(context, permit, call).await?;
+    let call = untagged.as_ref().map_or(call, Granted::as_ref);
     let written = if backends.same_store(&call.source.bucket, &call.bucket) {
         backends.of(&call.bucket)?.copy_object(call).await?
     } else {
@@ -33,7 +38,11 @@ pub(super) async fn object(
         }
         let kept = object.info.checksum.as_ref();
         let kept = kept.map(|stored| stored.checksum.algorithm);
-        let destination = call.destination(&object.info.metadata, kept);
+        let tags = match &call.tags {
+            Some(tags) => tags.clone(),
+            None => tags_of(context, &source, &object.info).await?,
+        };
+        let destination = call.destination(&object.info.metadata, tags, kept);
         let algorithm = call.checksum.or(kept);
         let mut body = Through::new(object, algorithm);
         backends
@@ -42,6 +51,49 @@ pub(super) async fn object(
             .await?
     };
     Ok(result("CopyObjectResult", &written))
+}
+
+/// A copy takes the source's tags along for one who may read and write them. For anyone else it is a
+/// copy without, and only of what has none; `None` is the copy that was asked for.
+async fn without_tags(
+    context: &Context<'_>,
+    permit: &Permit,
+    call: Granted<&CopyObject>,
+) -> Result<Option<Granted<CopyObject>>, Error> {
+    let (policies, now) = (context.policies, context.now);
+    if call.tags.is_some() || context.authorizer.may_copy_tags(permit, policies, now) {
+        return Ok(None);
+    }
+    let source = call.source();
+    let backend = context.backends.of(&call.source.bucket)?;
+    let object = backend.head_object(source.as_ref()).await;
+    if object.map_err(source_condition)?.info.tag_count > 0 {
+        return Err(Error::new(ErrorCode::AccessDenied)
+            .because("the source has tags, and nothing allows to copy them"));
+    }
+    // Said aloud, so that tags which come to the source in between stay there.
+    Ok(Some(Granted::without_tags(call)))
+}
+
+/// The tags of the object that is being read from another backend.
+async fn tags_of(
+    context: &Context<'_>,
+    source: &Granted<ReadObject>,
+    info: &ObjectInfo,
+) -> Result<TagSet, Error> {
+    if info.tag_count == 0 {
+        return Ok(TagSet::default());
+    }
+    let backend = context.backends.of(&source.bucket)?;
+    let call = source.tagging(info.version_id.as_deref());
+    let tagging = backend.get_object_tagging(call.as_ref()).await?;
+    // They are the tags of the bytes only if the key still holds the same object.
+    let still = source.still(&info.etag);
+    match backend.head_object(still.as_ref()).await {
+        Ok(now) if now.info.last_modified == info.last_modified => Ok(tagging.tags),
+        _ => Err(Error::new(ErrorCode::ConditionalRequestConflict)
+            .because("the source changed while it was copied")),
+    }
 }
 
 pub(super) async fn part(

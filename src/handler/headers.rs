@@ -68,6 +68,12 @@ fn metadata(answer: &mut Answer, info: &ObjectInfo) {
     }
 }
 
+/// How many tags there are.
+pub(super) fn tag_count(answer: &mut Answer, count: usize) {
+    let name = HeaderName::from_static("x-amz-tagging-count");
+    answer.headers.insert(name, HeaderValue::from(count));
+}
+
 /// The checksum's header, and its type's.
 pub(super) fn checksum(answer: &mut Answer, stored: &StoredChecksum) {
     answer.set(

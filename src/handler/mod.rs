@@ -12,6 +12,7 @@ mod headers;
 mod listing;
 mod multipart;
 mod object;
+mod tagging;
 
 pub use body::RequestBody;
 
@@ -133,11 +134,11 @@ async fn dispatch(
         GrantedCall::ListObjectsV2(call) => listing::objects_v2(context, call).await,
         GrantedCall::ListMultipartUploads(call) => listing::uploads(context, call).await,
         GrantedCall::DeleteObjects(call) => delete::objects(context, permit, call, body).await,
-        GrantedCall::GetObject(call) => object::get(context, call).await,
-        GrantedCall::HeadObject(call) => object::head(context, call).await,
+        GrantedCall::GetObject(call) => object::get(context, permit, call).await,
+        GrantedCall::HeadObject(call) => object::head(context, permit, call).await,
         GrantedCall::PutObject(call) => object::put(context, permit, call, body).await,
         GrantedCall::DeleteObject(call) => delete::object(context, call).await,
-        GrantedCall::CopyObject(call) => copy::object(context, call).await,
+        GrantedCall::CopyObject(call) => copy::object(context, permit, call).await,
         GrantedCall::CreateMultipartUpload(call) => multipart::create(context, call).await,
         GrantedCall::UploadPart(call) => multipart::part(context, permit, call, body).await,
         GrantedCall::UploadPartCopy(call) => copy::part(context, call).await,
@@ -146,24 +147,30 @@ async fn dispatch(
         }
         GrantedCall::AbortMultipartUpload(call) => multipart::abort(context, call).await,
         GrantedCall::ListParts(call) => multipart::list_parts(context, call).await,
+        GrantedCall::GetObjectTagging(call) => tagging::get(context, call).await,
+        GrantedCall::PutObjectTagging(call) => tagging::put(context, permit, call, body).await,
+        GrantedCall::DeleteObjectTagging(call) => tagging::delete(context, call).await,
     }
 }
 
 /// A missing object is 404 only to one who may list the bucket; to others it is as forbidden as one
 /// that is there, so that nobody learns names by trying.
 fn conceal(context: &Context<'_>, permit: &Permit, error: Error) -> Error {
-    let reads = matches!(
+    let finds = matches!(
         permit.operation(),
         Operation::GetObject
             | Operation::HeadObject
             | Operation::CopyObject
             | Operation::UploadPartCopy
+            | Operation::GetObjectTagging
+            | Operation::PutObjectTagging
+            | Operation::DeleteObjectTagging
     );
     let missing = matches!(
         error.code(),
         ErrorCode::NoSuchKey | ErrorCode::NoSuchVersion
     );
-    if reads
+    if finds
         && missing
         && !context
             .authorizer

@@ -3,28 +3,41 @@
 use super::body::{RequestBody, VerifiedBody};
 use super::{Answer, Context, headers};
 use crate::authz::{Granted, Permit};
-use crate::backend::Body;
+use crate::backend::{Body, Object};
 use crate::s3::Error;
 use crate::s3::call::{PutObject, ReadObject};
 
 pub(super) async fn get(
     context: &Context<'_>,
+    permit: &Permit,
     call: Granted<&ReadObject>,
 ) -> Result<Answer, Error> {
     let object = context.backends.of(&call.bucket)?.get_object(call).await?;
-    let mut answer = headers::of_object(&object, &call);
+    let mut answer = described(context, permit, &object, &call);
     answer.body = object.body;
     Ok(answer)
 }
 
 pub(super) async fn head(
     context: &Context<'_>,
+    permit: &Permit,
     call: Granted<&ReadObject>,
 ) -> Result<Answer, Error> {
     let object = context.backends.of(&call.bucket)?.head_object(call).await?;
-    let mut answer = headers::of_object(&object, &call);
+    let mut answer = described(context, permit, &object, &call);
     answer.body = Body::Empty;
     Ok(answer)
+}
+
+/// What a read tells, the number of tags among it where the caller may know them.
+fn described(context: &Context<'_>, permit: &Permit, object: &Object, call: &ReadObject) -> Answer {
+    let mut answer = headers::of_object(object, call);
+    let count = object.info.tag_count;
+    let (policies, now) = (context.policies, context.now);
+    if count > 0 && context.authorizer.may_get_tags(permit, policies, now) {
+        headers::tag_count(&mut answer, count);
+    }
+    answer
 }
 
 pub(super) async fn put(

@@ -1,10 +1,11 @@
 //! What each implemented operation is asked to do, typed: the value that is authorised and then
 //! carried out. Documents in a request's body (the keys of a DeleteObjects, the parts of a
-//! CompleteMultipartUpload) are read later, once it is known who asks.
+//! CompleteMultipartUpload, the tags of a PutObjectTagging) are read later, once it is known who asks.
 
 use super::{
     BucketName, ByteRange, ChecksumAlgorithm, ChecksumRequest, ChecksumType, ETag, ObjectKey,
-    ObjectMetadata, Operation, ReadConditions, StoredChecksum, WEBSITE_REDIRECT, WriteConditions,
+    ObjectMetadata, Operation, ReadConditions, StoredChecksum, TagSet, WEBSITE_REDIRECT,
+    WriteConditions,
 };
 
 /// A request for an implemented operation.
@@ -37,6 +38,9 @@ pub enum Call {
     AbortMultipartUpload(OnUpload),
     ListParts(ListParts),
     ListMultipartUploads(ListMultipartUploads),
+    GetObjectTagging(OnObject),
+    PutObjectTagging(OnObject),
+    DeleteObjectTagging(OnObject),
 }
 
 /// ListBuckets.
@@ -128,10 +132,23 @@ pub struct PutObject {
     pub key: ObjectKey,
     /// What to keep with the object.
     pub metadata: ObjectMetadata,
+    /// Its tags.
+    pub tags: TagSet,
     /// Conditions on what the key holds now.
     pub conditions: WriteConditions,
     /// The checksum to verify and keep.
     pub checksum: Option<ChecksumRequest>,
+}
+
+/// An operation that names an object and nothing else. The tags of a PutObjectTagging are in the body.
+#[derive(Clone, Debug)]
+pub struct OnObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version; `None` is the current one.
+    pub version_id: Option<String>,
 }
 
 /// DeleteObject.
@@ -173,6 +190,8 @@ pub struct CopyObject {
     pub metadata: Option<ObjectMetadata>,
     /// The copy's own website redirect, whichever of the two it is.
     pub redirect: Option<String>,
+    /// The new tags (`REPLACE`), or `None` for the source's (`COPY`).
+    pub tags: Option<TagSet>,
     /// Conditions on what the key holds now.
     pub conditions: WriteConditions,
     /// The checksum to compute and keep; `None` keeps the source's.
@@ -207,6 +226,8 @@ pub struct CreateMultipartUpload {
     pub key: ObjectKey,
     /// What to keep with the object.
     pub metadata: ObjectMetadata,
+    /// The object's tags.
+    pub tags: TagSet,
     /// The checksum that its parts carry, and of what the object's is to be.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
 }
@@ -321,6 +342,9 @@ impl Call {
             Self::AbortMultipartUpload(_) => Operation::AbortMultipartUpload,
             Self::ListParts(_) => Operation::ListParts,
             Self::ListMultipartUploads(_) => Operation::ListMultipartUploads,
+            Self::GetObjectTagging(_) => Operation::GetObjectTagging,
+            Self::PutObjectTagging(_) => Operation::PutObjectTagging,
+            Self::DeleteObjectTagging(_) => Operation::DeleteObjectTagging,
         }
     }
 }

@@ -71,6 +71,7 @@ error_codes! {
     InvalidRedirectLocation "InvalidRedirectLocation" BAD_REQUEST "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRequest "InvalidRequest" BAD_REQUEST "Invalid Request";
     InvalidStorageClass "InvalidStorageClass" BAD_REQUEST "The storage class you specified is not valid";
+    InvalidTag "InvalidTag" BAD_REQUEST "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation.";
     InvalidToken "InvalidToken" BAD_REQUEST "The provided token is malformed or otherwise invalid.";
     InvalidUri "InvalidURI" BAD_REQUEST "Couldn't parse the specified URI.";
     KeyTooLong "KeyTooLongError" BAD_REQUEST "Your key is too long";

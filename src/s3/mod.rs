@@ -18,6 +18,7 @@ mod payload;
 mod range;
 mod request;
 mod route;
+mod tagging;
 pub mod time;
 pub mod xml;
 
@@ -39,3 +40,4 @@ pub use parse::continuation_token;
 pub use payload::Payload;
 pub use range::{ByteRange, ContentRange, InvalidRange};
 pub use request::Request;
+pub use tagging::{MAX_TAGS, TagSet};

@@ -71,6 +71,8 @@ pub struct ObjectInfo {
     pub last_modified: OffsetDateTime,
     /// What its writer said of it.
     pub metadata: ObjectMetadata,
+    /// How many tags it has, as far as its store tells.
+    pub tag_count: usize,
     /// The checksum that was given or computed when it was written.
     pub checksum: Option<StoredChecksum>,
     /// How many parts it was uploaded in, when by multipart upload.

@@ -209,9 +209,9 @@ operations! {
     PutObjectLegalHold PUT Object ["legal-hold"] - ["versionId"] ["s3:PutObjectLegalHold"] Object Document no;
     GetObjectRetention GET Object ["retention"] - ["versionId"] ["s3:GetObjectRetention"] Object None no;
     PutObjectRetention PUT Object ["retention"] - ["versionId"] ["s3:PutObjectRetention"] Object Document no;
-    GetObjectTagging GET Object ["tagging"] - ["versionId"] ["s3:GetObjectTagging"] Object None no;
-    PutObjectTagging PUT Object ["tagging"] - ["versionId"] ["s3:PutObjectTagging"] Object Document no;
-    DeleteObjectTagging DELETE Object ["tagging"] - ["versionId"] ["s3:DeleteObjectTagging"] Object None no;
+    GetObjectTagging GET Object ["tagging"] - ["versionId"] ["s3:GetObjectTagging"] Object None yes;
+    PutObjectTagging PUT Object ["tagging"] - ["versionId"] ["s3:PutObjectTagging"] Object Document yes;
+    DeleteObjectTagging DELETE Object ["tagging"] - ["versionId"] ["s3:DeleteObjectTagging"] Object None yes;
     GetObjectTorrent GET Object ["torrent"] - [] ["s3:GetObjectTorrent"] Object None no;
     RenameObject PUT Object ["renameObject"] - [] ["s3express:CreateSession"] Object None no;
     RestoreObject POST Object ["restore"] - ["versionId"] ["s3:RestoreObject"] Object Document no;

@@ -16,8 +16,11 @@ use super::files::{empty, open_directory, remove_all};
 use super::name::{Kind, decode};
 use super::store::Store;
 
-/// The format that this program reads and writes.
-const FORMAT: &str = "portcullis-disk 1\n";
+/// The format that this program writes.
+const FORMAT: &str = "portcullis-disk 2\n";
+
+/// The one before, whose every file this program reads.
+const EARLIER: &str = "portcullis-disk 1\n";
 
 /// Opens a store: its handle, and the lock that is held with it.
 pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
@@ -63,9 +66,10 @@ fn check_format(path: &Path) -> Result<()> {
         Ok(mut opened) => {
             let mut text = String::new();
             opened.read_to_string(&mut text)?;
-            match text == FORMAT {
-                true => Ok(()),
-                false => Err(Error::new(
+            match text.as_str() {
+                FORMAT => Ok(()),
+                EARLIER => raise_format(path),
+                _ => Err(Error::new(
                     ErrorKind::InvalidData,
                     format!(
                         "its format is `{}`, this program's `{}`",
@@ -91,6 +95,16 @@ fn check_format(path: &Path) -> Result<()> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// From here on no earlier program opens the store: it would take an object with tags for damage.
+fn raise_format(path: &Path) -> Result<()> {
+    let (new, file) = (path.join("format.new"), path.join("format"));
+    let mut made = File::create(&new)?;
+    made.write_all(FORMAT.as_bytes())?;
+    made.sync_all()?;
+    std::fs::rename(new, file)?;
+    File::open(path)?.sync_all()
 }
 
 /// Nothing runs yet, so whatever is temporary is left over. All by handles: a link that somebody put

@@ -13,6 +13,7 @@ mod read;
 mod record;
 mod store;
 mod sync;
+mod tagging;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -26,16 +27,16 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::{
-    Backend, Body, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Upload,
-    UploadPage, Written, full_object,
+    Backend, Body, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging,
+    Upload, UploadPage, Written, full_object,
 };
 use crate::authz::Granted;
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
-    ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnUpload, PutObject,
-    ReadObject, UploadPart, UploadPartCopy,
+    ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
+    PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{ByteRange, ChecksumAlgorithm, Error, ErrorCode, Hasher};
+use crate::s3::{ByteRange, ChecksumAlgorithm, Error, ErrorCode, Hasher, TagSet};
 use record::Record;
 use store::{Place, Store};
 use write::{blocking, receive};
@@ -208,11 +209,15 @@ impl Backend for Disk {
             .stored_checksum()
             .map(|stored| stored.checksum.algorithm));
         let hasher = algorithm.map(Hasher::new);
-        let (object, mut draft, checksum) =
+        let (found, mut draft, checksum) =
             object::copy_into(store, source.as_ref(), &call.bucket, hasher).await?;
         let (store, call) = (store.clone(), CopyObject::clone(&call));
         blocking(move || {
-            let metadata = call.metadata_from(&object.info.metadata);
+            let metadata = call.metadata_from(&found.metadata());
+            let tags = match &call.tags {
+                Some(tags) => tags.clone(),
+                None => found.tags()?,
+            };
             let key = call.key.as_str();
             let checksum = checksum.map(full_object);
             let record = Record::new(
@@ -222,7 +227,8 @@ impl Backend for Disk {
                 OffsetDateTime::now_utc(),
                 &metadata,
                 checksum.as_ref(),
-            );
+            )
+            .tagged(&tags);
             draft.finish(&record)?;
             let place = Place::of(&call.bucket, key);
             store.commit(
@@ -236,6 +242,33 @@ impl Backend for Disk {
             Ok(object::written(&record))
         })
         .await
+    }
+
+    async fn get_object_tagging(&self, call: Granted<&OnObject>) -> Result<Tagging, Error> {
+        let (store, call) = (self.store.clone(), OnObject::clone(&call));
+        blocking(move || {
+            Ok(Tagging {
+                tags: tagging::get(&store, &call)?,
+                version_id: None,
+            })
+        })
+        .await
+    }
+
+    async fn put_object_tagging(
+        &self,
+        call: Granted<&OnObject>,
+        tags: &TagSet,
+    ) -> Result<Option<String>, Error> {
+        let (store, call, tags) = (self.store.clone(), OnObject::clone(&call), tags.clone());
+        blocking(move || tagging::put(&store, &call, &tags).map(|()| None)).await
+    }
+
+    async fn delete_object_tagging(
+        &self,
+        call: Granted<&OnObject>,
+    ) -> Result<Option<String>, Error> {
+        self.put_object_tagging(call, &TagSet::default()).await
     }
 
     async fn create_multipart_upload(

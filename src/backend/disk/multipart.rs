@@ -37,6 +37,8 @@ pub(super) struct UploadRecord {
     initiated: i128,
     standard: Vec<(String, String)>,
     user: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<(String, String)>,
     /// Algorithm, and whether the object's checksum is composite.
     checksum: Option<(String, bool)>,
 }
@@ -67,6 +69,7 @@ impl UploadRecord {
             manifest: None,
             standard: self.standard.clone(),
             user: self.user.clone(),
+            tags: Vec::new(),
         };
         record.metadata()
     }
@@ -131,6 +134,11 @@ pub(super) fn create(
             .map(|(n, v)| ((*n).to_owned(), v.clone()))
             .collect(),
         user: call.metadata.user.clone(),
+        tags: call
+            .tags
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
         checksum: call.checksum.map(|(algorithm, kind)| {
             (algorithm.name().to_owned(), kind == ChecksumType::Composite)
         }),
@@ -393,6 +401,7 @@ pub(super) fn assemble(
         &upload.metadata(),
         checksum.as_ref(),
     );
+    record.tags = upload.tags;
     record.manifest = Some(Manifest {
         directory: random_name()?,
         upload: call.upload.upload_id.clone(),

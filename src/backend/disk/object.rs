@@ -12,8 +12,8 @@ use crate::authz::Granted;
 use crate::backend::{Body, Deleted, Download, Object, Written, full_object};
 use crate::s3::call::{DeleteObject, OnUpload, PutObject, ReadObject};
 use crate::s3::{
-    Checksum, ContentRange, ETag, Error, ErrorCode, Hasher, Verdict, WriteConditions,
-    time::http_date,
+    BucketName, Checksum, ContentRange, ETag, Error, ErrorCode, Hasher, ObjectKey, Verdict,
+    WriteConditions, time::http_date,
 };
 
 /// A version that is asked for: this store keeps one, which S3 calls `null`.
@@ -48,17 +48,28 @@ pub(super) fn check_write(
     }
 }
 
-/// Opens what a read asks for and checks its conditions.
-pub(super) fn open(store: &Store, call: &ReadObject) -> Result<Opened, Error> {
-    current_version(call.version_id.as_deref())?;
-    let place = Place::of(&call.bucket, call.key.as_str());
+/// Opens the object that a key holds.
+pub(super) fn current(
+    store: &Store,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    version_id: Option<&str>,
+) -> Result<Opened, Error> {
+    current_version(version_id)?;
+    let place = Place::of(bucket, key.as_str());
     let Some(opened) = store.open_object(&place)? else {
-        drop(store.bucket(&call.bucket)?);
-        return Err(Error::new(ErrorCode::NoSuchKey).detail("Key", call.key.as_str()));
+        drop(store.bucket(bucket)?);
+        return Err(Error::new(ErrorCode::NoSuchKey).detail("Key", key.as_str()));
     };
-    if opened.record.key != call.key.as_str() {
+    if opened.record.key != key.as_str() {
         return Err(Error::internal("a file holds another key's object"));
     }
+    Ok(opened)
+}
+
+/// Opens what a read asks for and checks its conditions.
+pub(super) fn open(store: &Store, call: &ReadObject) -> Result<Opened, Error> {
+    let opened = current(store, &call.bucket, &call.key, call.version_id.as_deref())?;
     let etag = ETag(opened.record.etag.clone());
     let refuse = |code| {
         Error::new(code)
@@ -125,12 +136,23 @@ pub(super) fn written(record: &Record) -> Written {
 }
 
 pub(super) fn read(store: &Arc<Store>, call: &ReadObject) -> Result<Object, Error> {
+    let (info, range, body) = open_body(store, call, Record::info)?;
+    Ok(Object { info, range, body })
+}
+
+/// What is asked of an object's record, and the bytes that belong to it.
+fn open_body<T>(
+    store: &Arc<Store>,
+    call: &ReadObject,
+    tell: impl Fn(&Record) -> T,
+) -> Result<(T, Option<ContentRange>, Body), Error> {
     let mut attempts = 0;
     loop {
         let opened = open(store, call)?;
         let range = extent(call, &opened.record)?;
-        let info = opened.record.info();
-        let (offset, length) = range.map_or((0, info.size), |range| (range.first, range.length()));
+        let told = tell(&opened.record);
+        let whole = (0, opened.record.size);
+        let (offset, length) = range.map_or(whole, |range| (range.first, range.length()));
         let parts = opened
             .record
             .manifest
@@ -141,7 +163,7 @@ pub(super) fn read(store: &Arc<Store>, call: &ReadObject) -> Result<Object, Erro
         // object that has been replaced: what replaced it is read.
         let gone = parts.is_some_and(|path| files::open_directory(store.root(), &path).is_err());
         if !gone || attempts > 3 {
-            return Ok(Object { info, range, body });
+            return Ok((told, range, body));
         }
         attempts += 1;
     }
@@ -165,6 +187,7 @@ pub(super) fn commit(
         &call.metadata,
         checksum.as_ref(),
     );
+    let record = record.tagged(&call.tags);
     draft.finish(&record)?;
     let place = Place::of(&call.bucket, key);
     store.commit(
@@ -182,11 +205,11 @@ pub(super) fn commit(
 pub(super) async fn copy_into(
     store: &Arc<Store>,
     source: Granted<&ReadObject>,
-    bucket: &crate::s3::BucketName,
+    bucket: &BucketName,
     hasher: Option<Hasher>,
-) -> Result<(Object, Draft, Option<Checksum>), Error> {
+) -> Result<(Record, Draft, Option<Checksum>), Error> {
     let (from, call) = (store.clone(), ReadObject::clone(&source));
-    let mut object = blocking(move || read(&from, &call))
+    let (found, _, mut body) = blocking(move || open_body(&from, &call, Record::clone))
         .await
         .map_err(|error| match error.code() {
             ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
@@ -195,7 +218,6 @@ pub(super) async fn copy_into(
     let (to, bucket) = (store.clone(), bucket.clone());
     let mut draft = blocking(move || Draft::new(to, &bucket)).await?;
     let mut hasher = hasher;
-    let mut body = std::mem::replace(&mut object.body, Body::Empty);
     loop {
         let piece = match &mut body {
             Body::Empty => None,
@@ -214,7 +236,7 @@ pub(super) async fn copy_into(
         })
         .await?;
     }
-    Ok((object, draft, hasher.map(Hasher::finish)))
+    Ok((found, draft, hasher.map(Hasher::finish)))
 }
 
 pub(super) fn delete(store: &Store, call: &DeleteObject) -> Result<Deleted, Error> {

@@ -48,7 +48,7 @@ pub(super) fn body(
 }
 
 /// Reads and checks one block.
-fn block(opened: &Opened, index: u64) -> Result<Bytes, Error> {
+pub(super) fn block(opened: &Opened, index: u64) -> Result<Bytes, Error> {
     let start = index.saturating_mul(BLOCK);
     let length = usize::try_from(opened.data.saturating_sub(start).min(BLOCK)).unwrap_or(0);
     let bytes = match &opened.whole {

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::s3::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, Error, ObjectInfo, ObjectMetadata,
-    STANDARD_METADATA, StoredChecksum,
+    STANDARD_METADATA, StoredChecksum, TagSet,
 };
 
 /// The bytes that one CRC covers.
@@ -31,6 +31,8 @@ pub(super) struct Record {
     pub(super) standard: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) user: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tags: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) checksum: Option<StoredDigest>,
     /// The parts of a multipart object, whose bytes are in files of their own.
@@ -44,7 +46,9 @@ pub(super) struct Record {
 pub(super) struct Manifest {
     /// The directory below `parts`.
     pub(super) directory: String,
-    /// The upload that was completed: what a crash left of it can go.
+    /// The upload that was completed: what a crash left of it can go. Empty for a simple object, whose
+    /// one part is the file that it was written as.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) upload: String,
     /// Number and size of each part, in order.
     pub(super) parts: Vec<(u16, u64)>,
@@ -81,9 +85,21 @@ impl Record {
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),
             user: metadata.user.clone(),
+            tags: Vec::new(),
             checksum: checksum.map(StoredDigest::of),
             manifest: None,
         }
+    }
+
+    /// The same with `tags` in place of those there are.
+    pub(super) fn tagged(mut self, tags: &TagSet) -> Self {
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        self.tags = tags.iter().map(owned).collect();
+        self
+    }
+
+    pub(super) fn tags(&self) -> Result<TagSet, Error> {
+        TagSet::new(self.tags.iter().cloned()).map_err(Error::internal)
     }
 
     pub(super) fn modified(&self) -> OffsetDateTime {
@@ -114,10 +130,12 @@ impl Record {
             etag: ETag(self.etag.clone()),
             last_modified: self.modified(),
             metadata: self.metadata(),
+            tag_count: self.tags.len(),
             checksum: self.stored_checksum(),
             parts: self
                 .manifest
                 .as_ref()
+                .filter(|m| !m.upload.is_empty())
                 .and_then(|m| u16::try_from(m.parts.len()).ok()),
             version_id: None,
         }

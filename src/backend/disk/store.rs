@@ -54,6 +54,17 @@ pub(super) struct Opened {
     pub(super) whole: Option<bytes::Bytes>,
 }
 
+impl Opened {
+    /// Whether both are of one file. While they are open, no other file has its number.
+    pub(super) fn is_file_of(&self, other: &Self) -> bool {
+        let number = |opened: &Self| {
+            let stat = rustix::fs::fstat(&opened.file).ok()?;
+            Some((stat.st_dev, stat.st_ino))
+        };
+        number(self).is_some_and(|ours| number(other) == Some(ours))
+    }
+}
+
 /// Where an object's file is, below the root.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -83,7 +94,8 @@ impl Place {
         path
     }
 
-    fn parent(&self) -> String {
+    /// The path of the directory that its file is in.
+    pub(super) fn parent(&self) -> String {
         self.directory(self.directories.len())
     }
 
@@ -226,7 +238,6 @@ impl Store {
     }
 
     /// Moves a finished temporary file to its key, durably, when `check` agrees with what is there.
-    /// Answers the parts directory that the old object leaves behind.
     pub(super) fn commit(
         &self,
         place: &Place,
@@ -235,21 +246,32 @@ impl Store {
         conditional: bool,
         check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let staging = files::open_directory(self.root(), &format!("buckets/{}/tmp", place.bucket))
-            .map_err(|_| no_bucket(&place.bucket))?;
-        let old = {
-            let _placing = self.placing.read().unwrap_or_else(PoisonError::into_inner);
-            let _held = self.stripe(&place.bucket, key);
-            let old = self.replaceable(place, conditional)?;
-            check(old.as_ref())?;
-            self.rename_into(place, &staging, temporary)?;
-            old
-        };
+        let old = self.swap(place, key, temporary, conditional, check)?;
         self.make_durable(place)?;
         if let Some(manifest) = old.and_then(|old| old.record.manifest) {
             self.discard_parts(&place.bucket, &manifest.directory);
         }
         Ok(())
+    }
+
+    /// Moves a finished temporary file to its key when `check` agrees with what is there, and answers
+    /// what that was. The new entry is not durable yet.
+    pub(super) fn swap(
+        &self,
+        place: &Place,
+        key: &str,
+        temporary: &str,
+        conditional: bool,
+        check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
+    ) -> Result<Option<Opened>, Error> {
+        let staging = files::open_directory(self.root(), &format!("buckets/{}/tmp", place.bucket))
+            .map_err(|_| no_bucket(&place.bucket))?;
+        let _placing = self.placing.read().unwrap_or_else(PoisonError::into_inner);
+        let _held = self.stripe(&place.bucket, key);
+        let old = self.replaceable(place, conditional)?;
+        check(old.as_ref())?;
+        self.rename_into(place, &staging, temporary)?;
+        Ok(old)
     }
 
     /// Renames into the key's directory, making directories that are missing. Another request may
@@ -291,7 +313,7 @@ impl Store {
     }
 
     /// The new entry, and those of directories that were made on the way, before anyone is told.
-    fn make_durable(&self, place: &Place) -> Result<(), Error> {
+    pub(super) fn make_durable(&self, place: &Place) -> Result<(), Error> {
         if self.durability == Durability::Relaxed {
             return Ok(());
         }

@@ -48,6 +48,7 @@ pub(super) async fn put(disk: &Disk, key: &str, body: &[u8]) -> Result<Written, 
         bucket: bucket(),
         key: ObjectKey::parse(key).unwrap(),
         metadata: ObjectMetadata::default(),
+        tags: TagSet::default(),
         conditions: WriteConditions::default(),
         checksum: None,
     };

@@ -21,6 +21,7 @@ async fn start(disk: &Disk) -> String {
         bucket: bucket(),
         key: ObjectKey::parse("k").unwrap(),
         metadata: ObjectMetadata::default(),
+        tags: TagSet::default(),
         checksum: None,
     };
     let granted = Granted::for_test(&call);

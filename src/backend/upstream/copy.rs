@@ -38,6 +38,10 @@ pub(super) async fn object(
             }
         }
     }
+    if let Some(tags) = &call.tags {
+        request.header("x-amz-tagging-directive", "REPLACE");
+        request.tags(tags);
+    }
     request.write_conditions(&call.conditions);
     if let Some(algorithm) = call.checksum.filter(|_| client.checksums) {
         request.header("x-amz-checksum-algorithm", algorithm.name());

@@ -139,6 +139,7 @@ fn by_code(code: &str, about: About) -> Option<s3::Error> {
         "MetadataTooLarge" => E::MetadataTooLarge,
         "KeyTooLongError" | "KeyTooLong" => E::KeyTooLong,
         "InvalidArgument" => E::InvalidArgument,
+        "InvalidTag" => E::InvalidTag,
         "InvalidRequest" => E::InvalidRequest,
         "InvalidBucketName" => E::InvalidBucketName,
         "BadDigest" | "XAmzContentChecksumMismatch" => E::BadDigest,

@@ -30,6 +30,7 @@ mod objects;
 mod pool;
 mod request;
 mod response;
+mod tagging;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -42,16 +43,16 @@ pub use error::Error;
 pub use mapping::{BucketPattern, Mapping, Mappings};
 
 use super::{
-    Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Upload, UploadPage,
-    Written,
+    Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
+    UploadPage, Written,
 };
 use crate::authz::Granted;
-use crate::s3;
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
-    ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnUpload, PutObject,
-    ReadObject, UploadPart, UploadPartCopy,
+    ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
+    PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
+use crate::s3::{self, TagSet};
 use async_trait::async_trait;
 use client::Client;
 use std::path::PathBuf;
@@ -230,6 +231,25 @@ impl Backend for Upstream {
     async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, s3::Error> {
         let source = self.place(&call.source.bucket);
         copy::object(&self.client, source, self.place(&call.bucket), call).await
+    }
+
+    async fn get_object_tagging(&self, call: Granted<&OnObject>) -> Result<Tagging, s3::Error> {
+        tagging::get(&self.client, self.place(&call.bucket), &call).await
+    }
+
+    async fn put_object_tagging(
+        &self,
+        call: Granted<&OnObject>,
+        tags: &TagSet,
+    ) -> Result<Option<String>, s3::Error> {
+        tagging::put(&self.client, self.place(&call.bucket), &call, tags).await
+    }
+
+    async fn delete_object_tagging(
+        &self,
+        call: Granted<&OnObject>,
+    ) -> Result<Option<String>, s3::Error> {
+        tagging::delete(&self.client, self.place(&call.bucket), &call).await
     }
 
     async fn create_multipart_upload(

@@ -25,6 +25,7 @@ pub(super) async fn create(
 ) -> Result<String, s3::Error> {
     let mut request = Outgoing::object(Method::POST, place, &call.key)?.query("uploads", "");
     request.metadata(&call.metadata)?;
+    request.tags(&call.tags);
     if let Some((algorithm, kind)) = call.checksum.filter(|_| client.checksums) {
         request.header("x-amz-checksum-algorithm", algorithm.name());
         request.header("x-amz-checksum-type", kind.name());

@@ -128,6 +128,7 @@ pub(super) async fn put(
 ) -> Result<Written, s3::Error> {
     let mut request = Outgoing::object(Method::PUT, place, &call.key)?;
     request.metadata(&call.metadata)?;
+    request.tags(&call.tags);
     request.write_conditions(&call.conditions);
     let asked = call.checksum.as_ref();
     // S3 keeps a CRC-64/NVME where nobody asks for anything.

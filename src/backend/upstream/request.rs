@@ -5,7 +5,8 @@ use super::error::Error;
 use super::mapping::Place;
 use crate::s3::time::http_date;
 use crate::s3::{
-    self, ErrorCode, MAX_KEY_LENGTH, ObjectKey, ObjectMetadata, ReadConditions, WriteConditions,
+    self, ErrorCode, MAX_KEY_LENGTH, ObjectKey, ObjectMetadata, ReadConditions, TagSet,
+    WriteConditions,
 };
 use crate::sigv4::{encode, encode_path};
 use http::Method;
@@ -139,6 +140,13 @@ impl<'a> Outgoing<'a> {
             self.header(format!("x-amz-meta-{name}"), value);
         }
         Ok(())
+    }
+
+    /// Adds an object's tags.
+    pub(super) fn tags(&mut self, tags: &TagSet) {
+        if !tags.is_empty() {
+            self.header("x-amz-tagging", tags.to_query());
+        }
     }
 
     /// The decoded path. In virtual-hosted style the bucket is in the host.

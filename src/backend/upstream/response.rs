@@ -26,6 +26,10 @@ pub(super) fn info(answer: &Answer, size: u64) -> Result<ObjectInfo, Error> {
         etag: ETag::parse(answer.need("etag")?),
         last_modified,
         metadata: metadata(answer.headers()),
+        tag_count: answer
+            .header("x-amz-tagging-count")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_default(),
         checksum,
         parts: answer
             .header("x-amz-mp-parts-count")

@@ -4,7 +4,7 @@
 use super::super::{Error, ErrorCode, Head, Operation, WEBSITE_REDIRECT};
 
 /// Headers that any operation may carry: signatures, framing, SDK bookkeeping, what parsers read.
-const UNDERSTOOD: [&str; 37] = [
+const UNDERSTOOD: [&str; 39] = [
     "x-amz-api-version",
     "x-amz-checksum-algorithm",
     "x-amz-checksum-crc32",
@@ -41,17 +41,34 @@ const UNDERSTOOD: [&str; 37] = [
     "x-amz-target",
     "x-amz-retry",
     "x-amz-cf-id",
+    TAGGING,
+    TAGGING_DIRECTIVE,
     WEBSITE_REDIRECT,
+];
+
+const TAGGING: &str = "x-amz-tagging";
+const TAGGING_DIRECTIVE: &str = "x-amz-tagging-directive";
+
+/// Operations that make an object as a client describes it.
+const MAKES: &[Operation] = &[
+    Operation::PutObject,
+    Operation::CopyObject,
+    Operation::CreateMultipartUpload,
+];
+
+/// Headers that these operations alone act upon.
+const ONLY_FOR: [(&str, &[Operation]); 3] = [
+    (WEBSITE_REDIRECT, MAKES),
+    (TAGGING, MAKES),
+    (TAGGING_DIRECTIVE, &[Operation::CopyObject]),
 ];
 
 /// Headers that ask for something this gateway does not do, with the values that ask for what is
 /// done anyway.
-const ONLY_AS: [(&str, &[&str]); 6] = [
+const ONLY_AS: [(&str, &[&str]); 4] = [
     ("x-amz-acl", &["private", "bucket-owner-full-control"]),
     ("x-amz-bucket-object-lock-enabled", &["false", "False"]),
     ("x-amz-object-ownership", &["BucketOwnerEnforced"]),
-    ("x-amz-tagging", &[""]),
-    ("x-amz-tagging-directive", &["COPY"]),
     ("x-amz-storage-class", &["STANDARD"]),
 ];
 
@@ -77,12 +94,10 @@ pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(),
         let message = "You can only specify a copy source header for copy requests.";
         return Err(super::invalid("x-amz-copy-source", "", message));
     }
-    let writes = matches!(
-        operation,
-        Operation::PutObject | Operation::CopyObject | Operation::CreateMultipartUpload
-    );
-    if head.has_header(WEBSITE_REDIRECT) && !writes {
-        return Err(refused(WEBSITE_REDIRECT, ""));
+    for (name, operations) in ONLY_FOR {
+        if head.has_header(name) && !operations.contains(&operation) {
+            return Err(refused(name, ""));
+        }
     }
     no_underscores(head)
 }

@@ -8,6 +8,7 @@ mod listing;
 mod metadata;
 mod multipart;
 mod object;
+mod tagging;
 
 pub use listing::write_token as continuation_token;
 
@@ -75,6 +76,11 @@ fn on_object(
             multipart::upload(head, name, key).map(Call::AbortMultipartUpload)
         }
         Operation::ListParts => multipart::list_parts(head, name, key).map(Call::ListParts),
+        Operation::GetObjectTagging => tagging::on(head, name, key).map(Call::GetObjectTagging),
+        Operation::PutObjectTagging => tagging::on(head, name, key).map(Call::PutObjectTagging),
+        Operation::DeleteObjectTagging => {
+            tagging::on(head, name, key).map(Call::DeleteObjectTagging)
+        }
         other => Err(unanswered(other)),
     }
 }
@@ -86,7 +92,7 @@ fn unanswered(operation: Operation) -> Error {
 }
 
 /// `InvalidArgument` for a named argument, as S3 words it.
-fn invalid(name: &'static str, value: &str, message: &'static str) -> Error {
+pub(super) fn invalid(name: &'static str, value: &str, message: &'static str) -> Error {
     Error::with_message(ErrorCode::InvalidArgument, message)
         .detail("ArgumentName", name)
         .detail("ArgumentValue", value)

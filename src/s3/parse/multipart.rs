@@ -4,7 +4,7 @@ use super::super::call::{
     CompleteMultipartUpload, CreateMultipartUpload, ListParts, OnUpload, UploadPart, UploadPartCopy,
 };
 use super::super::{BucketName, ByteRange, Error, Head, ObjectKey};
-use super::{checksum, condition, invalid, metadata, number, object, url_encoded};
+use super::{checksum, condition, invalid, metadata, number, object, tagging, url_encoded};
 
 /// The longest page of ListParts.
 const MAX_PARTS: u32 = 1000;
@@ -21,6 +21,7 @@ pub(super) fn create(
         bucket: bucket.clone(),
         key: key.clone(),
         metadata: metadata::of(head)?,
+        tags: tagging::of(head)?,
         checksum: checksum::of_multipart(head)?,
     })
 }

@@ -5,7 +5,7 @@ use super::super::call::{
 };
 use super::super::head::decode;
 use super::super::{BucketName, ByteRange, ETag, Error, ErrorCode, Head, ObjectKey};
-use super::{checksum, condition, invalid, metadata};
+use super::{checksum, condition, invalid, metadata, tagging};
 
 /// Query keys that set a header of the answer, and that header.
 const OVERRIDES: [(&str, &str); 6] = [
@@ -54,7 +54,7 @@ fn overrides(head: &Head) -> Result<ResponseOverrides, Error> {
     Ok(kept)
 }
 
-fn version(head: &Head) -> Result<Option<String>, Error> {
+pub(super) fn version(head: &Head) -> Result<Option<String>, Error> {
     match head.query.get("versionId") {
         Some("") => Err(invalid(
             "versionId",
@@ -81,6 +81,7 @@ pub(super) fn put(head: &Head, bucket: &BucketName, key: &ObjectKey) -> Result<P
         bucket: bucket.clone(),
         key: key.clone(),
         metadata: metadata::of(head)?,
+        tags: tagging::of(head)?,
         conditions: condition::of_write(head)?,
         checksum: checksum::of_upload(head)?,
     })
@@ -129,6 +130,7 @@ pub(super) fn copy(head: &Head, bucket: &BucketName, key: &ObjectKey) -> Result<
         key: key.clone(),
         metadata,
         redirect,
+        tags: tagging::of_copy(head)?,
         conditions: condition::of_write(head)?,
         checksum: checksum::algorithm(head, "x-amz-checksum-algorithm")?,
     })

@@ -1,15 +1,17 @@
-//! The few XML documents that S3 reads and writes: a writer of elements, and a reader of the three
-//! documents that requests carry.
+//! The few XML documents that S3 reads and writes: a writer of elements, and readers of the documents
+//! that requests carry.
 //!
 //! What a schema does not name is refused (T56).
 
 mod element;
+mod tagging;
 mod writer;
 
 use super::{
     BucketName, Checksum, ChecksumAlgorithm, ETag, Error, ErrorCode, InvalidObjectKey, ObjectKey,
 };
 use element::{Element, malformed};
+pub use tagging::{read_tagging, tagging};
 pub use writer::{NAMESPACE, Writer};
 
 /// The most keys of one DeleteObjects.

@@ -57,6 +57,7 @@ async fn errors_behind_a_success() {
             key: ObjectKey::parse("key").unwrap(),
             metadata: None,
             redirect: None,
+            tags: None,
             conditions: WriteConditions::default(),
             checksum: None,
         };

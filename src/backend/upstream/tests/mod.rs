@@ -260,6 +260,7 @@ fn put(key: &str) -> PutObject {
         bucket: bucket(),
         key: ObjectKey::parse(key).unwrap(),
         metadata: ObjectMetadata::default(),
+        tags: TagSet::default(),
         conditions: WriteConditions::default(),
         checksum: None,
     }

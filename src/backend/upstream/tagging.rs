@@ -1,0 +1,95 @@
+//! The tags of objects.
+
+use super::client::{Client, Sending};
+use super::error::{About, Error};
+use super::mapping::Place;
+use super::request::Outgoing;
+use super::response::version_id;
+use super::xml::Element;
+use crate::backend::Tagging;
+use crate::s3::call::OnObject;
+use crate::s3::{self, TagSet, xml};
+use base64::Engine as _;
+use http::Method;
+use md5::Digest as _;
+use std::sync::Arc;
+
+/// GetObjectTagging.
+pub(super) async fn get(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &OnObject,
+) -> Result<Tagging, s3::Error> {
+    let request = on_tags(Method::GET, place, call)?;
+    let answer = client.send(&request, Sending::Nothing).await?;
+    let answer = answer.expect(about(call)).await?;
+    let version_id = version_id(&answer);
+    let root = answer.xml(about(call)).await?.named("Tagging")?;
+    let tags = read(&root)?;
+    Ok(Tagging { tags, version_id })
+}
+
+/// Tags that could not be set here are not an answer: they could not be written again, nor compared.
+fn read(root: &Element) -> Result<TagSet, Error> {
+    let set = root
+        .child("TagSet")
+        .ok_or_else(|| Error::garbage("`Tagging` lacks `TagSet`"))?;
+    let tag = |tag: &Element| Ok((tag.need("Key")?.to_owned(), tag.need("Value")?.to_owned()));
+    let tags = set.all("Tag").map(tag).collect::<Result<Vec<_>, Error>>()?;
+    TagSet::new(tags).map_err(|error| Error::garbage(format!("tags that are none: {error}")))
+}
+
+/// PutObjectTagging.
+pub(super) async fn put(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &OnObject,
+    tags: &TagSet,
+) -> Result<Option<String>, s3::Error> {
+    let mut request = on_tags(Method::PUT, place, call)?;
+    let document = bytes::Bytes::from(xml::tagging(tags));
+    let md5 = md5::Md5::digest(&document);
+    let md5 = base64::engine::general_purpose::STANDARD.encode(md5);
+    request.header("content-md5", md5);
+    request.header("content-type", "application/xml");
+    changed(client, request, Sending::Document(document), call).await
+}
+
+/// DeleteObjectTagging.
+pub(super) async fn delete(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &OnObject,
+) -> Result<Option<String>, s3::Error> {
+    let request = on_tags(Method::DELETE, place, call)?;
+    changed(client, request, Sending::Nothing, call).await
+}
+
+async fn changed(
+    client: &Arc<Client>,
+    request: Outgoing<'_>,
+    body: Sending<'_>,
+    call: &OnObject,
+) -> Result<Option<String>, s3::Error> {
+    let answer = client.send(&request, body).await?;
+    let answer = answer.expect(about(call)).await?;
+    let version_id = version_id(&answer);
+    answer.finish().await?;
+    Ok(version_id)
+}
+
+fn on_tags<'a>(
+    method: Method,
+    place: Place<'a>,
+    call: &'a OnObject,
+) -> Result<Outgoing<'a>, s3::Error> {
+    let request = Outgoing::object(method, place, &call.key)?.query("tagging", "");
+    Ok(request.maybe_query("versionId", call.version_id.as_deref()))
+}
+
+fn about(call: &OnObject) -> About {
+    match call.version_id {
+        Some(_) => About::Version,
+        None => About::Object,
+    }
+}

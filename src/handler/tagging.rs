@@ -1,0 +1,51 @@
+//! The tags of an object.
+
+use http::StatusCode;
+use http::header::HeaderName;
+
+use super::body::{RequestBody, document};
+use super::{Answer, Context};
+use crate::authz::{Granted, Permit};
+use crate::s3::call::OnObject;
+use crate::s3::{Error, xml};
+
+/// The longest PutObjectTagging: ten tags, every character of them a reference, with room for spaces.
+const MAX_DOCUMENT: usize = 64 * 1024;
+
+pub(super) async fn get(context: &Context<'_>, call: Granted<&OnObject>) -> Result<Answer, Error> {
+    let backend = context.backends.of(&call.bucket)?;
+    let tagging = backend.get_object_tagging(call).await?;
+    let answer = Answer::xml(xml::tagging(&tagging.tags));
+    Ok(of_version(answer, tagging.version_id.as_deref()))
+}
+
+pub(super) async fn put(
+    context: &Context<'_>,
+    permit: &Permit,
+    call: Granted<&OnObject>,
+    body: &mut dyn RequestBody,
+) -> Result<Answer, Error> {
+    let document = document(permit, body, MAX_DOCUMENT).await?;
+    let tags = xml::read_tagging(&document)?;
+    let backend = context.backends.of(&call.bucket)?;
+    let version_id = backend.put_object_tagging(call, &tags).await?;
+    let answer = Answer::empty(StatusCode::OK);
+    Ok(of_version(answer, version_id.as_deref()))
+}
+
+pub(super) async fn delete(
+    context: &Context<'_>,
+    call: Granted<&OnObject>,
+) -> Result<Answer, Error> {
+    let backend = context.backends.of(&call.bucket)?;
+    let version_id = backend.delete_object_tagging(call).await?;
+    let answer = Answer::empty(StatusCode::NO_CONTENT);
+    Ok(of_version(answer, version_id.as_deref()))
+}
+
+fn of_version(mut answer: Answer, version_id: Option<&str>) -> Answer {
+    if let Some(version_id) = version_id {
+        answer.set(HeaderName::from_static("x-amz-version-id"), version_id);
+    }
+    answer
+}
