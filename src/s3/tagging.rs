@@ -25,7 +25,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// At most [`MAX_TAGS`] tags whose keys differ, in the order they were written.
+/// At most [`MAX_TAGS`] tags whose keys differ, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagSet(Vec<(String, String)>);
 
@@ -47,6 +47,7 @@ impl TagSet {
             }
             set.0.push((key, value));
         }
+        set.0.sort();
         Ok(set)
     }
 
@@ -164,7 +165,7 @@ mod tests {
         for (text, tags) in [
             ("", &[][..]),
             ("a=b", &[("a", "b")]),
-            ("b=2&a=1", &[("b", "2"), ("a", "1")]),
+            ("b=2&a=1", &[("a", "1"), ("b", "2")]),
             ("a", &[("a", "")]),
             ("a=&&b=", &[("a", ""), ("b", "")]),
             ("a+b=c%20d", &[("a b", "c d")]),
@@ -235,7 +236,7 @@ mod tests {
         }
         assert_eq!(
             read(&document(&(tag("b", "") + &tag("a", "&#x41;")))).unwrap(),
-            owned(&[("b", ""), ("a", "A")])
+            owned(&[("a", "A"), ("b", "")])
         );
         for bad in [
             "",

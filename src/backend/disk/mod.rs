@@ -18,6 +18,8 @@ mod tagging;
 mod tests;
 #[cfg(test)]
 mod tests_faults;
+#[cfg(test)]
+mod tests_tagging;
 mod write;
 
 use std::path::PathBuf;

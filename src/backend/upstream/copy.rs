@@ -6,11 +6,11 @@ use super::mapping::Place;
 use super::multipart::{copied, on_upload};
 use super::request::{Outgoing, copy_source};
 use super::response::version_id;
-use super::{multipart, objects};
+use super::{multipart, objects, tagging};
 use crate::authz::Granted;
 use crate::backend::{Body, Upload, Written};
-use crate::s3::call::{CopyObject, CopySource, ReadObject, UploadPartCopy};
-use crate::s3::{self, Checksum, ErrorCode, WEBSITE_REDIRECT};
+use crate::s3::call::{CopyObject, CopySource, OnObject, ReadObject, UploadPartCopy};
+use crate::s3::{self, Checksum, ErrorCode, TagSet, WEBSITE_REDIRECT};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
@@ -24,6 +24,7 @@ pub(super) async fn object(
     call: Granted<&CopyObject>,
 ) -> Result<Written, s3::Error> {
     check_source(client, source, call.source()).await?;
+    let tags = stated_tags(client, source, call).await?;
     let mut request = Outgoing::object(Method::PUT, place, &call.key)?;
     from(&mut request, source, &call.source)?;
     match &call.metadata {
@@ -46,7 +47,45 @@ pub(super) async fn object(
     if let Some(algorithm) = call.checksum.filter(|_| client.checksums) {
         request.header("x-amz-checksum-algorithm", algorithm.name());
     }
-    copy(client, request, "CopyObjectResult").await
+    let written = copy(client, request, "CopyObjectResult").await?;
+    if let Some(tags) = tags {
+        let copied = OnObject {
+            bucket: call.bucket.clone(),
+            key: call.key.clone(),
+            version_id: written.version_id.clone(),
+        };
+        tagging::settle(client, place, &copied, &written.etag, &tags).await?;
+    }
+    Ok(written)
+}
+
+/// The tags that a copy must turn out to have, where the call says more than to copy everything. Ceph
+/// 16 drops the source's with its metadata, and a copy onto itself leaves none to look at afterwards.
+async fn stated_tags(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: Granted<&CopyObject>,
+) -> Result<Option<TagSet>, s3::Error> {
+    if call.tags.is_some() || call.metadata.is_none() {
+        return Ok(call.tags.clone());
+    }
+    let source = call.source();
+    let found = objects::head(client, place, &source).await;
+    let info = found.map_err(failed_condition)?.info;
+    if info.tag_count == 0 {
+        return Ok(None);
+    }
+    let tagging = source.tagging(info.version_id.as_deref());
+    let tagging = tagging::get(client, place, &tagging).await?;
+    Ok(Some(tagging.tags))
+}
+
+/// A copy's conditions have one way to fail.
+fn failed_condition(error: s3::Error) -> s3::Error {
+    match error.code() {
+        ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
+        _ => error,
+    }
 }
 
 /// UploadPartCopy.
@@ -80,14 +119,8 @@ async fn check_source(
         return Ok(());
     }
     let whole = source.whole();
-    match objects::head(client, place, &whole).await {
-        Ok(_) => Ok(()),
-        // A copy's conditions have one way to fail.
-        Err(error) if error.code() == ErrorCode::NotModified => {
-            Err(ErrorCode::PreconditionFailed.into())
-        }
-        Err(error) => Err(error),
-    }
+    let found = objects::head(client, place, &whole).await;
+    found.map(drop).map_err(failed_condition)
 }
 
 /// Whether decoding the key once more would make another one of it. Ceph 16 does so to the source
@@ -108,11 +141,7 @@ async fn through_us(
     call: Granted<&UploadPartCopy>,
 ) -> Result<Written, s3::Error> {
     let read = objects::get(client, source, &call.source()).await;
-    let object = read.map_err(|error| match error.code() {
-        // A copy's conditions have one way to fail.
-        ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
-        _ => error,
-    })?;
+    let object = read.map_err(failed_condition)?;
     let found = object.range.map(|range| (range.first, range.last));
     if found != call.range {
         return Err(ErrorCode::InvalidRange.into());

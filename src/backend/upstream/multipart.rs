@@ -5,14 +5,15 @@ use super::error::{About, Error};
 use super::listing::checksum;
 use super::mapping::Place;
 use super::objects::upload;
-use super::request::Outgoing;
+use super::request::{KEPT_TAGS, Outgoing};
 use super::response::{stored, version_id};
+use super::tagging;
 use crate::backend::{CompletedPart, Upload, Written};
 use crate::s3::call::{
-    CompleteMultipartUpload, CreateMultipartUpload, ListParts, OnUpload, UploadPart,
+    CompleteMultipartUpload, CreateMultipartUpload, ListParts, OnObject, OnUpload, UploadPart,
 };
 use crate::s3::xml::Writer;
-use crate::s3::{self, ChecksumAlgorithm, ETag, ErrorCode, StoredChecksum};
+use crate::s3::{self, ChecksumAlgorithm, ETag, ErrorCode, StoredChecksum, TagSet};
 use http::Method;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -26,6 +27,9 @@ pub(super) async fn create(
     let mut request = Outgoing::object(Method::POST, place, &call.key)?.query("uploads", "");
     request.metadata(&call.metadata)?;
     request.tags(&call.tags);
+    if !client.checksums && !call.tags.is_empty() {
+        request.header(KEPT_TAGS, call.tags.to_query());
+    }
     if let Some((algorithm, kind)) = call.checksum.filter(|_| client.checksums) {
         request.header("x-amz-checksum-algorithm", algorithm.name());
         request.header("x-amz-checksum-type", kind.name());
@@ -115,7 +119,7 @@ pub(super) async fn complete(
     let root = root.named("CompleteMultipartUploadResult")?;
     let etag = match root.get("ETag").map(ETag::parse) {
         Some(etag) if !etag.0.is_empty() => etag,
-        _ => current_tag(client, place, &call.upload).await?,
+        _ => look(client, place, &call.upload).await?,
     };
     let kept = ChecksumAlgorithm::ALL.into_iter().find_map(|algorithm| {
         let text = root.get(algorithm.element())?;
@@ -130,8 +134,8 @@ pub(super) async fn complete(
     })
 }
 
-/// Ceph 16 does not tell the tag of what it has put together.
-async fn current_tag(
+/// Ceph 16 does not tell the entity tag of what it has put together, and has spoilt its tags.
+async fn look(
     client: &Arc<Client>,
     place: Place<'_>,
     upload: &OnUpload,
@@ -140,7 +144,16 @@ async fn current_tag(
     let answer = client.send(&request, Sending::Nothing).await?;
     let answer = answer.expect(About::Object).await?;
     let etag = ETag::parse(answer.need("etag")?);
+    let tags = answer.header(KEPT_TAGS).map(TagSet::from_query);
     answer.finish().await?;
+    if let Some(Ok(tags)) = tags {
+        let whole = OnObject {
+            bucket: upload.bucket.clone(),
+            key: upload.key.clone(),
+            version_id: None,
+        };
+        tagging::settle(client, place, &whole, &etag, &tags).await?;
+    }
     Ok(etag)
 }
 

@@ -10,10 +10,11 @@ use super::response::{checksum_in, content_range, info, keep_checksum, version_i
 use super::xml::can_carry;
 use crate::authz::Granted;
 use crate::backend::{Body, Deleted, Object, Upload, Written, full_object};
-use crate::s3::call::{DeleteObject, PutObject, ReadObject};
+use crate::s3::call::{DeleteObject, OnObject, PutObject, ReadObject};
 use crate::s3::xml::Writer;
 use crate::s3::{
-    self, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, ContentRange, ErrorCode, ObjectInfo,
+    self, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, ContentRange, ETag, ErrorCode,
+    ObjectInfo, ReadConditions,
 };
 use base64::Engine as _;
 use http::{Method, StatusCode};
@@ -116,6 +117,37 @@ fn check_part(part: Option<u16>, info: &ObjectInfo) -> Result<(), s3::Error> {
             ErrorCode::NotImplemented,
             "The store behind this bucket cannot read single parts.",
         )),
+    }
+}
+
+/// Whether the object that has this tag is still the one.
+pub(super) async fn is_there(
+    client: &Arc<Client>,
+    place: Place<'_>,
+    call: &OnObject,
+    etag: &ETag,
+) -> Result<bool, s3::Error> {
+    let mut request = Outgoing::object(Method::HEAD, place, &call.key)?
+        .maybe_query("versionId", call.version_id.as_deref());
+    request.read_conditions(
+        "",
+        &ReadConditions {
+            if_match: Some(vec![etag.clone()]),
+            ..ReadConditions::default()
+        },
+    );
+    let answer = client.send(&request, Sending::Nothing).await?;
+    match answer.expect(About::Object).await {
+        Ok(answer) => answer.finish().await.map(|()| true),
+        Err(error)
+            if matches!(
+                error.code(),
+                ErrorCode::PreconditionFailed | ErrorCode::NoSuchKey
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

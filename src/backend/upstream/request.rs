@@ -16,6 +16,8 @@ use std::borrow::Cow;
 pub(super) const INTERNAL: &str = "portcullis-";
 /// The checksum that a client gave, where the upstream itself keeps none.
 pub(super) const KEPT_CHECKSUM: &str = "x-amz-meta-portcullis-checksum";
+/// The tags that an upload in parts was opened with, where the upstream may have spoilt them.
+pub(super) const KEPT_TAGS: &str = "x-amz-meta-portcullis-tagging";
 
 /// A request's head before it is signed.
 #[derive(Debug)]

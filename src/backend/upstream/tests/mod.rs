@@ -11,6 +11,7 @@ mod addresses;
 mod connections;
 mod documents;
 mod reads;
+mod tagging;
 mod writes;
 
 use super::*;
