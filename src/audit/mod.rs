@@ -65,6 +65,9 @@ pub struct Event<'a> {
     /// That statement's Sid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<&'a str>,
+    /// Where nothing allowed it: the statements that came closest to allowing, the closest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub closest: Vec<Statement<'a>>,
     /// The status of the answer.
     pub status: u16,
     /// The S3 code of a refusal.
@@ -87,6 +90,18 @@ pub struct Event<'a> {
     /// The backend that held the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<&'a str>,
+}
+
+/// A statement of a policy.
+#[derive(Debug, Serialize)]
+pub struct Statement<'a> {
+    /// The policy.
+    pub policy: &'a str,
+    /// The statement, counted from 1.
+    pub statement: usize,
+    /// Its Sid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<&'a str>,
 }
 
 /// A text of a client's, bounded. JSON escapes what could forge a line.

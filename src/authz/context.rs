@@ -3,47 +3,31 @@
 //! Client input appears only under the keys that mean client input; nothing that a client names can
 //! shadow what the gateway knows (T36).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::decide::Asked;
+use super::facts::{Document, Lacking};
 use super::requirement::Requirement;
-use crate::authn::{Caller, Identity};
+use crate::authn::Identity;
 use crate::iam::{Context, Key, Name, Principal, Value, Values};
-use crate::s3::{Call, Request};
+use crate::s3::{Call, TagSet};
 
 /// The view.
 pub(super) struct RequestContext<'a> {
-    request: &'a Request,
-    caller: &'a Caller,
-    requirement: &'a Requirement<'a>,
-    account: &'a Arc<str>,
-    region: &'a str,
-    now: OffsetDateTime,
+    pub(super) asked: &'a Asked<'a>,
+    pub(super) requirement: &'a Requirement<'a>,
+    pub(super) account: &'a Arc<str>,
+    pub(super) region: &'a str,
+    pub(super) lacking: &'a Lacking,
 }
 
-impl<'a> RequestContext<'a> {
-    pub(super) fn new(
-        request: &'a Request,
-        caller: &'a Caller,
-        requirement: &'a Requirement<'a>,
-        account: &'a Arc<str>,
-        region: &'a str,
-        now: OffsetDateTime,
-    ) -> Self {
-        Self {
-            request,
-            caller,
-            requirement,
-            account,
-            region,
-            now,
-        }
-    }
-
+impl RequestContext<'_> {
     /// Who asks, as policies know it.
     pub(super) fn principal(&self) -> Principal {
-        match self.caller.identity() {
+        match self.asked.caller.identity() {
             Identity::Anonymous => Principal::Anonymous,
             Identity::Root => Principal::Root {
                 account: self.account.clone(),
@@ -56,11 +40,11 @@ impl<'a> RequestContext<'a> {
     }
 
     fn header(&self, name: &'static str) -> Values<'_> {
-        Values::maybe(self.request.head.header(name).ok().flatten())
+        Values::maybe(self.asked.request.head.header(name).ok().flatten())
     }
 
     fn identity_key(&self, name: Name) -> Values<'_> {
-        let identity = self.caller.identity();
+        let identity = self.asked.caller.identity();
         match (name, identity) {
             (Name::PrincipalAccount, Identity::Anonymous) => Values::text("anonymous"),
             (Name::PrincipalAccount, _) => Values::text(self.account),
@@ -82,14 +66,16 @@ impl<'a> RequestContext<'a> {
 
     /// What is proved of the signature.
     fn signature(&self, name: Name) -> Values<'_> {
-        let Some(proof) = self.caller.proof() else {
+        let Some(proof) = self.asked.caller.proof() else {
             return Values::Absent;
         };
         match name {
             Name::AuthType => Values::text(proof.mechanism.auth_type()),
             Name::SignatureVersion => Values::text("AWS4-HMAC-SHA256"),
             _ => {
-                let age = (self.now - proof.signed_at).whole_milliseconds().max(0);
+                let age = (self.asked.now - proof.signed_at)
+                    .whole_milliseconds()
+                    .max(0);
                 Values::owned(age.to_string())
             }
         }
@@ -97,30 +83,136 @@ impl<'a> RequestContext<'a> {
 
     /// Listing parameters as the client gave them: absent is absent.
     fn listing(&self, name: Name) -> Values<'_> {
-        let (prefix, delimiter) = match &self.request.call {
+        let (prefix, delimiter) = match &self.asked.request.call {
             Call::ListObjects(call) | Call::ListObjectsV2(call) => (&call.prefix, &call.delimiter),
             Call::ListMultipartUploads(call) => (&call.prefix, &call.delimiter),
             _ => return Values::Absent,
         };
         match name {
             // The call's own, not the query's: a listing may be asked on a read's behalf.
-            Name::Prefix => Values::maybe(
-                Some(prefix.as_str())
-                    .filter(|prefix| !prefix.is_empty() || self.request.head.query.has("prefix")),
-            ),
+            Name::Prefix => Values::maybe(Some(prefix.as_str()).filter(|prefix| {
+                !prefix.is_empty() || self.asked.request.head.query.has("prefix")
+            })),
             Name::Delimiter => Values::maybe(delimiter.as_deref()),
-            _ => Values::maybe(self.request.head.query.get("max-keys")),
+            _ => Values::maybe(self.asked.request.head.query.get("max-keys")),
         }
     }
 
     fn write_condition(&self, name: &'static str) -> Values<'_> {
-        let writes = matches!(
-            self.request.call,
-            Call::PutObject(_) | Call::CopyObject(_) | Call::CompleteMultipartUpload(_)
-        );
-        match writes && !self.requirement.is_source {
-            true => self.header(name),
-            false => Values::Absent,
+        match &self.asked.request.call {
+            _ if self.requirement.is_source => Values::Absent,
+            Call::PutObject(_) | Call::CopyObject(_) | Call::CompleteMultipartUpload(_) => {
+                self.header(name)
+            }
+            // It may stand in the document of a DeleteObjects.
+            Call::DeleteObject(call) if name == "if-match" => {
+                Values::maybe(call.if_match.as_ref().map(|tag| tag.0.as_str()))
+            }
+            _ => Values::Absent,
+        }
+    }
+
+    /// Whether this makes an object: what only begins or feeds an upload cannot be conditional.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>
+    fn creates(&self) -> Values<'_> {
+        match &self.asked.request.call {
+            _ if self.requirement.is_source => Values::Absent,
+            Call::PutObject(_) | Call::CopyObject(_) | Call::CompleteMultipartUpload(_) => {
+                Values::flag(true)
+            }
+            Call::CreateMultipartUpload(_) | Call::UploadPart(_) | Call::UploadPartCopy(_) => {
+                Values::flag(false)
+            }
+            _ => Values::Absent,
+        }
+    }
+
+    /// The caller's own tags.
+    fn principal_tag(&self, key: &Key) -> Values<'_> {
+        let Identity::User(user) = self.asked.caller.identity() else {
+            return Values::Absent;
+        };
+        tag(
+            user.tags.iter().map(|(name, value)| (&**name, &**value)),
+            key,
+        )
+    }
+
+    /// A tag of the object that is there.
+    fn existing_tag(&self, key: &Key) -> Values<'_> {
+        let Some(object) = self.requirement.existing_object() else {
+            return Values::Absent;
+        };
+        match self.asked.facts.existing(&object) {
+            Some(tags) => tag(tags.iter(), key),
+            None => {
+                self.lacking.existing_tags();
+                Values::Absent
+            }
+        }
+    }
+
+    /// The tags that a write asks for; `None` where it is one that asks for none.
+    fn requested_tags(&self) -> Option<&TagSet> {
+        match &self.asked.request.call {
+            _ if self.requirement.is_source => None,
+            Call::PutObject(call) => Some(&call.tags),
+            Call::CreateMultipartUpload(call) => Some(&call.tags),
+            Call::CopyObject(call) => call.tags.as_ref(),
+            Call::PutObjectTagging(_) => match self.asked.facts.read() {
+                Some(Document::Tags(tags)) => Some(tags),
+                _ => {
+                    self.lacking.document();
+                    None
+                }
+            },
+            _ => None,
+        }
+    }
+
+    fn requested_tag(&self, key: &Key) -> Values<'_> {
+        let tags = self.requested_tags();
+        tags.map_or(Values::Absent, |tags| tag(tags.iter(), key))
+    }
+
+    fn requested_tag_keys(&self) -> Values<'_> {
+        let value = |(name, _)| Value::Text(Cow::Borrowed(name));
+        let tags = self.requested_tags();
+        tags.map_or(Values::Absent, |tags| {
+            Values::Many(tags.iter().map(value).collect())
+        })
+    }
+
+    /// Whole days from now until the date that is asked for.
+    fn retention_days(&self) -> Values<'_> {
+        let until = self
+            .asked
+            .request
+            .head
+            .header("x-amz-object-lock-retain-until-date");
+        let until = until
+            .ok()
+            .flatten()
+            .and_then(crate::s3::time::parse_iso8601);
+        match until {
+            Some(until) if !self.requirement.is_source => {
+                Values::owned((until - self.asked.now).whole_days().to_string())
+            }
+            _ => Values::Absent,
+        }
+    }
+
+    fn location(&self) -> Values<'_> {
+        if !matches!(self.asked.request.call, Call::CreateBucket(_)) {
+            return Values::Absent;
+        }
+        match self.asked.facts.read() {
+            Some(Document::Location(location)) => Values::maybe(location.as_deref()),
+            _ => {
+                self.lacking.document();
+                Values::Absent
+            }
         }
     }
 
@@ -135,10 +227,10 @@ impl<'a> RequestContext<'a> {
 
 impl Context for RequestContext<'_> {
     fn values(&self, key: &Key) -> Values<'_> {
-        let peer = &self.request.head.peer;
+        let peer = &self.asked.request.head.peer;
         match key.name() {
-            Name::CurrentTime => Values::One(Value::Time(self.now)),
-            Name::EpochTime => Values::One(Value::Epoch(self.now.unix_timestamp())),
+            Name::CurrentTime => Values::One(Value::Time(self.asked.now)),
+            Name::EpochTime => Values::One(Value::Epoch(self.asked.now.unix_timestamp())),
             Name::Referer => self.header("referer"),
             Name::RequestedRegion => Values::text(self.region),
             Name::AwsResourceAccount | Name::ResourceAccount => Values::text(self.account),
@@ -179,17 +271,31 @@ impl Context for RequestContext<'_> {
             }
             Name::StorageClass => self.of_written("x-amz-storage-class"),
             Name::WebsiteRedirectLocation => self.of_written("x-amz-website-redirect-location"),
-            Name::PrincipalTag
-            | Name::ExistingObjectTag
-            | Name::RequestObjectTag
-            | Name::RequestObjectTagKeys
-            | Name::LocationConstraint
-            | Name::ObjectCreationOperation
-            | Name::ObjectLockLegalHold
-            | Name::ObjectLockMode
-            | Name::ObjectLockRemainingRetentionDays
-            | Name::ObjectLockRetainUntilDate
-            | Name::Other => Values::Absent,
+            Name::PrincipalTag => self.principal_tag(key),
+            Name::ExistingObjectTag => self.existing_tag(key),
+            Name::RequestObjectTag => self.requested_tag(key),
+            Name::RequestObjectTagKeys => self.requested_tag_keys(),
+            Name::LocationConstraint => self.location(),
+            Name::ObjectCreationOperation => self.creates(),
+            Name::ObjectLockLegalHold => self.of_written("x-amz-object-lock-legal-hold"),
+            Name::ObjectLockMode => self.of_written("x-amz-object-lock-mode"),
+            Name::ObjectLockRetainUntilDate => {
+                self.of_written("x-amz-object-lock-retain-until-date")
+            }
+            Name::ObjectLockRemainingRetentionDays => self.retention_days(),
+            Name::Other => Values::Absent,
         }
     }
+}
+
+/// The value of the tag that a key names. Names of keys are the same in any case, those of tags are not:
+/// the one that is written so comes first.
+fn tag<'t>(tags: impl Iterator<Item = (&'t str, &'t str)> + Clone, key: &Key) -> Values<'t> {
+    let wanted = key.tag().unwrap_or_default();
+    let exact = tags.clone().find(|(name, _)| *name == wanted);
+    let found = exact.or_else(|| {
+        tags.clone()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+    });
+    Values::maybe(found.map(|(_, value)| value))
 }

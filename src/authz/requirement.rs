@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::s3::call::CopyObject;
+use crate::s3::call::{CopyObject, DeleteObject, OnObject};
 use crate::s3::{BucketName, Call, Head, ObjectKey};
 
 /// One right that is needed.
@@ -20,8 +20,12 @@ pub(super) struct Requirement<'a> {
     pub(super) version_id: Option<&'a str>,
     /// Whether this is a copy's source.
     pub(super) is_source: bool,
+    /// Whether it is of the object that is there, with the tags that it has.
+    pub(super) is_there: bool,
     /// Whether it manages the bucket's policy.
     pub(super) manages_policy: bool,
+    /// The KMS key, when the action is on one, as the request names it.
+    pub(super) kms_key: Option<&'a str>,
 }
 
 impl<'a> Requirement<'a> {
@@ -32,7 +36,9 @@ impl<'a> Requirement<'a> {
             key: None,
             version_id: None,
             is_source: false,
+            is_there: false,
             manages_policy: false,
+            kms_key: None,
         }
     }
 
@@ -51,39 +57,152 @@ impl<'a> Requirement<'a> {
     }
 
     /// The ARN that policies name.
-    pub(super) fn resource(&self) -> Cow<'static, str> {
+    pub(super) fn resource(&self, account: &str, region: &str) -> Cow<'a, str> {
+        if let Some(key) = self.kms_key {
+            return kms_arn(key, account, region);
+        }
         match (self.bucket, self.key) {
             (Some(bucket), Some(key)) => Cow::Owned(format!("arn:aws:s3:::{bucket}/{key}")),
             (Some(bucket), None) => Cow::Owned(format!("arn:aws:s3:::{bucket}")),
             (None, _) => Cow::Borrowed("arn:aws:s3:::*"),
         }
     }
+
+    /// The object whose tags `s3:ExistingObjectTag/…` asks for.
+    pub(super) fn existing_object(&self) -> Option<OnObject> {
+        let (bucket, key) = self.bucket.zip(self.key).filter(|_| self.is_there)?;
+        Some(OnObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            version_id: self.version_id.map(str::to_owned),
+        })
+    }
 }
 
 /// Every right that a call needs. DeleteObjects has none of its own: its keys have.
-pub(super) fn requirements<'a>(call: &'a Call, head: &Head) -> Vec<Requirement<'a>> {
+pub(super) fn requirements<'a>(call: &'a Call, head: &'a Head) -> Vec<Requirement<'a>> {
     let mut needed = of_call(call);
+    if let Some(last) = needed.last().copied() {
+        let headers = of_headers(call, head);
+        needed.extend(headers.map(|action| Requirement {
+            action,
+            is_there: action == "s3:GetObject",
+            ..last
+        }));
+    }
+    needed.extend(kms_key(call, head));
+    needed
+}
+
+/// An upload under a key of the customer's takes the right to have data keys made with it.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html>
+fn kms_key<'a>(call: &Call, head: &'a Head) -> Option<Requirement<'a>> {
     let writes = matches!(
         call,
         Call::PutObject(_) | Call::CopyObject(_) | Call::CreateMultipartUpload(_)
     );
-    // A header may ask for more than the call's name: each has an action of its own (T40).
-    if let (true, Some(object)) = (writes, needed.last().copied()) {
-        if head.has_header("x-amz-acl") {
-            needed.push(Requirement {
-                action: "s3:PutObjectAcl",
-                ..object
-            });
-        }
-        if head.has_header("x-amz-tagging") {
-            needed.push(Requirement {
-                action: "s3:PutObjectTagging",
-                ..object
-            });
-        }
-    }
-    needed
+    let named = head.header("x-amz-server-side-encryption-aws-kms-key-id");
+    let key = named.ok().flatten().filter(|_| writes)?;
+    Some(Requirement {
+        kms_key: Some(key),
+        ..Requirement::service("kms:GenerateDataKey")
+    })
 }
+
+/// A key by its ARN, its alias or its id.
+fn kms_arn<'a>(key: &'a str, account: &str, region: &str) -> Cow<'a, str> {
+    match key {
+        arn if arn.starts_with("arn:") => Cow::Borrowed(arn),
+        alias if alias.starts_with("alias/") => {
+            Cow::Owned(format!("arn:aws:kms:{region}:{account}:{alias}"))
+        }
+        id => Cow::Owned(format!("arn:aws:kms:{region}:{account}:key/{id}")),
+    }
+}
+
+/// A header may ask for more than the call's name: each has an action of its own (T40).
+fn of_headers(call: &Call, head: &Head) -> impl Iterator<Item = &'static str> {
+    let table: &[Row] = match call {
+        Call::CreateBucket(_) => &CREATES_BUCKET,
+        Call::PutObject(_) | Call::CopyObject(_) | Call::CreateMultipartUpload(_) => &WRITES,
+        Call::CompleteMultipartUpload(_) => &COMPLETES,
+        Call::DeleteObject(_) => &DELETES,
+        _ => &[],
+    };
+    let asked = |(headers, _): &&Row| headers.iter().any(|name| says(head, name));
+    // The tag may stand in the document of a DeleteObjects.
+    let compares = matches!(call, Call::DeleteObject(DeleteObject { if_match: Some(tag), .. }) if tag.0 != "*");
+    let read = compares.then_some("s3:GetObject");
+    table
+        .iter()
+        .filter(asked)
+        .map(|(_, action)| *action)
+        .chain(read)
+}
+
+/// Whether a header asks for something: `false`, or any object at all, asks for nothing more.
+fn says(head: &Head, name: &'static str) -> bool {
+    head.has_header(name)
+        && match head.header(name) {
+            Ok(Some(value)) => !value.eq_ignore_ascii_case("false") && value != "*",
+            Ok(None) => false,
+            Err(_) => true,
+        }
+}
+
+/// Headers, and the action that each of them asks for.
+type Row = (&'static [&'static str], &'static str);
+
+const ACL: [&str; 6] = [
+    "x-amz-acl",
+    "x-amz-grant-full-control",
+    "x-amz-grant-read",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write",
+    "x-amz-grant-write-acp",
+];
+const RETENTION: [&str; 2] = [
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+];
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>
+const CREATES_BUCKET: [Row; 4] = [
+    (&ACL, "s3:PutBucketAcl"),
+    (
+        &["x-amz-bucket-object-lock-enabled"],
+        "s3:PutBucketObjectLockConfiguration",
+    ),
+    (
+        &["x-amz-bucket-object-lock-enabled"],
+        "s3:PutBucketVersioning",
+    ),
+    (&["x-amz-object-ownership"], "s3:PutBucketOwnershipControls"),
+];
+
+/// What compares an entity tag reads.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
+const COMPARES: Row = (&["if-match"], "s3:GetObject");
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+const WRITES: [Row; 5] = [
+    (&ACL, "s3:PutObjectAcl"),
+    (&["x-amz-tagging"], "s3:PutObjectTagging"),
+    (&RETENTION, "s3:PutObjectRetention"),
+    (&["x-amz-object-lock-legal-hold"], "s3:PutObjectLegalHold"),
+    COMPARES,
+];
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
+const COMPLETES: [Row; 1] = [COMPARES];
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>
+const DELETES: [Row; 1] = [(
+    &["x-amz-bypass-governance-retention"],
+    "s3:BypassGovernanceRetention",
+)];
 
 fn of_call(call: &Call) -> Vec<Requirement<'_>> {
     let bucket = Requirement::bucket;
@@ -174,6 +293,7 @@ fn tags<'a>(
     let action = version_id.map_or(current, |_| version);
     Requirement {
         version_id,
+        is_there: true,
         ..Requirement::object(action, bucket, key)
     }
 }
@@ -215,6 +335,7 @@ fn read<'a>(
     let action = version_id.map_or("s3:GetObject", |_| "s3:GetObjectVersion");
     Requirement {
         version_id,
+        is_there: true,
         ..Requirement::object(action, bucket, key)
     }
 }

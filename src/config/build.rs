@@ -151,6 +151,7 @@ impl<'a> Builder<'a> {
             disk: self.disk(&file.disk, &data)?,
             upstreams: self.upstreams(file.upstreams, &region)?,
             routes: self.routes(&file.routes)?,
+            explain_denials: file.authorization.explain_denials.unwrap_or(false),
             limits: self.limits(&file.limits)?,
             drain_timeout: self.delay(
                 "limits.drain_timeout",

@@ -111,6 +111,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Users and their keys, without root's.
     pub users: identities::Users,
+    /// Whether refused clients are told what is missing or denies.
+    pub explain_denials: bool,
     /// Limits on clients.
     pub limits: Limits,
     /// How long requests may go on after SIGTERM.

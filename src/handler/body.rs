@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
+use crate::authn::Caller;
 use crate::authz::Permit;
 use crate::backend::Upload;
-use crate::s3::{Checksum, Error, ErrorCode};
+use crate::s3::{Checksum, Error, ErrorCode, Request};
 use crate::transform::{Limits, Pipeline, UploadPlan, verify_document};
 
 /// A request's body as it arrives, still framed as the client framed it.
@@ -20,7 +21,8 @@ pub trait RequestBody: Send {
 
 /// Reads a small document whole and checks every digest that came with it.
 pub(super) async fn document(
-    permit: &Permit,
+    request: &Request,
+    caller: &Caller,
     body: &mut dyn RequestBody,
     most: usize,
 ) -> Result<Bytes, Error> {
@@ -42,7 +44,7 @@ pub(super) async fn document(
     if announced.is_some_and(|length| length != whole.len() as u64) {
         return Err(ErrorCode::IncompleteBody.into());
     }
-    verify_document(permit.request(), permit.caller(), &whole)?;
+    verify_document(request, caller, &whole)?;
     Ok(whole.freeze())
 }
 

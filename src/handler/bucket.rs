@@ -5,13 +5,13 @@ use http::{HeaderValue, StatusCode};
 
 use super::body::{RequestBody, document};
 use super::{Answer, Context, canonical_id};
-use crate::authz::{Granted, Permit};
+use crate::authz::{Document, Granted, Permit};
 use crate::s3::call::{CreateBucket, ListBuckets, OnBucket};
 use crate::s3::xml::{self, Writer};
 use crate::s3::{Error, ErrorCode, time};
 
 /// The longest CreateBucketConfiguration.
-const MAX_CONFIGURATION: usize = 64 * 1024;
+pub(super) const MAX_CONFIGURATION: usize = 64 * 1024;
 
 pub(super) async fn list(
     context: &Context<'_>,
@@ -67,8 +67,14 @@ pub(super) async fn create(
     call: Granted<&CreateBucket>,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
-    let document = document(permit, body, MAX_CONFIGURATION).await?;
-    if let Some(constraint) = xml::read_location(&document)?.filter(|c| c != context.region) {
+    let location = match permit.facts().read() {
+        Some(Document::Location(location)) => location.clone(),
+        _ => {
+            let (request, caller) = (permit.request(), permit.caller());
+            xml::read_location(&document(request, caller, body, MAX_CONFIGURATION).await?)?
+        }
+    };
+    if let Some(constraint) = location.filter(|c| c != context.region) {
         let message = format!(
             "The {constraint} location constraint is incompatible for the region specific endpoint this request was sent to."
         );

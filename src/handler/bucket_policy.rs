@@ -29,16 +29,15 @@ pub(super) async fn put(
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
     // A byte more than the quota is read, so that a longer one is refused as a policy.
-    let document =
-        document(permit, body, MAX_POLICY)
-            .await
-            .map_err(|error| match error.code() {
-                ErrorCode::MaxMessageLengthExceeded => Error::with_message(
-                    ErrorCode::MalformedPolicy,
-                    "Policy exceeds the maximum allowed document size.",
-                ),
-                _ => error,
-            })?;
+    let document = document(permit.request(), permit.caller(), body, MAX_POLICY)
+        .await
+        .map_err(|error| match error.code() {
+            ErrorCode::MaxMessageLengthExceeded => Error::with_message(
+                ErrorCode::MalformedPolicy,
+                "Policy exceeds the maximum allowed document size.",
+            ),
+            _ => error,
+        })?;
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
     context.policies.put(&call.bucket, &document).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))

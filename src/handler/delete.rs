@@ -40,7 +40,7 @@ pub(super) async fn objects(
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
     requires_digest(permit)?;
-    let document = document(permit, body, MAX_DOCUMENT).await?;
+    let document = document(permit.request(), permit.caller(), body, MAX_DOCUMENT).await?;
     let delete = xml::read_delete(&document)?;
 
     let decide = |key: &DeleteKey| {

@@ -8,6 +8,7 @@ mod bucket;
 mod bucket_policy;
 mod copy;
 mod delete;
+mod facts;
 mod headers;
 mod listing;
 mod multipart;
@@ -15,6 +16,7 @@ mod object;
 mod tagging;
 
 pub use body::RequestBody;
+pub use facts::learn;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::Arc;

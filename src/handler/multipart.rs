@@ -62,7 +62,7 @@ pub(super) async fn complete(
     call: Granted<&CompleteMultipartUpload>,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
-    let document = document(permit, body, MAX_DOCUMENT).await?;
+    let document = document(permit.request(), permit.caller(), body, MAX_DOCUMENT).await?;
     let part = |part: xml::CompletePart| CompletedPart {
         part_number: part.part_number,
         etag: part.etag,

@@ -5,12 +5,12 @@ use http::header::HeaderName;
 
 use super::body::{RequestBody, document};
 use super::{Answer, Context};
-use crate::authz::{Granted, Permit};
+use crate::authz::{Document, Granted, Permit};
 use crate::s3::call::OnObject;
 use crate::s3::{Error, xml};
 
 /// The longest PutObjectTagging: ten tags, every character of them a reference, with room for spaces.
-const MAX_DOCUMENT: usize = 64 * 1024;
+pub(super) const MAX_DOCUMENT: usize = 64 * 1024;
 
 pub(super) async fn get(context: &Context<'_>, call: Granted<&OnObject>) -> Result<Answer, Error> {
     let backend = context.backends.of(&call.bucket)?;
@@ -25,8 +25,13 @@ pub(super) async fn put(
     call: Granted<&OnObject>,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
-    let document = document(permit, body, MAX_DOCUMENT).await?;
-    let tags = xml::read_tagging(&document)?;
+    let tags = match permit.facts().read() {
+        Some(Document::Tags(tags)) => tags.clone(),
+        _ => {
+            let (request, caller) = (permit.request(), permit.caller());
+            xml::read_tagging(&document(request, caller, body, MAX_DOCUMENT).await?)?
+        }
+    };
     let backend = context.backends.of(&call.bucket)?;
     let version_id = backend.put_object_tagging(call, &tags).await?;
     let answer = Answer::empty(StatusCode::OK);

@@ -7,8 +7,9 @@ use super::seen::Seen;
 use super::state::State;
 use pingora_http::RequestHeader;
 
-use crate::audit::{Event, bounded};
+use crate::audit::{Event, Statement, bounded};
 use crate::authn::{Caller, Identity, Mechanism};
+use crate::iam::By;
 use crate::metrics::Observation;
 use crate::s3::{BucketName, Call, time::iso8601};
 
@@ -73,6 +74,9 @@ pub(super) fn of<'a>(
         policy: by.map(|by| &*by.policy),
         statement: by.map(|by| by.statement),
         sid: by.and_then(|by| by.sid.as_deref()),
+        closest: seen.denied.as_ref().map_or_else(Vec::new, |denied| {
+            denied.closest.iter().map(statement).collect()
+        }),
         status: seen.status,
         code: seen.error.as_ref().map(|error| error.code().as_str()),
         reason: seen
@@ -86,6 +90,14 @@ pub(super) fn of<'a>(
         admit_us: u64::try_from(counted.admit.as_micros()).unwrap_or(u64::MAX),
         total_us: u64::try_from(counted.total.as_micros()).unwrap_or(u64::MAX),
         backend: bucket.and_then(|bucket| state.backends.name_of(bucket)),
+    }
+}
+
+fn statement(by: &By) -> Statement<'_> {
+    Statement {
+        policy: &by.policy,
+        statement: by.statement,
+        sid: by.sid.as_deref(),
     }
 }
 

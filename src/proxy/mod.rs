@@ -29,7 +29,7 @@ use pingora_timeout::timeout;
 use time::OffsetDateTime;
 
 use crate::audit::Audit;
-use crate::authz::Permit;
+use crate::authz::{Permit, Undecided, Unpermitted};
 use crate::handler::{self, Answer};
 use crate::listener::peer;
 use crate::metrics::Metrics;
@@ -46,6 +46,34 @@ const H2_WINDOW: u32 = 2 * 1024 * 1024;
 /// How much of a refused request's body is read before the connection is closed: enough that the
 /// client sees the answer instead of a reset.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many facts a decision can want: two objects' tags and a document.
+const MOST_FACTS: usize = 4;
+
+/// Why the line does not go on as it is.
+enum Stop {
+    Refused(Error),
+    /// Something must be learned first.
+    Undecided(Box<Undecided>),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Keeps what audit should know of a refusal.
+fn stopped(decided: Result<Permit, Unpermitted>, seen: &mut Seen) -> Result<Permit, Stop> {
+    decided.map_err(|unpermitted| match unpermitted {
+        Unpermitted::Undecided(undecided) => Stop::Undecided(undecided),
+        Unpermitted::Denied(denied) => {
+            let error = denied.error.clone();
+            seen.denied = Some(denied);
+            Stop::Refused(error)
+        }
+    })
+}
 
 /// The application behind the data listeners.
 #[derive(Debug)]
@@ -114,14 +142,50 @@ impl Gateway {
         seen: &mut Seen,
     ) -> Result<Answer, Error> {
         let admitted = self.admit(state, session, seen);
-        seen.admitted = Some(Instant::now());
-        let permit = admitted?;
         let mut body = SessionBody::new(session, state.limits.body_timeout);
-        let outcome = handler::answer(&state.context(seen.now), &permit, &mut body).await;
+        let permit = match admitted {
+            Err(Stop::Undecided(undecided)) => {
+                self.resume(state, *undecided, seen, &mut body).await
+            }
+            Err(Stop::Refused(error)) => Err(error),
+            Ok(permit) => Ok(permit),
+        };
+        seen.admitted = Some(Instant::now());
+        let outcome = match &permit {
+            Ok(permit) => handler::answer(&state.context(seen.now), permit, &mut body).await,
+            Err(error) => Err(error.clone()),
+        };
         seen.received = body.received;
         seen.body_failed = body.failed;
-        seen.permit = Some(permit);
+        seen.permit = permit.ok();
         outcome
+    }
+
+    /// Learns what policies ask for beyond the head until the request is decided. Each round knows one
+    /// fact more, and there are only so many.
+    async fn resume(
+        &self,
+        state: &State,
+        mut undecided: Undecided,
+        seen: &mut Seen,
+        body: &mut SessionBody<'_>,
+    ) -> Result<Permit, Error> {
+        let context = state.context(seen.now);
+        for _ in 0..MOST_FACTS {
+            if let Err(error) = handler::learn(&context, &mut undecided, body).await {
+                seen.denied = Some(undecided.refuse(error.clone()));
+                return Err(error);
+            }
+            let decided = state
+                .authorizer
+                .resume(undecided, &state.policies, seen.now);
+            match stopped(decided, seen) {
+                Ok(permit) => return Ok(permit),
+                Err(Stop::Refused(error)) => return Err(error),
+                Err(Stop::Undecided(next)) => undecided = *next,
+            }
+        }
+        Err(Error::internal("a decision wants facts without end"))
     }
 
     /// What a request passes before one byte of its body is read.
@@ -130,12 +194,13 @@ impl Gateway {
         state: &State,
         session: &ServerSession,
         seen: &mut Seen,
-    ) -> Result<Permit, Error> {
+    ) -> Result<Permit, Stop> {
         let peer = peer::of(session, &state.trusted_proxies)?;
         seen.peer = Some(peer.clone());
         if framing::both_lengths(session) {
             return Err(Error::new(ErrorCode::BadRequest)
-                .because("content-length beside transfer-encoding"));
+                .because("content-length beside transfer-encoding")
+                .into());
         }
         let head = framing::head(session, peer, state.limits.header_bytes)?;
         seen.head(&head);
@@ -149,14 +214,9 @@ impl Gateway {
             seen.unauthenticated = Some(error.reason());
             Error::from(error)
         })?;
-        let permit = state
-            .authorizer
-            .authorize(request, caller, &state.policies, seen.now);
-        permit.map_err(|denied| {
-            let error = denied.error.clone();
-            seen.denied = Some(denied);
-            error
-        })
+        let authorizer = &state.authorizer;
+        let decided = authorizer.authorize(request, caller, &state.policies, seen.now);
+        stopped(decided, seen)
     }
 
     /// One event and one count per request, whatever became of it.

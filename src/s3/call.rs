@@ -141,7 +141,7 @@ pub struct PutObject {
 }
 
 /// An operation that names an object and nothing else. The tags of a PutObjectTagging are in the body.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnObject {
     /// The bucket.
     pub bucket: BucketName,

@@ -85,7 +85,7 @@ impl TagSet {
     }
 
     /// Key and value of each tag.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.0
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))

@@ -154,7 +154,8 @@ fn state(
     Ok(State {
         addressing: Addressing::new(config.domains.iter().cloned()),
         authenticator: Authenticator::new(config.region.clone()),
-        authorizer: Authorizer::new(config.account.clone(), config.region.clone()),
+        authorizer: Authorizer::new(config.account.clone(), config.region.clone())
+            .explaining(config.explain_denials),
         directory: Arc::new(config.directory(bootstrap.root())),
         policies: policies.clone(),
         backends: Arc::new(backends.map_err(|error| Error::Backend(error.to_string()))?),
