@@ -18,6 +18,7 @@ mod key;
 mod pattern;
 mod policy;
 mod principal;
+mod public;
 mod reference;
 mod statement;
 

@@ -8,7 +8,7 @@ mod value;
 
 use super::context::Context;
 use super::key::Key;
-pub(super) use operator::{Operator, Quantifier};
+pub(super) use operator::{Operator, Quantifier, Test};
 use value::Wanted;
 
 /// A compiled condition. All values are alternatives.
