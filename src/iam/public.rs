@@ -14,8 +14,11 @@ use super::statement::{Effect, Statement};
 /// The widest networks that limit: `/8` of IPv4, `/32` of IPv6. RFC 1918's own are no wider.
 const WIDEST: (u8, u8) = (8, 32);
 
+/// Whether a value limits.
+type Limits = fn(&str) -> bool;
+
 /// What limits a grant to everyone, and which of its values do.
-const LIMITING: &[(&str, fn(&str) -> bool)] = &[
+const LIMITING: &[(&str, Limits)] = &[
     // A principal, a user, a role or a service.
     ("aws:PrincipalAccount", arn::is_account),
     ("aws:PrincipalArn", is_fixed),

@@ -41,7 +41,7 @@ impl Severity {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
-            Self::SecurityWarning => "security warning",
+            Self::SecurityWarning => "security-warning",
             Self::Warning => "warning",
             Self::Suggestion => "suggestion",
         }

@@ -50,8 +50,8 @@ fn check_actions(view: &View<'_>, wholes: &[Whole], report: &mut Report) -> bool
     let mut found = false;
     for (element, pattern) in view.actions.iter().zip(view.statement.actions.named()) {
         let actions = taken(pattern);
-        let fits = |action: &&Action| wholes.iter().any(|whole| whole.is_for(action));
-        if let (Some(first), false) = (actions.first(), actions.iter().any(|a| fits(&a))) {
+        let fits = |action: &&'static Action| wholes.iter().any(|whole| whole.is_for(action));
+        if let (Some(first), false) = (actions.first(), actions.iter().any(fits)) {
             found = true;
             let asked = known::describe(first.on);
             report.warn(

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod policy;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +34,9 @@ enum Command {
         /// The TOML file
         file: PathBuf,
     },
+    /// Work with policies, without a gateway
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -97,6 +102,7 @@ pub fn run() -> ExitCode {
             }
             Err(error) => Err(error),
         },
+        Command::Policy(policy) => policy::run(&policy),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,
