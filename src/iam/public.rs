@@ -127,7 +127,7 @@ fn is_narrow(value: &str) -> bool {
 
 /// The ARN of access points, whose names alone may be a pattern.
 fn is_of_one_account(value: &str) -> bool {
-    match arn::pattern_parts(value) {
+    match arn::parts(value) {
         Some([prefix, partition, service, region, account, resource]) => {
             let name = resource.strip_prefix("accesspoint/");
             [prefix, partition, service, region]

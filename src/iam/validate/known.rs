@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::super::key::Key;
 use super::super::reference::{Action, GLOBALS, On, RESOURCES, S3_COMMON, SERVICES, Type};
-use super::super::statement::Statement;
+use super::super::statement::{Rule, Statement};
 
 /// Every action, by its name in lower case.
 static ACTIONS: LazyLock<Vec<(String, &'static Action)>> = LazyLock::new(|| {
@@ -31,7 +31,9 @@ pub(super) fn actions(service: &str) -> Option<&'static [Action]> {
 
 /// The actions that a statement takes in.
 pub(super) fn taken(statement: &Statement) -> Vec<&'static Action> {
-    taken_by(|name| statement.takes_action(name))
+    let named = statement.actions.named();
+    let only = matches!(statement.actions, Rule::Only(_));
+    taken_by(|name| named.iter().any(|pattern| pattern.matches(name)) == only)
 }
 
 /// The actions whose name in lower case passes.
