@@ -10,8 +10,9 @@ use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::iam::{
-    Context, Decision, Key, Policies, Policy, PolicyKind, Principal, Request, Values, evaluate,
+    Decision, Policies, Policy, PolicyKind, PolicyLimits, Principal, Request, evaluate, validate,
 };
+use portcullis_fuzz::Asked;
 use serde_json::Value;
 
 const ACCOUNT: &str = "123456789012";
@@ -21,29 +22,6 @@ static DENIES: LazyLock<Arc<Policy>> = LazyLock::new(|| {
     let policy = Policy::parse(PolicyKind::Identity, "deny", DENY_ALL.as_bytes());
     Arc::new(policy.expect("a policy"))
 });
-
-/// A request that has some keys once, some often, and some not.
-struct Asked;
-
-impl Context for Asked {
-    fn values(&self, key: &Key) -> Option<Values<'_>> {
-        let one = |text: &'static str| Some(Values::One(text.into()));
-        match key.as_str() {
-            "aws:username" => one("alice*"),
-            "aws:userid" => one("${aws:username}"),
-            "aws:sourceip" => one("203.0.113.9"),
-            "aws:securetransport" => one("true"),
-            "aws:currenttime" => one("2026-11-18T10:20:30.000Z"),
-            "aws:epochtime" => one("1795000000"),
-            "aws:principalarn" => one("arn:aws:iam::123456789012:user/alice"),
-            "s3:max-keys" => one("10"),
-            "s3:prefix" => one("home/alice/"),
-            "s3:x-amz-acl" => Some(Values::Many(vec!["private".into(), "public-read".into()])),
-            "s3:delimiter" => Some(Values::Many(Vec::new())),
-            _ => None,
-        }
-    }
-}
 
 fuzz_target!(|data: &[u8]| {
     let Some((kind, json)) = data.split_first() else {
@@ -58,9 +36,16 @@ fuzz_target!(|data: &[u8]| {
         Ok(policy) => Arc::new(policy),
         Err(why) => {
             assert!(why.to_string().len() < 1024 + 8 * json.len());
+            assert_eq!(validate(&PolicyLimits::default(), kind, json).len(), 1);
             return;
         }
     };
+    let _ = validate(&PolicyLimits::default(), kind, json);
+    let written = policy.to_json();
+    match Policy::parse(kind, "written", written.as_bytes()) {
+        Ok(again) => assert_eq!(*policy, again, "{written}"),
+        Err(why) => assert!(why.to_string().contains("longer"), "{why}: {written}"),
+    }
     let value: Value = serde_json::from_slice(json).expect("it was parsed");
     let printed = parsed(kind, &value);
     let reversed = parsed(kind, &reversed(value.clone()));

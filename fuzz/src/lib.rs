@@ -1,9 +1,11 @@
 //! What the fuzz targets share: requests read from bytes, one access key and its signatures, and a
 //! gateway at the end of a connection in memory.
 
+mod asked;
 mod gateway;
 mod signed;
 
+pub use asked::Asked;
 pub use gateway::{Answer, Wire, answers, runtime};
 pub use signed::{ID, REGION, authenticator, directory, now, presign, sign};
 

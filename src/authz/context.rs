@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use time::OffsetDateTime;
-
 use super::decide::Asked;
 use super::facts::{Document, Lacking};
 use super::requirement::Requirement;
@@ -290,12 +288,9 @@ impl Context for RequestContext<'_> {
 
 /// The value of the tag that a key names. Names of keys are the same in any case, those of tags are not:
 /// the one that is written so comes first.
-fn tag<'t>(tags: impl Iterator<Item = (&'t str, &'t str)> + Clone, key: &Key) -> Values<'t> {
+fn tag<'t>(mut tags: impl Iterator<Item = (&'t str, &'t str)> + Clone, key: &Key) -> Values<'t> {
     let wanted = key.tag().unwrap_or_default();
     let exact = tags.clone().find(|(name, _)| *name == wanted);
-    let found = exact.or_else(|| {
-        tags.clone()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-    });
+    let found = exact.or_else(|| tags.find(|(name, _)| name.eq_ignore_ascii_case(wanted)));
     Values::maybe(found.map(|(_, value)| value))
 }

@@ -34,7 +34,7 @@ enum Command {
         /// The TOML file
         file: PathBuf,
     },
-    /// Decide, without a gateway, what policies allow
+    /// Work with policies, without a gateway
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Print a completion script for a shell

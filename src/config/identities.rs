@@ -8,7 +8,7 @@ use super::build::Builder;
 use super::error::Error;
 use super::file;
 use crate::iam::{Policy, PolicyKind, PolicyLimits};
-use crate::identity::{AccessKey, Directory, Owner, User};
+use crate::identity::{AccessKey, Directory, Owner, Tags, User};
 
 /// Everyone but root.
 #[derive(Debug, Default)]
@@ -73,14 +73,14 @@ impl Users {
                 }
                 let owner = Owner::User(user_record.clone());
                 let place = format!("{key}.access_keys.policy");
-                let limit = access_key.policy.iter();
+                let limit = access_key.policy.as_ref();
                 let limit = limit.map(|name| named_one(builder, &policies, name, &place));
                 keys.push(AccessKey {
                     id,
                     secret,
                     owner,
                     enabled: access_key.enabled.unwrap_or(true),
-                    policy: limit.last().transpose()?,
+                    policy: limit.transpose()?,
                 });
             }
         }
@@ -175,9 +175,9 @@ fn tags(
     builder: &Builder<'_>,
     written: &BTreeMap<String, String>,
     key: &str,
-) -> Result<Vec<(Arc<str>, Arc<str>)>, Error> {
+) -> Result<Tags, Error> {
     let key = format!("{key}.tags");
-    let mut tags: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+    let mut tags = Tags::new();
     for (name, value) in written {
         let plain = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
         let fits = (1..=128).contains(&name.chars().count()) && value.chars().count() <= 256;

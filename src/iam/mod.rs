@@ -19,8 +19,10 @@ mod key;
 mod pattern;
 mod policy;
 mod principal;
+mod public;
 mod reference;
 mod statement;
+mod validate;
 
 pub use context::{Context, Value, Values};
 pub use evaluate::{By, Decision, Missing, Policies, Request, evaluate};
@@ -29,3 +31,4 @@ pub use key::{Key, Name};
 pub use policy::{Error, Policy, PolicyKind, PolicyLimits};
 pub use principal::Principal;
 pub use statement::Effect;
+pub use validate::{Finding, Severity, validate, validate_at};

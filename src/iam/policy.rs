@@ -149,25 +149,37 @@ impl PartialEq for Policy {
 
 impl PolicyLimits {
     fn check(&self, kind: PolicyKind, text: &str) -> Result<(), Error> {
-        let (limit, unit) = match kind {
-            PolicyKind::Identity => (self.identity, "characters without white space"),
-            PolicyKind::Resource => (self.resource, "bytes"),
-            PolicyKind::Session => (self.session, "characters"),
-        };
         // Nothing has more characters than bytes.
-        if text.len() <= limit {
+        if text.len() <= self.of(kind) {
             return Ok(());
         }
-        let length = match kind {
-            PolicyKind::Identity => text.chars().filter(|c| !c.is_whitespace()).count(),
-            PolicyKind::Resource => text.len(),
-            PolicyKind::Session => text.chars().count(),
-        };
+        let (length, limit, unit) = self.measure(kind, text);
         match length <= limit {
             true => Ok(()),
             false => Err(Error::Document(format!(
                 "the policy is longer than its kind may be: {length} {unit} of at most {limit}"
             ))),
+        }
+    }
+
+    /// How long a document is, how long it may be, and in what.
+    pub(super) fn measure(&self, kind: PolicyKind, text: &str) -> (usize, usize, &'static str) {
+        let (length, unit) = match kind {
+            PolicyKind::Identity => (
+                text.chars().filter(|c| !c.is_whitespace()).count(),
+                "characters without white space",
+            ),
+            PolicyKind::Resource => (text.len(), "bytes"),
+            PolicyKind::Session => (text.chars().count(), "characters"),
+        };
+        (length, self.of(kind), unit)
+    }
+
+    fn of(&self, kind: PolicyKind) -> usize {
+        match kind {
+            PolicyKind::Identity => self.identity,
+            PolicyKind::Resource => self.resource,
+            PolicyKind::Session => self.session,
         }
     }
 }

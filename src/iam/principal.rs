@@ -135,14 +135,6 @@ impl Principals {
         }
     }
 
-    /// Whether it names everyone.
-    pub(super) fn is_everyone(&self) -> bool {
-        match self {
-            Self::Only(named) => named.contains(&Named::Everyone),
-            Self::Except(_) => true,
-        }
-    }
-
     pub(super) fn named(&self) -> &[Named] {
         match self {
             Self::Only(named) | Self::Except(named) => named,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::action::ActionPattern;
 use super::condition::Condition;
 use super::evaluate::{Question, Request};
-use super::key::Key;
 use super::pattern::Pattern;
 use super::principal::{Principals, Through};
 
@@ -90,13 +89,5 @@ impl Statement {
         } = question.request;
         self.resources
             .takes(|pattern| pattern.matches(resource, *context))
-    }
-
-    /// The keys that its conditions and variables ask for.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
-        let conditions = self.conditions.iter();
-        let asked = conditions.flat_map(|c| std::iter::once(&c.key).chain(c.variables()));
-        let resources = self.resources.named().iter();
-        asked.chain(resources.flat_map(Pattern::keys))
     }
 }

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use crate::crypto::Secret;
 use crate::iam::Policy;
 
+/// Names and values of tags.
+pub type Tags = Vec<(Arc<str>, Arc<str>)>;
+
 /// A user.
 #[derive(Debug)]
 pub struct User {
@@ -27,7 +30,7 @@ pub struct User {
     /// The permission boundary: what the user's and the groups' policies grant beyond it is not granted.
     pub boundary: Option<Arc<Policy>>,
     /// Tags, by name.
-    pub tags: Vec<(Arc<str>, Arc<str>)>,
+    pub tags: Tags,
 }
 
 /// Whose an access key is.

@@ -211,7 +211,7 @@ async fn t76_tags_never_come_to_an_object_that_they_were_not_meant_for() {
 async fn t76_writers_and_taggers_race() {
     let root = tempfile::tempdir().unwrap();
     let disk = Arc::new(fresh(root.path(), Durability::Relaxed).await);
-    let body = |n: usize| format!("{n:04}").repeat(if n % 2 == 0 { 5 } else { 6_000 });
+    let body = |n: usize| format!("{n:04}").repeat(if n.is_multiple_of(2) { 5 } else { 6_000 });
     put(&disk, "k", body(0).as_bytes()).await.unwrap();
     let taggers = (0..3).map(|lane| {
         let disk = disk.clone();

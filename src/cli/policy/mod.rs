@@ -2,7 +2,9 @@
 
 mod case;
 mod decide;
+mod explain;
 mod test;
+mod validate;
 
 use clap::Subcommand;
 
@@ -17,16 +19,29 @@ pub(super) enum Policy {
     /// key). An answer has `decision` (`allow`, `explicit_deny`, `implicit_deny` or `invalid`), `by` and
     /// `why`.
     Decide(decide::Decide),
+    /// Say why a request is allowed or denied: by every statement in play
+    ///
+    /// The policies are those of a user of the configuration, with the bucket's, or the documents that
+    /// are named. Keys that follow from who asks and from the clock are filled in unless they are given.
+    Explain(Box<explain::Explain>),
     /// Check that policies decide what the tables beside them say
     ///
     /// NAME.test.json is the table of NAME.json; policies/README.md says what stands in it.
     Test(test::Test),
+    /// Say what in policies is wrong, or is hardly meant so
+    ///
+    /// Errors are what a gateway refuses; security warnings, warnings and suggestions are what AWS's
+    /// IAM Access Analyzer would say, and what has no effect here. The exit code is 1 when a policy has
+    /// an error or a file cannot be read.
+    Validate(validate::Validate),
 }
 
 /// Runs one.
 pub(super) fn run(policy: &Policy) -> Result<(), String> {
     match policy {
         Policy::Decide(decide) => decide::run(decide),
+        Policy::Explain(explain) => explain::run(explain),
         Policy::Test(test) => test::run(test),
+        Policy::Validate(validate) => validate::run(validate),
     }
 }

@@ -6,9 +6,11 @@
 mod operator;
 mod value;
 
+use time::OffsetDateTime;
+
 use super::context::Context;
 use super::key::Key;
-pub(super) use operator::{Operator, Quantifier};
+pub(super) use operator::{Compare, Operator, Quantifier, Test};
 use value::Wanted;
 
 /// A compiled condition. All values are alternatives.
@@ -66,6 +68,14 @@ impl Condition {
     /// The keys of the variables in its values.
     pub(super) fn variables(&self) -> impl Iterator<Item = &Key> {
         self.wanted.patterns().flat_map(|pattern| pattern.keys())
+    }
+
+    /// Its values, where they are dates, and how they are compared.
+    pub(super) fn dates(&self) -> Option<(Compare, &[OffsetDateTime])> {
+        match &self.wanted {
+            Wanted::Date(compare, dates) => Some((*compare, dates)),
+            _ => None,
+        }
     }
 
     /// Its values as a policy has them.

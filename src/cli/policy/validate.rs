@@ -1,0 +1,251 @@
+//! `portcullis policy validate`: what in policies is wrong, or is hardly meant so.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::iam::{Finding, PolicyKind, PolicyLimits, Severity, validate_at};
+use crate::server;
+
+/// Its flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Validate {
+    /// The documents; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// What they are attached to [default: resource where a statement has a principal, else identity]
+    #[arg(long)]
+    kind: Option<Kind>,
+    /// How findings are written: a line each and its fix, or a JSON object a line
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// Fail on warnings and security warnings too
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    /// A user, a group, a role, a boundary or a service account
+    Identity,
+    /// A bucket
+    Resource,
+    /// A session
+    Session,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Writes what is found; a failure says how much of it counts.
+pub(super) fn run(flags: &Validate) -> Result<(), String> {
+    let now = OffsetDateTime::now_utc();
+    let mut found: Vec<Severity> = Vec::new();
+    let mut unread: Vec<String> = Vec::new();
+    for file in &flags.files {
+        let document = match read(file) {
+            Ok(document) => document,
+            Err(why) => {
+                unread.push(format!("`{}`: {why}", file.display()));
+                continue;
+            }
+        };
+        let kind = flags
+            .kind
+            .map_or_else(|| guess(&document), PolicyKind::from);
+        let findings = validate_at(now, &PolicyLimits::default(), kind, &document);
+        for finding in &findings {
+            server::write_out(&match flags.format {
+                Format::Text => as_text(file, finding),
+                Format::Json => as_json(file, finding),
+            });
+        }
+        found.extend(findings.iter().map(|finding| finding.severity));
+    }
+    if flags.format == Format::Text {
+        server::write_out(&format!("{}\n", counts(&found)));
+    }
+    outcome(&found, &unread, flags.strict)
+}
+
+fn outcome(found: &[Severity], unread: &[String], strict: bool) -> Result<(), String> {
+    if !unread.is_empty() {
+        return Err(unread.join("\n"));
+    }
+    let counts = |severity: &&Severity| match severity {
+        Severity::Error => true,
+        Severity::SecurityWarning | Severity::Warning => strict,
+        Severity::Suggestion => false,
+    };
+    match found.iter().filter(counts).count() {
+        0 => Ok(()),
+        1 => Err("there is a finding that must be corrected".to_owned()),
+        some => Err(format!("there are {some} findings that must be corrected")),
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    if file == Path::new("-") {
+        let mut document = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut document);
+        return read.map(|_| document).map_err(|why| why.to_string());
+    }
+    std::fs::read(file).map_err(|why| why.to_string())
+}
+
+/// Only a resource's statements have principals.
+fn guess(document: &[u8]) -> PolicyKind {
+    let document: Value = serde_json::from_slice(document).unwrap_or_default();
+    let names = |statement: &Value| {
+        let mut keys = ["Principal", "NotPrincipal"].iter();
+        keys.any(|key| statement.get(key).is_some())
+    };
+    let statements = document.get("Statement");
+    let has = match statements {
+        Some(Value::Array(list)) => list.iter().any(names),
+        Some(one) => names(one),
+        None => false,
+    };
+    match has {
+        true => PolicyKind::Resource,
+        false => PolicyKind::Identity,
+    }
+}
+
+fn as_text(file: &Path, finding: &Finding) -> String {
+    let file = file.display();
+    let line = finding.line.map(|line| format!(":{line}"));
+    let path = match finding.path.as_str() {
+        "" => String::new(),
+        path => format!("{path}: "),
+    };
+    format!(
+        "{file}{}: {} {}: {path}{}\n    fix: {}\n",
+        line.unwrap_or_default(),
+        finding.severity.as_str(),
+        finding.code,
+        finding.message,
+        finding.fix
+    )
+}
+
+fn as_json(file: &Path, finding: &Finding) -> String {
+    let object = json!({
+        "file": file.display().to_string(),
+        "line": finding.line,
+        "severity": finding.severity.as_str(),
+        "code": finding.code,
+        "path": finding.path,
+        "message": finding.message,
+        "fix": finding.fix,
+    });
+    format!("{object}\n")
+}
+
+/// How many there are of each severity.
+fn counts(found: &[Severity]) -> String {
+    let of = |severity: Severity| {
+        let count = found.iter().filter(|one| **one == severity).count();
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {}{plural}", severity.as_str())
+    };
+    [
+        Severity::Error,
+        Severity::SecurityWarning,
+        Severity::Warning,
+        Severity::Suggestion,
+    ]
+    .map(of)
+    .join(", ")
+}
+
+impl From<Kind> for PolicyKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Identity => Self::Identity,
+            Kind::Resource => Self::Resource,
+            Kind::Session => Self::Session,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_principals() {
+        for (document, expected) in [
+            (
+                r#"{"Statement":[{"Effect":"Allow"}]}"#,
+                PolicyKind::Identity,
+            ),
+            (
+                r#"{"Statement":[{},{"Principal":"*"}]}"#,
+                PolicyKind::Resource,
+            ),
+            (
+                r#"{"Statement":{"NotPrincipal":"*"}}"#,
+                PolicyKind::Resource,
+            ),
+            (r#"{"Principal":"*"}"#, PolicyKind::Identity),
+            ("{", PolicyKind::Identity),
+        ] {
+            assert_eq!(guess(document.as_bytes()), expected, "{document}");
+        }
+    }
+
+    #[test]
+    fn what_fails() {
+        use Severity::{Error, SecurityWarning, Suggestion, Warning};
+        for (found, plain, strict) in [
+            (&[][..], true, true),
+            (&[Suggestion][..], true, true),
+            (&[Warning][..], true, false),
+            (&[Suggestion, SecurityWarning][..], true, false),
+            (&[Suggestion, Error][..], false, false),
+        ] {
+            assert_eq!(outcome(found, &[], false).is_ok(), plain, "{found:?}");
+            assert_eq!(outcome(found, &[], true).is_ok(), strict, "{found:?}");
+        }
+        assert!(outcome(&[], &["`a`: no such file".to_owned()], false).is_err());
+    }
+
+    #[test]
+    fn findings_are_written_with_their_place() {
+        let mut finding = Finding {
+            severity: Severity::SecurityWarning,
+            code: "PUBLIC_GRANT",
+            path: "Statement[1].Principal".to_owned(),
+            line: Some(6),
+            message: "it is public".to_owned(),
+            fix: "do not".to_owned(),
+        };
+        let file = Path::new("a.json");
+        assert_eq!(
+            as_text(file, &finding),
+            "a.json:6: security-warning PUBLIC_GRANT: Statement[1].Principal: it is public\n    fix: do not\n"
+        );
+        assert_eq!(
+            as_json(file, &finding),
+            "{\"code\":\"PUBLIC_GRANT\",\"file\":\"a.json\",\"fix\":\"do not\",\"line\":6,\"message\":\"it is public\",\"path\":\"Statement[1].Principal\",\"severity\":\"security-warning\"}\n"
+        );
+        finding.path.clear();
+        finding.line = None;
+        let text = as_text(file, &finding);
+        assert!(
+            text.starts_with("a.json: security-warning PUBLIC_GRANT: it is public"),
+            "{text}"
+        );
+        assert_eq!(
+            counts(&[Severity::Warning, Severity::Warning, Severity::Error]),
+            "1 error, 0 security-warnings, 2 warnings, 0 suggestions"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Condition keys that the statement's actions do not have, or that no request here has.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html>
+//! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>
+
+use super::super::super::key::{Key, Name};
+use super::super::super::pattern::Pattern;
+use super::super::Report;
+use super::super::known;
+use super::super::view::{Asked, View};
+
+/// Whether requests can have the key.
+pub(super) fn check(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) -> bool {
+    let key = &asked.condition.key;
+    let name = key.as_written();
+    let so = match asked.holds_without() {
+        true => "the condition always holds: the statement applies as if it were not there",
+        false => "the condition never holds: the statement never applies",
+    };
+    // Where no action is known, nothing is known of their keys.
+    if !view.takes.is_empty() && !known::is_supplied(key, &view.takes) {
+        report.warn(
+            "KEY_WITHOUT_ACTION",
+            asked.element,
+            format!("no action of the statement has the key `{name}`, so that {so}"),
+            "move it to a statement with the actions that have it, or remove it",
+        );
+        return false;
+    }
+    if key.name() == Name::Other {
+        // That the statement never applies has been said of its principal.
+        if !view.is_anyones() {
+            return false;
+        }
+        let when = known::when(key).map(|when| format!(" AWS has it so: {when}"));
+        report.warn(
+            "KEY_NEVER_SUPPLIED",
+            asked.element,
+            format!(
+                "no request here has the key `{name}`, so that {so}.{}",
+                when.unwrap_or_default()
+            ),
+            "use a key that requests here have, or remove the condition",
+        );
+        return false;
+    }
+    true
+}
+
+/// Variables in values whose keys no request has.
+pub(super) fn check_variables(asked: &Asked<'_>, report: &mut Report) {
+    for key in asked.condition.variables() {
+        let negated = asked.condition.operator.negated;
+        let so = match negated {
+            true => "is unlike everything",
+            false => "is like nothing",
+        };
+        check_variable(key, asked.element, so, report);
+    }
+}
+
+/// Variables in resources.
+pub(super) fn check_resources(view: &View<'_>, report: &mut Report) {
+    let patterns = view.statement.resources.named();
+    for (element, pattern) in view.resources.iter().zip(patterns) {
+        for key in Pattern::keys(pattern) {
+            check_variable(key, element, "is like nothing", report);
+        }
+    }
+}
+
+fn check_variable(key: &Key, element: &super::super::Element<'_>, so: &str, report: &mut Report) {
+    if key.name() == Name::Other {
+        let name = key.as_written();
+        report.warn(
+            "VARIABLE_NEVER_SUPPLIED",
+            element,
+            format!("no request here has `{name}`: without a default, what has the variable {so}"),
+            "use a variable that requests here have, or give it a default",
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! Values that mean something else than they look like, or nothing.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html>
+
+use time::OffsetDateTime;
+
+use super::super::super::condition::{Compare, Test};
+use super::super::super::key::Name;
+use super::super::Report;
+use super::super::document::Element;
+use super::super::view::{Asked, View};
+
+pub(super) fn check(asked: &Asked<'_>, variables: bool, report: &mut Report) {
+    let items = asked.element.items();
+    for (at, item) in items.iter().enumerate() {
+        check_wildcard(asked, item, report);
+        let text = item.text();
+        let textual = !matches!(
+            asked.condition.operator.test,
+            Test::Numeric(_) | Test::Date(_) | Test::Bool | Test::Null
+        );
+        if !variables && textual && text.contains("${") {
+            report.warn(
+                "VARIABLE_UNSUPPORTED_IN_VERSION",
+                item,
+                format!(
+                    "`{text}` has a variable, and this version has none: it is taken as it stands"
+                ),
+                "set `Version` to `2012-10-17`",
+            );
+        }
+        if items.iter().take(at).any(|earlier| earlier.text() == text) {
+            report.suggest(
+                "REDUNDANT_CONDITION_VALUE",
+                item,
+                format!("`{text}` is there twice"),
+                "remove it",
+            );
+        }
+    }
+    check_both(asked, report);
+}
+
+/// A wildcard where none is one.
+fn check_wildcard(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
+    let operator = asked.condition.operator;
+    let literal = matches!(
+        operator.test,
+        Test::StringEquals | Test::StringEqualsIgnoreCase
+    );
+    // The one value that the header If-None-Match may have.
+    let none_match = asked.condition.key.name() == Name::IfNoneMatch;
+    if literal && !none_match && has_wildcard(item.text()) {
+        let like = match operator.negated {
+            true => "StringNotLike",
+            false => "StringLike",
+        };
+        report.warn(
+            "WILDCARD_WITHOUT_LIKE_OPERATOR",
+            item,
+            format!(
+                "`{operator}` takes the wildcard in `{}` as it stands",
+                item.text()
+            ),
+            &format!("did you mean `{like}`?"),
+        );
+    }
+}
+
+/// Outside of its variables.
+fn has_wildcard(text: &str) -> bool {
+    let mut parts = text.split("${");
+    let first = parts.next().unwrap_or_default();
+    let behind = parts.map(|part| part.split_once('}').map_or("", |(_, behind)| behind));
+    std::iter::once(first)
+        .chain(behind)
+        .any(|part| part.contains(['*', '?']))
+}
+
+/// `true` and `false`: whichever it is.
+fn check_both(asked: &Asked<'_>, report: &mut Report) {
+    let operator = asked.condition.operator;
+    let has = |flag: &str| {
+        let mut items = asked.element.items().iter();
+        items.any(|item| item.text().eq_ignore_ascii_case(flag))
+    };
+    if matches!(operator.test, Test::Null | Test::Bool) && has("true") && has("false") {
+        let but = match operator.test {
+            Test::Null => "",
+            _ => " wherever the key is there",
+        };
+        report.warn(
+            "INVALID_CONDITION_MULTIPLE_BOOLEAN",
+            asked.element,
+            format!("`{operator}` with both `true` and `false` holds{but}"),
+            "leave the one that is meant, or remove the condition",
+        );
+    }
+}
+
+/// Dates that are past, so that the condition no longer tells one moment from another.
+pub(super) fn check_dates(
+    asked: &Asked<'_>,
+    view: &View<'_>,
+    now: OffsetDateTime,
+    report: &mut Report,
+) {
+    let condition = asked.condition;
+    if !matches!(condition.key.name(), Name::CurrentTime | Name::EpochTime) {
+        return;
+    }
+    let Some((compare, dates)) = condition.dates() else {
+        return;
+    };
+    let past = |date: &OffsetDateTime| *date < now;
+    let holds = match compare {
+        Compare::Less | Compare::LessOrEqual | Compare::Equals => {
+            dates.iter().all(past).then_some(condition.operator.negated)
+        }
+        Compare::Greater | Compare::GreaterOrEqual => {
+            let since = dates.iter().any(past) && !has_end(asked, view);
+            since.then_some(true)
+        }
+    };
+    let so = match holds {
+        Some(true) => "always holds by now",
+        Some(false) => "never holds any more, and the statement never applies",
+        None => return,
+    };
+    report.suggest(
+        "DATE_IN_THE_PAST",
+        asked.element,
+        format!("the date is past: the condition {so}"),
+        "remove what has had its time, or correct the date",
+    );
+}
+
+/// Whether another condition on time ends what this one begins.
+fn has_end(asked: &Asked<'_>, view: &View<'_>) -> bool {
+    view.conditions.iter().any(|other| {
+        let ends = |(compare, _)| matches!(compare, Compare::Less | Compare::LessOrEqual);
+        !std::ptr::eq(other.condition, asked.condition)
+            && matches!(
+                other.condition.key.name(),
+                Name::CurrentTime | Name::EpochTime
+            )
+            && other.condition.dates().is_some_and(ends)
+    })
+}

@@ -1,0 +1,160 @@
+//! What is a policy by its grammar and still hardly what was meant: the checks of IAM Access Analyzer
+//! that concern S3, and those that only a gateway can make, which knows what its requests have.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html>
+
+mod actions;
+mod conditions;
+mod cover;
+mod document;
+mod elements;
+mod grants;
+mod known;
+mod refused;
+mod resources;
+mod view;
+
+use time::OffsetDateTime;
+
+use super::policy::{Policy, PolicyKind, PolicyLimits};
+use document::Element;
+use view::View;
+
+/// How bad a finding is, as Access Analyzer ranks them.
+///
+/// <https://docs.aws.amazon.com/access-analyzer/latest/APIReference/API_ValidatePolicyFinding.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It is not a policy: it would be refused.
+    Error,
+    /// It grants more than is likely to be meant.
+    SecurityWarning,
+    /// It does something else than is likely to be meant.
+    Warning,
+    /// It does what it says, and could say it better.
+    Suggestion,
+}
+
+impl Severity {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::SecurityWarning => "security-warning",
+            Self::Warning => "warning",
+            Self::Suggestion => "suggestion",
+        }
+    }
+}
+
+/// Something that a policy's author should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its name: Access Analyzer's, where it has the same check.
+    pub code: &'static str,
+    /// Which element, as in `Statement[2].Condition.StringEquals.s3:prefix`; numbers are from 1.
+    pub path: String,
+    /// On which line of the document, from 1, that element begins.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// Looks a document over, in the order of its lines. One that does not parse has its error and nothing
+/// else.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-policy-validation.html>
+#[must_use]
+pub fn validate(limits: &PolicyLimits, kind: PolicyKind, json: &[u8]) -> Vec<Finding> {
+    look_over(limits, kind, json, None)
+}
+
+/// As [`validate`], and says which dates are past at `now`.
+#[must_use]
+pub fn validate_at(
+    now: OffsetDateTime,
+    limits: &PolicyLimits,
+    kind: PolicyKind,
+    json: &[u8],
+) -> Vec<Finding> {
+    look_over(limits, kind, json, Some(now))
+}
+
+fn look_over(
+    limits: &PolicyLimits,
+    kind: PolicyKind,
+    json: &[u8],
+    now: Option<OffsetDateTime>,
+) -> Vec<Finding> {
+    let policy = match Policy::parse_within(limits, kind, "", json) {
+        Ok(policy) => policy,
+        Err(error) => return vec![refused::finding(&error, json)],
+    };
+    let text = std::str::from_utf8(json).unwrap_or_default();
+    let Some(document) = document::read(text) else {
+        return Vec::new();
+    };
+    let mut report = Report::default();
+    elements::check(&document, &policy, &mut report);
+    elements::check_length(&document, limits.measure(kind, text), &mut report);
+    grants::check_public(&document, &policy, &mut report);
+    for view in view::statements(&document, &policy) {
+        check_statement(&view, now, &mut report);
+    }
+    report.findings.sort_by_key(|finding| finding.line);
+    report.findings
+}
+
+fn check_statement(view: &View<'_>, now: Option<OffsetDateTime>, report: &mut Report) {
+    elements::check_principals(view, report);
+    grants::check(view, report);
+    actions::check(view, report);
+    resources::check(view, report);
+    conditions::check(view, now, report);
+}
+
+/// What was found.
+#[derive(Default)]
+struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    fn security(&mut self, code: &'static str, at: &Element<'_>, message: String, fix: &str) {
+        self.add(Severity::SecurityWarning, code, at, message, fix);
+    }
+
+    fn warn(&mut self, code: &'static str, at: &Element<'_>, message: String, fix: &str) {
+        self.add(Severity::Warning, code, at, message, fix);
+    }
+
+    fn suggest(&mut self, code: &'static str, at: &Element<'_>, message: String, fix: &str) {
+        self.add(Severity::Suggestion, code, at, message, fix);
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        at: &Element<'_>,
+        message: String,
+        fix: &str,
+    ) {
+        self.findings.push(Finding {
+            severity,
+            code,
+            path: at.path.clone(),
+            line: Some(at.line),
+            message,
+            fix: fix.to_owned(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
