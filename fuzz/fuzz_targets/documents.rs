@@ -1,4 +1,5 @@
-//! The XML documents of clients: DeleteObjects, CompleteMultipartUpload, CreateBucket.
+//! The XML documents of clients: DeleteObjects, CompleteMultipartUpload, CreateBucket,
+//! PutObjectTagging.
 //!
 //! What is read is within S3's limits and, written again, is read as the same; nothing that defines
 //! an entity is ever read (T56). Any key survives its way through a document.
@@ -8,9 +9,9 @@
 use libfuzzer_sys::fuzz_target;
 use portcullis::s3::xml::{
     Delete, DeleteKey, MAX_DELETE_KEYS, MAX_PARTS, Writer, read_complete, read_delete,
-    read_location,
+    read_location, read_tagging, tagging,
 };
-use portcullis::s3::{ETag, ObjectKey};
+use portcullis::s3::{ETag, MAX_TAGS, ObjectKey, TagSet};
 
 fuzz_target!(|data: &[u8]| {
     let mut read = 0;
@@ -47,6 +48,13 @@ fuzz_target!(|data: &[u8]| {
             let again = read_location(xml.finish("CreateBucketConfiguration").as_bytes());
             assert_eq!(again.ok().flatten(), Some(region));
         }
+    }
+    if let Ok(tags) = read_tagging(data) {
+        read += 1;
+        assert!(tags.len() <= MAX_TAGS);
+        let again = read_tagging(tagging(&tags).as_bytes());
+        assert_eq!(again.ok().as_ref(), Some(&tags));
+        assert_eq!(TagSet::from_query(&tags.to_query()).ok(), Some(tags));
     }
     assert!(read <= 1, "one document is read as two");
     let declares = declares(String::from_utf8_lossy(data).into_owned());

@@ -12,7 +12,9 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
 use portcullis::s3::operation::{Row, TargetKind};
-use portcullis::s3::{Addressing, BucketName, Call, Head, ObjectKey, Operation, Request, Target};
+use portcullis::s3::{
+    Addressing, BucketName, Call, Head, MAX_TAGS, ObjectKey, Operation, Request, TagSet, Target,
+};
 use portcullis::sigv4::encode_path;
 use portcullis_fuzz::{Parts, peer};
 
@@ -186,6 +188,9 @@ fn named(call: &Call) -> (Option<&BucketName>, Option<&ObjectKey>) {
         Call::CompleteMultipartUpload(c) => (Some(&c.upload.bucket), Some(&c.upload.key)),
         Call::AbortMultipartUpload(c) => (Some(&c.bucket), Some(&c.key)),
         Call::ListParts(c) => (Some(&c.upload.bucket), Some(&c.upload.key)),
+        Call::GetObjectTagging(c)
+        | Call::PutObjectTagging(c)
+        | Call::DeleteObjectTagging(c) => (Some(&c.bucket), Some(&c.key)),
     }
 }
 
@@ -213,7 +218,18 @@ fn is_within_bounds(call: &Call) {
                 .iter()
                 .map(|(name, value)| name.len() + value.len());
             assert!(user.sum::<usize>() <= 2048);
+            are_tags(&c.tags);
         }
+        Call::CreateMultipartUpload(c) => are_tags(&c.tags),
+        Call::CopyObject(c) => c.tags.iter().for_each(are_tags),
         _ => {}
     }
+}
+
+/// Within S3's limits, and read again as the same.
+fn are_tags(tags: &TagSet) {
+    assert!(tags.len() <= MAX_TAGS);
+    let header = tags.to_query();
+    assert!(header.bytes().all(|byte| byte.is_ascii_graphic()), "T59");
+    assert_eq!(TagSet::from_query(&header).ok().as_ref(), Some(tags));
 }

@@ -38,7 +38,7 @@ type Ask = (
 
 const NO_HEADER: (&str, &str) = ("x-amz-meta-a", "b");
 const LISTING: usize = 0;
-const ASKED: [Ask; 16] = [
+const ASKED: [Ask; 18] = [
     (
         "GET",
         "/bucket?list-type=2&encoding-type=url&prefix=a&start-after=a%2Fb&delimiter=%2F",
@@ -85,6 +85,13 @@ const ASKED: [Ask; 16] = [
         "",
     ),
     ("HEAD", "/bucket", NO_HEADER, ""),
+    ("GET", "/bucket/key?tagging", NO_HEADER, ""),
+    (
+        "PUT",
+        "/bucket/key?tagging",
+        NO_HEADER,
+        "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
+    ),
 ];
 
 static REPLY: Mutex<Vec<u8>> = Mutex::new(Vec::new());

@@ -35,6 +35,8 @@ def agree(head, body):
         text = f"<DeleteResult>{''.join('<Deleted><Key>' + name.split('<')[0] + '</Key></Deleted>' for name in names)}</DeleteResult>"
     elif method == "GET" and "uploadId" in keys:
         text = "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>"
+    elif method == "GET" and "tagging" in keys:
+        text = "<Tagging><TagSet></TagSet></Tagging>"
     elif method == "GET" and not objects:
         root = "ListAllMyBucketsResult" if path == "/" else "ListMultipartUploadsResult" if "uploads" in keys else "ListBucketResult"
         text = f"<{root}><Buckets></Buckets><IsTruncated>false</IsTruncated></{root}>"
@@ -50,6 +52,7 @@ DELETE = b"<Delete><Object><Key>key</Key></Object></Delete>"
 COMPLETE = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
 PART, UPLOAD, SOURCE = [("partNumber", "1"), ("uploadId", "u")], [("uploadId", "u")], [("x-amz-copy-source", "/bucket/from")]
 POLICY = b'{"Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/none"}}'
+TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
 OPERATIONS = {
     "ListBuckets": ("GET", "/", [], [], b""),
     "CreateBucket": ("PUT", "/bucket", [], [], b""),
@@ -73,6 +76,9 @@ OPERATIONS = {
     "CompleteMultipartUpload": ("POST", "/bucket/key", UPLOAD, [], COMPLETE),
     "AbortMultipartUpload": ("DELETE", "/bucket/key", UPLOAD, [], b""),
     "ListParts": ("GET", "/bucket/key", UPLOAD, [], b""),
+    "GetObjectTagging": ("GET", "/bucket/key", [("tagging", "")], [], b""),
+    "PutObjectTagging": ("PUT", "/bucket/key", [("tagging", "")], [], TAGGING),
+    "DeleteObjectTagging": ("DELETE", "/bucket/key", [("tagging", "")], [], b""),
     "DeleteBucket": ("DELETE", "/bucket", [], [], b""),
 }
 

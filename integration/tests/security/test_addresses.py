@@ -92,8 +92,8 @@ SUB_RESOURCES = [
      "metadataTable", "abac", "")
 ] + [
     (method, "/bucket/key", name) for method in ("GET", "HEAD", "PUT", "DELETE", "POST") for name in
-    ("acl", "tagging", "torrent", "attributes", "retention", "legal-hold", "restore", "select", "renameObject", "uploadid", "UploadId", "partnumber", "anything", "encryption", "annotation")
-] + [("GET", "/bucket", "versions"), ("GET", "/", "acl"), ("GET", "/", "policy"), ("GET", "/", "Action"), ("POST", "/bucket", "uploads"), ("PUT", "/bucket/key", "uploads"),
+    ("acl", "torrent", "attributes", "retention", "legal-hold", "restore", "select", "renameObject", "uploadid", "UploadId", "partnumber", "anything", "encryption", "annotation")
+] + [("HEAD", "/bucket/key", "tagging"), ("POST", "/bucket/key", "tagging"), ("GET", "/bucket", "versions"), ("GET", "/", "acl"), ("GET", "/", "policy"), ("GET", "/", "Action"), ("POST", "/bucket", "uploads"), ("PUT", "/bucket/key", "uploads"),
      ("DELETE", "/bucket", "delete"), ("DELETE", "/bucket", "location"), ("PUT", "/bucket", "location")]
 
 

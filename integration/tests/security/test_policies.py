@@ -10,7 +10,7 @@ from harness import raw
 from harness.gateway import Gateway, upstream
 from harness.recorder import Recorder
 from harness.servers import UPSTREAM_KEY, UPSTREAM_SECRET
-from harness.spying import AUDIT, OPERATIONS, PART, Spy, agree
+from harness.spying import AUDIT, OBJECT, OPERATIONS, PART, TAGGING, Spy, agree
 
 ARN = "arn:aws:s3:::"
 allow = lambda actions, resources, **more: {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
@@ -50,6 +50,13 @@ USERS = {
                                                                                                 "Null": {"s3:x-amz-website-redirect-location": "false"}})],
     "writer": [allow("s3:PutObject", f"{ARN}bucket/*")],
     "aclwriter": [allow(["s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"], f"{ARN}bucket/*")],
+    "tagreader": [allow(["s3:GetObject", "s3:GetObjectTagging"], f"{ARN}bucket/*")],
+    "tagwriter": [allow("s3:PutObjectTagging", f"{ARN}bucket/*")],
+    "untagger": [allow("s3:DeleteObjectTagging", f"{ARN}bucket/*")],
+    "oldtags": [allow(["s3:GetObjectVersionTagging", "s3:PutObjectVersionTagging", "s3:DeleteObjectVersionTagging"], f"{ARN}bucket/*")],
+    "tagcopier": [allow(["s3:GetObject", "s3:GetObjectTagging"], f"{ARN}bucket/from"), allow(["s3:PutObject", "s3:PutObjectTagging"], f"{ARN}bucket/key")],
+    "nottofrom": [allow(["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"], f"{ARN}bucket/*")],
+    "nottokey": [allow(["s3:GetObject", "s3:GetObjectTagging", "s3:PutObject"], f"{ARN}bucket/*"), allow("s3:PutObjectTagging", f"{ARN}bucket/from")],
     "deleter": [allow("s3:DeleteObject", f"{ARN}bucket/mine/*")],
     "lister": [allow("s3:ListBucket", f"{ARN}bucket", Condition={"StringEquals": {"s3:prefix": ["", "mine/"]}})],
 }
@@ -107,6 +114,7 @@ ACTIONS = {
     "GetObject": "s3:GetObject", "HeadObject": "s3:GetObject", "PutObject": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject", "CreateMultipartUpload": "s3:PutObject", "UploadPart": "s3:PutObject", "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload", "ListParts": "s3:ListMultipartUploadParts", "DeleteBucket": "s3:DeleteBucket",
+    "GetObjectTagging": "s3:GetObjectTagging", "PutObjectTagging": "s3:PutObjectTagging", "DeleteObjectTagging": "s3:DeleteObjectTagging",
 }
 
 
@@ -264,7 +272,7 @@ def test_t40_deletions_are_decided_one_by_one(guarded, spy):
 
 
 def test_t40_headers_that_ask_for_more(may):
-    for name, value in (("x-amz-acl", "private"), ("x-amz-acl", "bucket-owner-full-control"), ("x-amz-tagging", "")):
+    for name, value in (("x-amz-acl", "private"), ("x-amz-acl", "bucket-owner-full-control"), ("x-amz-tagging", ""), ("x-amz-tagging", "a=b")):
         for method, query, more, body in (("PUT", [], [], b"x"), ("POST", [("uploads", "")], [], b"")):
             may("writer", True, method, "/bucket/key", query, more, body)
             may("writer", False, method, "/bucket/key", query, [*more, (name, value)], body)
@@ -276,6 +284,69 @@ def test_t40_headers_that_ask_for_more(may):
     for method, query in (("PUT", [("policy", "")]), ("GET", [("policy", "")]), ("DELETE", [("policy", "")])):
         may("objects", False, method, "/bucket", query, body=b"{}" if method == "PUT" else b"")
         may("writer", False, method, "/bucket", query, body=b"{}" if method == "PUT" else b"")
+
+
+def test_t40_tags_need_their_own_rights(guarded, spy, may):
+    """Neither an object's reader nor its writer may read or write its tags, and a version's are not the current one's."""
+    body = {"PUT": TAGGING}
+    for user, allowed in (("get", ""), ("writer", ""), ("tagreader", "GET"), ("tagwriter", "PUT"), ("untagger", "DELETE"), ("oldtags", "")):
+        for method in ("GET", "PUT", "DELETE"):
+            may(user, method == allowed, method, "/bucket/key", [("tagging", "")], body=body.get(method, b""))
+            may(user, user == "oldtags", method, "/bucket/key", [("tagging", ""), ("versionId", "v1")], body=body.get(method, b""))
+            may(user, False, method, "/other-bucket/key", [("tagging", "")], body=body.get(method, b""))
+    # Nor is anyone else told how many there are.
+    counting = [*OBJECT, "x-amz-tagging-count: 2"]
+    spy.reply = lambda head, body: Recorder.answer(b"some", headers=counting)
+    for user, told in (("get", None), ("tagreader", "2"), ("all", "2")):
+        for method in ("GET", "HEAD"):
+            answer = raw.request(guarded, method, "/bucket/key", key=key(user), secret=SECRET)
+            spy.passes(answer)
+            assert answer.headers.get("x-amz-tagging-count") == told, (user, answer.headers)
+
+
+def test_t40_a_copy_takes_tags_along_only_for_one_who_may(guarded, spy):
+    copy = lambda user, *headers: raw.request(guarded, "PUT", "/bucket/key", headers=[("x-amz-copy-source", "/bucket/from"), *headers], key=key(user), secret=SECRET)
+    asked = lambda: [tuple(a.head.decode().split(" ")[:2]) for a in spy.arrived]
+
+    def tagged(head, body):
+        return Recorder.answer(headers=[*OBJECT, "x-amz-tagging-count: 1"]) if head.startswith(b"HEAD") else agree(head, body)
+
+    for user in ("copier", "nottofrom", "nottokey"):
+        # The source has tags: nothing but its head is asked for.
+        spy.reply = tagged
+        answer = copy(user)
+        spy.answers(answer, ["AccessDenied"], (403,))
+        assert asked() == [("HEAD", "/bucket/from")], asked()
+        spy.recorder.clear()
+        # It has none, and tags that come to it in between stay there.
+        spy.reply = agree
+        answer = copy(user)
+        assert asked()[:2] == [("HEAD", "/bucket/from"), ("PUT", "/bucket/key")], asked()
+        assert "x-amz-tagging-directive: replace" in spy.arrived[1].lines and "x-amz-tagging:" not in spy.arrived[1].head.decode()
+        assert not any(method in ("PUT", "DELETE") for method, _ in asked()[2:])
+        spy.passes(answer)
+    for user in ("tagcopier", "all"):
+        spy.reply = tagged
+        arrived = spy.passes(copy(user), "/bucket/key")
+        assert "tagging" not in arrived.head.decode()
+    # New tags need the right to write them, and not that to read the old.
+    spy.reply = agree
+    directive, tags = ("x-amz-tagging-directive", "REPLACE"), ("x-amz-tagging", "a=1")
+    spy.refuses(copy("copier", directive, tags), "AccessDenied", statuses=(403,))
+    spy.refuses(copy("nottokey", directive, tags), "AccessDenied", statuses=(403,))
+    for user in ("nottofrom", "tagcopier"):
+        spy.passes(copy(user, directive, tags))
+    spy.passes(copy("copier", directive))
+
+
+def test_tagging_headers_are_understood_where_they_mean_something(guarded, spy):
+    """Elsewhere they are refused, as what nobody would act upon."""
+    ask = lambda name, header: raw.request(guarded, *OPERATIONS[name][:3], [*OPERATIONS[name][3], header], OPERATIONS[name][4], key=key("all"), secret=SECRET)
+    writes = ("PutObject", "CopyObject", "CreateMultipartUpload")
+    for name in OPERATIONS:
+        for header, understood in ((("x-amz-tagging", "a=1"), writes), (("x-amz-tagging-directive", "COPY"), ("CopyObject",))):
+            if name not in understood:
+                spy.refuses(ask(name, header), *([] if name.startswith("Head") else ["NotImplemented"]), statuses=(501,))
 
 
 def test_t40_listings_are_what_was_asked(may):
