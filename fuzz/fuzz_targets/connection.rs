@@ -14,15 +14,15 @@ use libfuzzer_sys::fuzz_target;
 use portcullis::authz::Granted;
 use portcullis::backend::router::Backends;
 use portcullis::backend::{
-    Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Upload, UploadPage,
-    Written,
+    Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
+    UploadPage, Written,
 };
 use portcullis::s3::call::{
     CompleteMultipartUpload, CopyObject, CopySource, CreateBucket, CreateMultipartUpload,
-    DeleteObject, ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnUpload,
-    PutObject, ReadObject, UploadPart, UploadPartCopy,
+    DeleteObject, ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject,
+    OnUpload, PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use portcullis::s3::{BucketName, ETag, Error, ErrorCode};
+use portcullis::s3::{BucketName, ETag, Error, ErrorCode, TagSet};
 use portcullis_fuzz::{Answer, Wire, answers, runtime};
 
 static WIRE: LazyLock<Wire> = LazyLock::new(|| {
@@ -146,6 +146,13 @@ fn only(bucket: &BucketName, granted: &str) {
     );
 }
 
+fn untagged(tags: &TagSet) {
+    assert!(
+        tags.is_empty(),
+        "tags were not granted: this is a security issue"
+    );
+}
+
 fn never<T>(what: impl std::fmt::Debug) -> T {
     panic!("{what:?} reached the backend: this is a security issue")
 }
@@ -171,6 +178,7 @@ impl Backend for Spy {
 
     async fn put_object(&self, call: Granted<&PutObject>, body: &mut dyn Upload) -> Result<Written, Error> {
         only(&call.bucket, "inbox");
+        untagged(&call.tags);
         let mut left = body.length();
         while let Some(bytes) = body.next().await? {
             assert!(!bytes.is_empty());
@@ -194,8 +202,11 @@ impl Backend for Spy {
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error> { never(call) }
     async fn delete_object(&self, call: Granted<&DeleteObject>) -> Result<Deleted, Error> { never(call) }
     async fn delete_objects(&self, calls: &[Granted<DeleteObject>]) -> Result<Vec<Result<Deleted, Error>>, Error> { never(calls) }
-    async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, Error> { copies(&call.source, &call.bucket) }
-    async fn create_multipart_upload(&self, call: Granted<&CreateMultipartUpload>) -> Result<String, Error> { only(&call.bucket, "inbox"); Ok("u".to_owned()) }
+    async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, Error> { untagged(call.tags.as_ref().expect("the source's were not granted")); copies(&call.source, &call.bucket) }
+    async fn get_object_tagging(&self, call: Granted<&OnObject>) -> Result<Tagging, Error> { never(call) }
+    async fn put_object_tagging(&self, call: Granted<&OnObject>, _: &TagSet) -> Result<Option<String>, Error> { never(call) }
+    async fn delete_object_tagging(&self, call: Granted<&OnObject>) -> Result<Option<String>, Error> { never(call) }
+    async fn create_multipart_upload(&self, call: Granted<&CreateMultipartUpload>) -> Result<String, Error> { only(&call.bucket, "inbox"); untagged(&call.tags); Ok("u".to_owned()) }
     async fn upload_part(&self, call: Granted<&UploadPart>, _: &mut dyn Upload) -> Result<Written, Error> { only(&call.upload.bucket, "inbox"); Err(REACHED.into()) }
     async fn upload_part_copy(&self, call: Granted<&UploadPartCopy>) -> Result<Written, Error> { copies(&call.source, &call.upload.bucket) }
     async fn complete_multipart_upload(&self, call: Granted<&CompleteMultipartUpload>, _: &[CompletedPart]) -> Result<Written, Error> { only(&call.upload.bucket, "inbox"); Err(REACHED.into()) }

@@ -188,9 +188,9 @@ fn named(call: &Call) -> (Option<&BucketName>, Option<&ObjectKey>) {
         Call::CompleteMultipartUpload(c) => (Some(&c.upload.bucket), Some(&c.upload.key)),
         Call::AbortMultipartUpload(c) => (Some(&c.bucket), Some(&c.key)),
         Call::ListParts(c) => (Some(&c.upload.bucket), Some(&c.upload.key)),
-        Call::GetObjectTagging(c)
-        | Call::PutObjectTagging(c)
-        | Call::DeleteObjectTagging(c) => (Some(&c.bucket), Some(&c.key)),
+        Call::GetObjectTagging(c) | Call::PutObjectTagging(c) | Call::DeleteObjectTagging(c) => {
+            (Some(&c.bucket), Some(&c.key))
+        }
     }
 }
 

@@ -81,7 +81,7 @@ def test_t89_documents_are_not_read_for_those_who_may_not(spied, spy):
     spy.passes(raw.request(spied, "POST", "/bucket", [("delete", "")], body=document))
     waits = lambda method, path, query, headers, length: raw.render(spied, method, path, query, [*headers, ("content-length", length), ("expect", "100-continue")])
     for method, path, query, code in (("POST", "/bucket", [("delete", "")], "MaxMessageLengthExceeded"), ("PUT", "/bucket", [("policy", "")], "MalformedPolicy"),
-                                      ("POST", "/bucket/key", UPLOAD, "MaxMessageLengthExceeded"), ("PUT", "/bucket", [], "MaxMessageLengthExceeded")):
+                                      ("POST", "/bucket/key", UPLOAD, "MaxMessageLengthExceeded"), ("PUT", "/bucket", [], "MaxMessageLengthExceeded"), ("PUT", "/bucket/key", [("tagging", "")], "MaxMessageLengthExceeded")):
         signed = lambda **how: raw.signed_headers(spied, method, path, query, body=document, **how)
         messages += [(waits(method, path, query, headers, len(document)), why, 403) for headers,
                      why in ((signed(secret="forged"), "SignatureDoesNotMatch"), (signed(key="AKIAUNKNOWNUNKNOWN00"), "InvalidAccessKeyId"), ([], "AccessDenied"))]
