@@ -476,7 +476,7 @@ pub(super) fn complete(
         })
         .and_then(|()| unchanged(store, bucket, manifest, named))
         .and_then(|()| {
-            store.commit(
+            store.swap(
                 &place,
                 call.upload.key.as_str(),
                 &draft.name,
@@ -485,8 +485,10 @@ pub(super) fn complete(
             )
         });
     match outcome {
-        Ok(()) => {
+        Ok(old) => {
             draft.keep();
+            // The key names these parts now, whatever becomes of the next step.
+            store.settle(&place, old)?;
             // The object is there: what is left of the upload is the collector's, should this fail.
             if let Err(error) = remove(store, &call.upload) {
                 tracing::warn!(%error, "a completed upload cannot be removed");

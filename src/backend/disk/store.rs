@@ -247,6 +247,11 @@ impl Store {
         check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let old = self.swap(place, key, temporary, conditional, check)?;
+        self.settle(place, old)
+    }
+
+    /// Makes a swap durable, and only then lets go of the parts of what it replaced.
+    pub(super) fn settle(&self, place: &Place, old: Option<Opened>) -> Result<(), Error> {
         self.make_durable(place)?;
         if let Some(manifest) = old.and_then(|old| old.record.manifest) {
             self.discard_parts(&place.bucket, &manifest.directory);
