@@ -101,7 +101,7 @@ impl PartialEq for ActionPattern {
 }
 
 /// Nothing is known: actions have no variables.
-struct NoContext;
+pub(super) struct NoContext;
 
 impl Context for NoContext {
     fn values(&self, _key: &Key) -> Values<'_> {

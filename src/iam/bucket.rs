@@ -1,11 +1,34 @@
-//! What S3 asks of a bucket's policy beyond its grammar.
+//! What S3 asks of a bucket's policy beyond its grammar, in S3's words.
+//!
+//! What is put is checked in full. What is stored has passed the checks of its day: it is parsed as IAM
+//! parses it, and must stay within its bucket.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html>
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html>
+
+mod applies;
+mod words;
 
 use super::pattern::Pattern;
-use super::policy::{Error, Policy, number};
+use super::policy::{Error, Policy, PolicyKind, number};
 
 impl Policy {
+    /// Parses what is put to a bucket as its policy. Messages begin with S3's own words.
+    ///
+    /// # Errors
+    /// [`Error`] names what is wrong, and the statement.
+    pub fn parse_for_bucket(id: &str, bucket_arn: &str, text: &str) -> Result<Self, Error> {
+        words::check(text)?;
+        let policy = Self::parse(PolicyKind::Resource, id, text.as_bytes());
+        let policy = policy.map_err(|why| words::of(&why))?;
+        policy.check_bucket(bucket_arn)?;
+        for (at, statement) in policy.statements().iter().enumerate() {
+            applies::check(statement, bucket_arn)
+                .map_err(|why| why.of_statement(&number(at, statement.sid.as_deref())))?;
+        }
+        Ok(policy)
+    }
+
     /// Checks that every resource of a bucket's policy is that bucket or in it.
     ///
     /// # Errors
@@ -33,35 +56,4 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-    use super::super::policy::{Policy, PolicyKind};
-
-    fn policy(statements: &str) -> Policy {
-        let json = format!("{{\"Version\":\"2012-10-17\",\"Statement\":[{statements}]}}");
-        Policy::parse(PolicyKind::Resource, "p", json.as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn bucket_policies_stay_in_their_bucket() {
-        for (resource, inside) in [
-            ("arn:aws:s3:::b", true),
-            ("arn:aws:s3:::b/*", true),
-            ("arn:aws:s3:::b*", true),
-            ("arn:aws:s3:::b/k", true),
-            ("arn:aws:s3:::bb/*", false),
-            ("arn:aws:s3:::*", false),
-            ("*", false),
-            ("arn:aws:s3:::a/*", false),
-        ] {
-            let json = format!(
-                r#"{{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"{resource}"}}"#
-            );
-            assert_eq!(
-                policy(&json).check_bucket("arn:aws:s3:::b").is_ok(),
-                inside,
-                "{resource}"
-            );
-        }
-    }
-}
+mod tests;
