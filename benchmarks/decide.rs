@@ -119,7 +119,7 @@ fn benchmark(criterion: &mut Criterion) {
     let addressing = Addressing::default();
     let directory = directory();
     let state = std::env::temp_dir().join(format!("portcullis-decide-{}", std::process::id()));
-    let policies = Arc::new(BucketPolicies::open(state.clone()).expect("a directory"));
+    let policies = Arc::new(BucketPolicies::open(&state).expect("a directory"));
     let authenticator = Authenticator::new("us-east-1".into());
     let authorizer = Authorizer::new("123456789012".into(), "us-east-1".into());
     let request = || Request::parse(head(&headers), &addressing).expect("a request");

@@ -11,7 +11,7 @@ use portcullis::backend::router::Backends;
 use portcullis::identity::BucketPolicies;
 use portcullis::metrics::Metrics;
 use portcullis::proxy::{Gateway, Limits, State};
-use portcullis::s3::Addressing;
+use portcullis::s3::{Addressing, PublicAccessBlock};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
@@ -39,17 +39,22 @@ impl Wire {
     pub fn new(backends: Backends, policies: &[(&str, &str)]) -> Self {
         let directory =
             std::env::temp_dir().join(format!("portcullis-fuzz-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("a directory for the policies");
+        // What a bucket's policy grants is to be reached: nothing of public access is blocked.
         for (bucket, policy) in policies {
-            std::fs::write(directory.join(format!("{bucket}.json")), policy).expect("a policy");
+            for (kind, text) in [("bucket-policies", *policy), ("public-access-blocks", "null")] {
+                let kind = directory.join(kind);
+                std::fs::create_dir_all(&kind).expect("a directory");
+                std::fs::write(kind.join(format!("{bucket}.json")), text).expect("a file");
+            }
         }
-        let opened = BucketPolicies::open(directory.clone()).expect("the policies");
+        let opened = BucketPolicies::open(&directory).expect("the policies");
         std::fs::remove_dir_all(&directory).expect("the directory goes");
         let second = Duration::from_secs(1);
         let state = State {
             addressing: Addressing::new(["s3.example.com".to_owned()]),
             authenticator: crate::authenticator(),
-            authorizer: Authorizer::new(ACCOUNT.into(), crate::REGION.into()),
+            authorizer: Authorizer::new(ACCOUNT.into(), crate::REGION.into())
+                .blocking(PublicAccessBlock::NONE),
             directory: Arc::new(crate::directory()),
             policies: Arc::new(opened),
             backends: Arc::new(backends),

@@ -5,11 +5,12 @@ use time::OffsetDateTime;
 use super::Authorizer;
 use super::context::RequestContext;
 use super::facts::{Facts, Lacking, Wanted};
+use super::public_access::IS_BLOCKED;
 use super::requirement::{Requirement, requirements};
 use crate::authn::{Caller, Identity};
 use crate::iam::{self, By, Decision};
-use crate::identity::BucketPolicies;
-use crate::s3::{Call, Error, ErrorCode, Request};
+use crate::identity::{BucketPolicies, BucketPolicy};
+use crate::s3::{Error, ErrorCode, Request};
 
 /// What is decided, and everything that is known of it.
 #[derive(Clone, Copy)]
@@ -55,7 +56,7 @@ impl Authorizer {
     /// Decides every right; answers the last statement that allowed one.
     pub(super) fn decide(&self, asked: &Asked<'_>) -> Result<Option<By>, Refused> {
         self.expected_owner(asked.request)?;
-        some_hope(asked)?;
+        self.some_hope(asked.request, asked.caller, asked.policies)?;
         let mut allowed = None;
         for requirement in requirements(&asked.request.call, &asked.request.head) {
             if let Some(by) = self.verdict(asked, &requirement)? {
@@ -100,7 +101,7 @@ impl Authorizer {
             boundary,
             session: None,
             service_account: caller.limit(),
-            resource: stored.as_deref(),
+            resource: stored.as_deref().map(BucketPolicy::policy),
         };
         let request = iam::Request {
             principal: &context.principal(),
@@ -113,7 +114,15 @@ impl Authorizer {
             return Err(Refused::Wanted(wanted));
         }
         match decision {
-            Decision::Allow(by) => Ok(by),
+            Decision::Allow(by) => match requirement.bucket.zip(stored.as_deref()) {
+                Some((bucket, policy))
+                    if self.is_blocked(request.principal, asked.policies, bucket, policy) =>
+                {
+                    let denied = Error::new(ErrorCode::AccessDenied);
+                    Err(denied.because(IS_BLOCKED).into())
+                }
+                _ => Ok(by),
+            },
             denied => Err(Refused::Denied(self.denial(denied, &in_play, &request))),
         }
     }
@@ -189,19 +198,5 @@ fn who(principal: &iam::Principal) -> String {
         iam::Principal::User { arn, .. } | iam::Principal::Session { arn, .. } => {
             format!("User: {arn}")
         }
-    }
-}
-
-/// DeleteObjects is decided key by key, by reading its document. Nobody's is read where there is not
-/// even a bucket policy that could grant one of its keys (T89).
-fn some_hope(asked: &Asked<'_>) -> Result<(), Error> {
-    match (asked.caller.identity(), &asked.request.call) {
-        (Identity::Anonymous, Call::DeleteObjects(call))
-            if asked.policies.policy(&call.bucket)?.is_none() =>
-        {
-            Err(Error::new(ErrorCode::AccessDenied)
-                .because("nothing can allow an anonymous DeleteObjects"))
-        }
-        _ => Ok(()),
     }
 }

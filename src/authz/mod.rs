@@ -9,6 +9,7 @@ mod context;
 mod decide;
 mod facts;
 mod granted;
+mod public_access;
 mod questions;
 mod requirement;
 
@@ -21,7 +22,7 @@ use time::OffsetDateTime;
 use crate::authn::Caller;
 use crate::iam::By;
 use crate::identity::BucketPolicies;
-use crate::s3::{Error, Operation, Request};
+use crate::s3::{Error, Operation, PublicAccessBlock, Request};
 use decide::{Asked, Refused};
 
 /// What was granted: the request, the caller, and the statement that allowed it.
@@ -140,17 +141,19 @@ pub struct Authorizer {
     account: Arc<str>,
     region: Arc<str>,
     explains: bool,
+    public_access_block: PublicAccessBlock,
 }
 
 impl Authorizer {
-    /// An authorizer of one account's buckets in one region, which tells clients nothing of why they
-    /// are refused.
+    /// An authorizer of one account's buckets in one region, which blocks all public access and tells
+    /// clients nothing of why they are refused.
     #[must_use]
     pub fn new(account: Arc<str>, region: Arc<str>) -> Self {
         Self {
             account,
             region,
             explains: false,
+            public_access_block: PublicAccessBlock::ALL,
         }
     }
 

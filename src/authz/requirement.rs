@@ -216,6 +216,11 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
         Call::GetBucketPolicy(c) => vec![manages("s3:GetBucketPolicy", &c.bucket)],
         Call::PutBucketPolicy(c) => vec![manages("s3:PutBucketPolicy", &c.bucket)],
         Call::DeleteBucketPolicy(c) => vec![manages("s3:DeleteBucketPolicy", &c.bucket)],
+        Call::GetBucketPolicyStatus(c) => vec![bucket("s3:GetBucketPolicyStatus", &c.bucket)],
+        Call::GetPublicAccessBlock(c) => vec![bucket("s3:GetBucketPublicAccessBlock", &c.bucket)],
+        Call::PutPublicAccessBlock(c) | Call::DeletePublicAccessBlock(c) => {
+            vec![bucket("s3:PutBucketPublicAccessBlock", &c.bucket)]
+        }
         Call::ListObjects(c) | Call::ListObjectsV2(c) => vec![bucket("s3:ListBucket", &c.bucket)],
         Call::ListMultipartUploads(c) => vec![bucket("s3:ListBucketMultipartUploads", &c.bucket)],
         Call::DeleteObjects(_) => Vec::new(),

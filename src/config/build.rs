@@ -14,6 +14,7 @@ use crate::audit;
 use crate::backend::disk::{self, Durability};
 use crate::crypto::Secret;
 use crate::proxy::Limits;
+use crate::s3::PublicAccessBlock;
 use crate::transform;
 
 /// The name of the bundled backend in routes.
@@ -152,6 +153,7 @@ impl<'a> Builder<'a> {
             upstreams: self.upstreams(file.upstreams, &region)?,
             routes: self.routes(&file.routes)?,
             explain_denials: file.authorization.explain_denials.unwrap_or(false),
+            public_access_block: public_access_block(&file.public_access_block),
             limits: self.limits(&file.limits)?,
             drain_timeout: self.delay(
                 "limits.drain_timeout",
@@ -420,5 +422,15 @@ impl<'a> Builder<'a> {
                 _ => Err(wrong()),
             },
         }
+    }
+}
+
+/// All is blocked that nobody has opened.
+fn public_access_block(written: &file::PublicAccessBlock) -> PublicAccessBlock {
+    PublicAccessBlock {
+        block_public_acls: written.block_public_acls.unwrap_or(true),
+        ignore_public_acls: written.ignore_public_acls.unwrap_or(true),
+        block_public_policy: written.block_public_policy.unwrap_or(true),
+        restrict_public_buckets: written.restrict_public_buckets.unwrap_or(true),
     }
 }

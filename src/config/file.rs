@@ -40,6 +40,8 @@ pub struct File {
     pub policies: Vec<Policy>,
     /// Decisions.
     pub authorization: Authorization,
+    /// What of public access is blocked.
+    pub public_access_block: PublicAccessBlock,
     /// Limits on clients.
     pub limits: Limits,
     /// Logs.
@@ -254,6 +256,20 @@ pub struct Authorization {
     pub explain_denials: Option<bool>,
     /// The longest policy of an identity, in characters without white space.
     pub identity_policy_characters: Option<usize>,
+}
+
+/// `[public_access_block]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PublicAccessBlock {
+    /// Requests that bring a public ACL are refused.
+    pub block_public_acls: Option<bool>,
+    /// Public ACLs grant nothing.
+    pub ignore_public_acls: Option<bool>,
+    /// A public bucket policy is refused when it is put.
+    pub block_public_policy: Option<bool>,
+    /// What a public bucket policy grants reaches nobody outside of the account.
+    pub restrict_public_buckets: Option<bool>,
 }
 
 /// `[limits]`.

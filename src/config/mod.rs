@@ -24,6 +24,7 @@ use crate::backend::disk;
 use crate::backend::router::{Route, Store};
 use crate::identity::Directory;
 use crate::proxy::Limits;
+use crate::s3::PublicAccessBlock;
 
 /// The default port of S3 gateways.
 const DEFAULT_PORT: u16 = 9000;
@@ -113,6 +114,8 @@ pub struct Config {
     pub users: identities::Users,
     /// Whether refused clients are told what is missing or denies.
     pub explain_denials: bool,
+    /// What of public access is blocked, whatever buckets say.
+    pub public_access_block: PublicAccessBlock,
     /// Limits on clients.
     pub limits: Limits,
     /// How long requests may go on after SIGTERM.

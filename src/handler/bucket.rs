@@ -10,7 +10,7 @@ use crate::s3::call::{CreateBucket, ListBuckets, OnBucket};
 use crate::s3::xml::{self, Writer};
 use crate::s3::{Error, ErrorCode, time};
 
-/// The longest CreateBucketConfiguration.
+/// The longest document of a bucket's configuration.
 pub(super) const MAX_CONFIGURATION: usize = 64 * 1024;
 
 pub(super) async fn list(
@@ -103,7 +103,7 @@ pub(super) async fn delete(
         .delete_bucket(call)
         .await?;
     // A bucket that is made anew under this name must not inherit who could reach the old one.
-    context.policies.delete(&call.bucket).await?;
+    context.policies.forget(&call.bucket).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 

@@ -1,25 +1,40 @@
 //! Bucket policies, which live in the gateway's own state whatever backend holds the bucket.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use super::body::{RequestBody, document};
 use super::{Answer, Context};
 use crate::authz::{Granted, Permit};
+use crate::identity::BucketPolicy;
 use crate::s3::call::OnBucket;
-use crate::s3::{Error, ErrorCode};
+use crate::s3::{Error, ErrorCode, xml};
 
 /// The longest bucket policy (AWS's quota).
 const MAX_POLICY: usize = 20 * 1024;
 
 pub(super) async fn get(context: &Context<'_>, call: Granted<&OnBucket>) -> Result<Answer, Error> {
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
-    match context.policies.document(&call.bucket)? {
-        Some(document) => Ok(Answer::document("application/json", document)),
-        None => {
-            Err(Error::new(ErrorCode::NoSuchBucketPolicy)
-                .detail("BucketName", call.bucket.as_str()))
-        }
-    }
+    let policy = policy(context, &call)?;
+    let document = policy.document().to_owned();
+    Ok(Answer::document("application/json", document))
+}
+
+/// Whether the policy is public: what it says, whatever of public access is blocked.
+pub(super) async fn status(
+    context: &Context<'_>,
+    call: Granted<&OnBucket>,
+) -> Result<Answer, Error> {
+    context.backends.of(&call.bucket)?.head_bucket(call).await?;
+    let public = policy(context, &call)?.is_public();
+    Ok(Answer::xml(xml::policy_status(public)))
+}
+
+fn policy(context: &Context<'_>, call: &OnBucket) -> Result<Arc<BucketPolicy>, Error> {
+    let none =
+        || Error::new(ErrorCode::NoSuchBucketPolicy).detail("BucketName", call.bucket.as_str());
+    context.policies.policy(&call.bucket)?.ok_or_else(none)
 }
 
 pub(super) async fn put(
@@ -39,7 +54,9 @@ pub(super) async fn put(
             _ => error,
         })?;
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
-    context.policies.put(&call.bucket, &document).await?;
+    let (authorizer, policies) = (context.authorizer, context.policies);
+    let block = authorizer.public_access_block(policies, &call.bucket);
+    policies.put(&call.bucket, &document, block).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 

@@ -13,13 +13,13 @@ mod headers;
 mod listing;
 mod multipart;
 mod object;
+mod public_access;
 mod tagging;
 
 pub use body::RequestBody;
 pub use facts::learn;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::authz::{Authorizer, GrantedCall, Permit};
@@ -35,7 +35,7 @@ pub struct Context<'a> {
     /// Where buckets live.
     pub backends: &'a Backends,
     /// Bucket policies.
-    pub policies: &'a Arc<BucketPolicies>,
+    pub policies: &'a BucketPolicies,
     /// Decides further resources that a body or a copy names.
     pub authorizer: &'a Authorizer,
     /// The region this gateway says it is.
@@ -132,6 +132,12 @@ async fn dispatch(
         GrantedCall::GetBucketPolicy(call) => bucket_policy::get(context, call).await,
         GrantedCall::PutBucketPolicy(call) => bucket_policy::put(context, permit, call, body).await,
         GrantedCall::DeleteBucketPolicy(call) => bucket_policy::delete(context, call).await,
+        GrantedCall::GetBucketPolicyStatus(call) => bucket_policy::status(context, call).await,
+        GrantedCall::GetPublicAccessBlock(call) => public_access::get(context, call).await,
+        GrantedCall::PutPublicAccessBlock(call) => {
+            public_access::put(context, permit, call, body).await
+        }
+        GrantedCall::DeletePublicAccessBlock(call) => public_access::delete(context, call).await,
         GrantedCall::ListObjects(call) => listing::objects(context, call).await,
         GrantedCall::ListObjectsV2(call) => listing::objects_v2(context, call).await,
         GrantedCall::ListMultipartUploads(call) => listing::uploads(context, call).await,

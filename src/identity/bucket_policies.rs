@@ -1,234 +1,250 @@
-//! Bucket policies: the gateway's own state, one file a bucket, whatever backend holds the bucket.
+//! What buckets say of who may reach them: their policies, and what of public access they block. The
+//! gateway's own state, whatever backend holds a bucket.
 //!
-//! A policy is compiled when it is written or read, never when a request asks. One that is there and
-//! cannot be read closes its bucket to everyone but root: what it would have denied is not known
-//! (T44). Other gateways may share the directory: [`BucketPolicies::refresh`] picks up their changes.
+//! A policy that is there and cannot be read closes its bucket to everyone but root: what it would have
+//! denied is not known (T44). What blocks public access and cannot be read blocks all of it.
 
-use std::collections::HashMap;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::path::Path;
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
+use super::bucket_files::{BucketFiles, Unreadable};
 use crate::iam::{Policy, PolicyKind};
-use crate::s3::{BucketName, Error, ErrorCode};
+use crate::s3::{BucketName, Error, ErrorCode, PublicAccessBlock};
 
-/// What is known of a bucket's policy.
-#[derive(Clone, Debug)]
-enum Stored {
-    /// Compiled, with the text as it was put.
-    Policy {
-        policy: Arc<Policy>,
-        document: Arc<str>,
-        changed: Option<SystemTime>,
-    },
-    /// There, and not readable as a policy.
-    Broken { changed: Option<SystemTime> },
-}
-
-type Snapshot = HashMap<BucketName, Stored>;
-
-/// Every bucket's policy.
+/// A bucket's policy.
 #[derive(Debug)]
-pub struct BucketPolicies {
-    directory: PathBuf,
-    snapshot: ArcSwap<Snapshot>,
-    // Held while the directory and the snapshot change together; never across an await.
-    writing: Mutex<()>,
+pub struct BucketPolicy {
+    policy: Policy,
+    public: bool,
+    document: String,
 }
 
-/// The file name's ending.
-const ENDING: &str = ".json";
-
-impl BucketPolicies {
-    /// Opens `directory`, creating it, and compiles what it holds.
-    ///
-    /// # Errors
-    /// When the directory cannot be created or read.
-    pub fn open(directory: PathBuf) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&directory)?;
-        let policies = Self {
-            directory,
-            snapshot: ArcSwap::default(),
-            writing: Mutex::new(()),
-        };
-        policies.refresh()?;
-        Ok(policies)
+impl BucketPolicy {
+    fn new(policy: Policy, document: String) -> Self {
+        Self {
+            // Once, and not with every request of someone unknown.
+            public: policy.is_public(),
+            policy,
+            document,
+        }
     }
 
-    /// The compiled policy of `bucket`, when it has one.
+    /// Compiled.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether it is public in S3's sense of the word.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.public
+    }
+
+    /// Its text as it was put.
+    #[must_use]
+    pub fn document(&self) -> &str {
+        &self.document
+    }
+}
+
+/// What a bucket's own file says of public access; `None` where its configuration was deleted, which is
+/// not the same as never to have had one.
+type Configured = Option<PublicAccessBlock>;
+
+/// Every bucket's policy, and what of public access it blocks.
+#[derive(Debug)]
+pub struct BucketPolicies {
+    policies: Arc<BucketFiles<BucketPolicy>>,
+    blocks: Arc<BucketFiles<Configured>>,
+}
+
+impl BucketPolicies {
+    /// Opens what is in two directories of `state`, creating them, and compiles it.
+    ///
+    /// # Errors
+    /// When a directory cannot be created or read.
+    pub fn open(state: &Path) -> std::io::Result<Self> {
+        let policies = BucketFiles::open(state.join("bucket-policies"), stored_policy)?;
+        let blocks = BucketFiles::open(state.join("public-access-blocks"), stored_block)?;
+        Ok(Self {
+            policies: Arc::new(policies),
+            blocks: Arc::new(blocks),
+        })
+    }
+
+    /// The policy of `bucket`, when it has one.
     ///
     /// # Errors
     /// `AccessDenied` when it has one that cannot be read.
-    pub fn policy(&self, bucket: &BucketName) -> Result<Option<Arc<Policy>>, Error> {
-        match self.snapshot.load().get(bucket) {
-            None => Ok(None),
-            Some(Stored::Policy { policy, .. }) => Ok(Some(policy.clone())),
-            Some(Stored::Broken { .. }) => Err(unreadable(bucket)),
-        }
+    pub fn policy(&self, bucket: &BucketName) -> Result<Option<Arc<BucketPolicy>>, Error> {
+        let policy = self.policies.get(bucket);
+        policy.map_err(|Unreadable| unreadable("policy", bucket))
     }
 
-    /// The policy's text as it was put.
+    /// Checks, compiles and keeps a policy; durable when it returns. A public one is refused where
+    /// `block` says so.
     ///
     /// # Errors
-    /// `AccessDenied` when there is one that cannot be read.
-    pub fn document(&self, bucket: &BucketName) -> Result<Option<String>, Error> {
-        match self.snapshot.load().get(bucket) {
-            None => Ok(None),
-            Some(Stored::Policy { document, .. }) => Ok(Some(document.to_string())),
-            Some(Stored::Broken { .. }) => Err(unreadable(bucket)),
+    /// `MalformedPolicy` saying where and why, `AccessDenied` for a public one, or `InternalError` when
+    /// it cannot be kept.
+    pub async fn put(
+        &self,
+        bucket: &BucketName,
+        document: &[u8],
+        block: PublicAccessBlock,
+    ) -> Result<(), Error> {
+        let (of, document) = (bucket.clone(), document.to_vec());
+        // The checks of a long one take a while, in which the reactor has others to serve.
+        let policy = tokio::task::spawn_blocking(move || new_policy(&of, document));
+        let policy = policy.await.map_err(Error::internal)??;
+        if policy.is_public() && block.block_public_policy {
+            let message = "Access Denied: public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access";
+            return Err(Error::with_message(ErrorCode::AccessDenied, message)
+                .because("the policy is public, and public policies are blocked"));
         }
-    }
-
-    /// Checks, compiles and keeps a policy; durable when it returns.
-    ///
-    /// # Errors
-    /// `MalformedPolicy` saying where and why, or `InternalError` when it cannot be kept.
-    pub async fn put(self: &Arc<Self>, bucket: &BucketName, document: &[u8]) -> Result<(), Error> {
-        let text =
-            std::str::from_utf8(document).map_err(|_| malformed("the policy is not UTF-8 text"))?;
-        let policy = compile(bucket, text).map_err(|why| malformed(why.to_string()))?;
-        let (this, bucket, text) = (self.clone(), bucket.clone(), Arc::<str>::from(text));
-        blocking(move || {
-            let _held = this.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            let path = this.path(&bucket);
-            this.write(&path, text.as_bytes())?;
-            let stored = Stored::Policy {
-                policy: Arc::new(policy),
-                document: text,
-                changed: changed(&path),
-            };
-            this.swap(|policies| {
-                policies.insert(bucket, stored);
-            });
-            Ok(())
-        })
-        .await
+        let text = policy.document().to_owned();
+        self.policies.put(bucket, text, policy).await
     }
 
     /// Forgets a policy; durable when it returns. A missing one is no error.
     ///
     /// # Errors
     /// `InternalError` when it cannot be removed.
-    pub async fn delete(self: &Arc<Self>, bucket: &BucketName) -> Result<(), Error> {
-        if !self.snapshot.load().contains_key(bucket) {
-            return Ok(());
+    pub async fn delete(&self, bucket: &BucketName) -> Result<(), Error> {
+        self.policies.delete(bucket).await
+    }
+
+    /// What of public access `bucket` itself blocks: everything where it was never told anything else,
+    /// nothing where its configuration was deleted, everything where that cannot be read.
+    #[must_use]
+    pub fn public_access_block(&self, bucket: &BucketName) -> PublicAccessBlock {
+        match self.blocks.get(bucket) {
+            Ok(Some(configured)) => configured.unwrap_or(PublicAccessBlock::NONE),
+            Ok(None) | Err(Unreadable) => PublicAccessBlock::ALL,
         }
-        let (this, bucket) = (self.clone(), bucket.clone());
-        blocking(move || {
-            let _held = this.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            match std::fs::remove_file(this.path(&bucket)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            sync_directory(&this.directory)?;
-            this.swap(|policies| {
-                policies.remove(&bucket);
-            });
-            Ok(())
-        })
-        .await
+    }
+
+    /// The configuration of `bucket`, which a bucket has until it is deleted.
+    ///
+    /// # Errors
+    /// `AccessDenied` when there is one that cannot be read.
+    pub fn public_access_configuration(
+        &self,
+        bucket: &BucketName,
+    ) -> Result<Option<PublicAccessBlock>, Error> {
+        match self.blocks.get(bucket) {
+            Ok(Some(configured)) => Ok(*configured),
+            Ok(None) => Ok(Some(PublicAccessBlock::ALL)),
+            Err(Unreadable) => Err(unreadable("public access block", bucket)),
+        }
+    }
+
+    /// Keeps a bucket's configuration, or that it was deleted; durable when it returns.
+    ///
+    /// # Errors
+    /// `InternalError` when it cannot be kept.
+    pub async fn configure_public_access(
+        &self,
+        bucket: &BucketName,
+        configured: Option<PublicAccessBlock>,
+    ) -> Result<(), Error> {
+        let text = serde_json::to_string(&configured.map(Settings::from));
+        let text = text.map_err(Error::internal)?;
+        self.blocks.put(bucket, text, configured).await
+    }
+
+    /// Forgets all that a bucket said; durable when it returns.
+    ///
+    /// # Errors
+    /// `InternalError` when it cannot be removed.
+    pub async fn forget(&self, bucket: &BucketName) -> Result<(), Error> {
+        let (policy, block) = tokio::join!(self.delete(bucket), self.blocks.delete(bucket));
+        policy.and(block)
     }
 
     /// Reads again what has changed on disk since it was last read.
     ///
     /// # Errors
-    /// When the directory cannot be read; the policies known so far stay.
+    /// When a directory cannot be read; what is known so far stays.
     pub fn refresh(&self) -> std::io::Result<()> {
-        let _held = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.snapshot.load_full();
-        let mut found = Snapshot::new();
-        for entry in std::fs::read_dir(&self.directory)? {
-            let path = entry?.path();
-            let name = path
-                .file_name()
-                .and_then(|n| n.to_str())
-                .and_then(|n| n.strip_suffix(ENDING));
-            let Some(Ok(bucket)) = name.map(BucketName::parse) else {
-                continue;
-            };
-            let stored = match known.get(&bucket) {
-                Some(stored) if stored.changed() == changed(&path) => stored.clone(),
-                _ => read(&bucket, &path),
-            };
-            found.insert(bucket, stored);
-        }
-        self.snapshot.store(Arc::new(found));
-        Ok(())
-    }
-
-    fn path(&self, bucket: &BucketName) -> PathBuf {
-        self.directory.join(format!("{bucket}{ENDING}"))
-    }
-
-    /// Whole or not at all: a temporary file, synced, renamed, and its directory synced.
-    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let temporary = path.with_extension("tmp");
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        sync_directory(&self.directory)
-    }
-
-    fn swap(&self, change: impl FnOnce(&mut Snapshot)) {
-        let mut policies = Snapshot::clone(&self.snapshot.load());
-        change(&mut policies);
-        self.snapshot.store(Arc::new(policies));
+        let policies = self.policies.refresh();
+        policies.and(self.blocks.refresh())
     }
 }
 
-impl Stored {
-    fn changed(&self) -> Option<SystemTime> {
-        match self {
-            Self::Policy { changed, .. } | Self::Broken { changed } => *changed,
+/// The four settings as they are kept; `null` is kept where they were deleted.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    block_public_acls: bool,
+    ignore_public_acls: bool,
+    block_public_policy: bool,
+    restrict_public_buckets: bool,
+}
+
+impl From<PublicAccessBlock> for Settings {
+    fn from(block: PublicAccessBlock) -> Self {
+        Self {
+            block_public_acls: block.block_public_acls,
+            ignore_public_acls: block.ignore_public_acls,
+            block_public_policy: block.block_public_policy,
+            restrict_public_buckets: block.restrict_public_buckets,
         }
     }
 }
 
-fn compile(bucket: &BucketName, text: &str) -> Result<Policy, crate::iam::Error> {
-    let policy = Policy::parse(
-        PolicyKind::Resource,
-        format!("bucket:{bucket}"),
-        text.as_bytes(),
-    )?;
-    policy.check_bucket(&format!("arn:aws:s3:::{bucket}"))?;
-    Ok(policy)
-}
-
-fn read(bucket: &BucketName, path: &Path) -> Stored {
-    let changed = changed(path);
-    let compiled = std::fs::read_to_string(path)
-        .map_err(|error| error.to_string())
-        .and_then(|text| Ok((compile(bucket, &text).map_err(|why| why.to_string())?, text)));
-    match compiled {
-        Ok((policy, text)) => Stored::Policy {
-            policy: Arc::new(policy),
-            document: text.into(),
-            changed,
-        },
-        Err(why) => {
-            tracing::error!(%bucket, %why, "a bucket policy cannot be read: the bucket is closed to all but root");
-            Stored::Broken { changed }
+impl From<Settings> for PublicAccessBlock {
+    fn from(settings: Settings) -> Self {
+        Self {
+            block_public_acls: settings.block_public_acls,
+            ignore_public_acls: settings.ignore_public_acls,
+            block_public_policy: settings.block_public_policy,
+            restrict_public_buckets: settings.restrict_public_buckets,
         }
     }
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .ok()
+/// A policy that is put has to pass all that S3 asks of one.
+fn new_policy(bucket: &BucketName, document: Vec<u8>) -> Result<BucketPolicy, Error> {
+    let text = String::from_utf8(document).map_err(|_| {
+        malformed(
+            "Policies must be valid JSON and the first byte must be '{': it is not UTF-8 text",
+        )
+    })?;
+    let policy = Policy::parse_for_bucket(&id(bucket), &arn(bucket), &text)
+        .map_err(|why| malformed(why.to_string()))?;
+    Ok(BucketPolicy::new(policy, text))
 }
 
-fn sync_directory(directory: &Path) -> std::io::Result<()> {
-    std::fs::File::open(directory)?.sync_all()
+/// A policy that was put once is read as IAM reads it: what S3 asks of a new one may have grown since.
+fn stored_policy(bucket: &BucketName, text: &str) -> Result<BucketPolicy, String> {
+    let compile = || {
+        let policy = Policy::parse(PolicyKind::Resource, id(bucket), text.as_bytes())?;
+        policy.check_bucket(&arn(bucket))?;
+        Ok(policy)
+    };
+    let policy = compile().map_err(|why: crate::iam::Error| why.to_string())?;
+    Ok(BucketPolicy::new(policy, text.to_owned()))
 }
 
-fn unreadable(bucket: &BucketName) -> Error {
+fn stored_block(_bucket: &BucketName, text: &str) -> Result<Configured, String> {
+    let settings: Option<Settings> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Ok(settings.map(PublicAccessBlock::from))
+}
+
+fn id(bucket: &BucketName) -> String {
+    format!("bucket:{bucket}")
+}
+
+fn arn(bucket: &BucketName) -> String {
+    format!("arn:aws:s3:::{bucket}")
+}
+
+fn unreadable(what: &str, bucket: &BucketName) -> Error {
     Error::new(ErrorCode::AccessDenied).because(format_args!(
-        "the policy of bucket `{bucket}` cannot be read"
+        "the {what} of bucket `{bucket}` cannot be read"
     ))
 }
 
@@ -236,12 +252,5 @@ fn malformed(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::with_message(ErrorCode::MalformedPolicy, why)
 }
 
-async fn blocking(
-    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
-) -> Result<(), Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Error::internal(error)),
-        Err(error) => Err(Error::internal(error)),
-    }
-}
+#[cfg(test)]
+mod tests;

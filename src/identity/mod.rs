@@ -1,9 +1,10 @@
 //! Who exists: users, groups, access keys and their policies, as one immutable snapshot; and what
 //! buckets say of who may reach them.
 
+mod bucket_files;
 mod bucket_policies;
 
-pub use bucket_policies::BucketPolicies;
+pub use bucket_policies::{BucketPolicies, BucketPolicy};
 
 use std::collections::HashMap;
 use std::sync::Arc;

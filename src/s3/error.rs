@@ -86,6 +86,7 @@ error_codes! {
     NoSuchBucket "NoSuchBucket" NOT_FOUND "The specified bucket does not exist";
     NoSuchBucketPolicy "NoSuchBucketPolicy" NOT_FOUND "The bucket policy does not exist";
     NoSuchKey "NoSuchKey" NOT_FOUND "The specified key does not exist.";
+    NoSuchPublicAccessBlockConfiguration "NoSuchPublicAccessBlockConfiguration" NOT_FOUND "The public access block configuration was not found";
     NoSuchUpload "NoSuchUpload" NOT_FOUND "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     NoSuchVersion "NoSuchVersion" NOT_FOUND "The specified version does not exist.";
     NotImplemented "NotImplemented" NOT_IMPLEMENTED "A header you provided implies functionality that is not implemented";

@@ -15,6 +15,7 @@ mod object;
 pub mod operation;
 mod parse;
 mod payload;
+mod public_access;
 mod range;
 mod request;
 mod route;
@@ -38,6 +39,7 @@ pub use object::{
 pub use operation::Operation;
 pub use parse::continuation_token;
 pub use payload::Payload;
+pub use public_access::PublicAccessBlock;
 pub use range::{ByteRange, ContentRange, InvalidRange};
 pub use request::Request;
 pub use tagging::{MAX_TAGS, TagSet};

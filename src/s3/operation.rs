@@ -126,7 +126,7 @@ operations! {
     GetBucketPolicy GET Bucket ["policy"] - [] ["s3:GetBucketPolicy"] Bucket None yes;
     PutBucketPolicy PUT Bucket ["policy"] - [] ["s3:PutBucketPolicy"] Bucket Document yes;
     DeleteBucketPolicy DELETE Bucket ["policy"] - [] ["s3:DeleteBucketPolicy"] Bucket None yes;
-    GetBucketPolicyStatus GET Bucket ["policyStatus"] - [] ["s3:GetBucketPolicyStatus"] Bucket None no;
+    GetBucketPolicyStatus GET Bucket ["policyStatus"] - [] ["s3:GetBucketPolicyStatus"] Bucket None yes;
     GetBucketAbac GET Bucket ["abac"] - [] ["s3:GetBucketAbac"] Bucket None no;
     PutBucketAbac PUT Bucket ["abac"] - [] ["s3:PutBucketAbac"] Bucket Document no;
     GetBucketAccelerateConfiguration GET Bucket ["accelerate"] - [] ["s3:GetAccelerateConfiguration"] Bucket None no;
@@ -175,9 +175,9 @@ operations! {
     GetBucketOwnershipControls GET Bucket ["ownershipControls"] - [] ["s3:GetBucketOwnershipControls"] Bucket None no;
     PutBucketOwnershipControls PUT Bucket ["ownershipControls"] - [] ["s3:PutBucketOwnershipControls"] Bucket Document no;
     DeleteBucketOwnershipControls DELETE Bucket ["ownershipControls"] - [] ["s3:PutBucketOwnershipControls"] Bucket None no;
-    GetPublicAccessBlock GET Bucket ["publicAccessBlock"] - [] ["s3:GetBucketPublicAccessBlock"] Bucket None no;
-    PutPublicAccessBlock PUT Bucket ["publicAccessBlock"] - [] ["s3:PutBucketPublicAccessBlock"] Bucket Document no;
-    DeletePublicAccessBlock DELETE Bucket ["publicAccessBlock"] - [] ["s3:PutBucketPublicAccessBlock"] Bucket None no;
+    GetPublicAccessBlock GET Bucket ["publicAccessBlock"] - [] ["s3:GetBucketPublicAccessBlock"] Bucket None yes;
+    PutPublicAccessBlock PUT Bucket ["publicAccessBlock"] - [] ["s3:PutBucketPublicAccessBlock"] Bucket Document yes;
+    DeletePublicAccessBlock DELETE Bucket ["publicAccessBlock"] - [] ["s3:PutBucketPublicAccessBlock"] Bucket None yes;
     GetBucketReplication GET Bucket ["replication"] - [] ["s3:GetReplicationConfiguration"] Bucket None no;
     PutBucketReplication PUT Bucket ["replication"] - [] ["s3:PutReplicationConfiguration"] Bucket Document no;
     DeleteBucketReplication DELETE Bucket ["replication"] - [] ["s3:PutReplicationConfiguration"] Bucket None no;

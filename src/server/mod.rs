@@ -119,9 +119,7 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
     let disk = Disk::open(&config.disk)
         .map_err(|error| Error::Backend(format!("`{}`: {error}", config.disk.path.display())))?;
     let disk = Arc::new(disk);
-    let policies = Arc::new(BucketPolicies::open(
-        config.data.join("state/bucket-policies"),
-    )?);
+    let policies = Arc::new(BucketPolicies::open(&config.data.join("state"))?);
     let state = Arc::new(ArcSwap::from_pointee(state(
         &config, &bootstrap, &disk, &policies,
     )?));
@@ -155,7 +153,8 @@ fn state(
         addressing: Addressing::new(config.domains.iter().cloned()),
         authenticator: Authenticator::new(config.region.clone()),
         authorizer: Authorizer::new(config.account.clone(), config.region.clone())
-            .explaining(config.explain_denials),
+            .explaining(config.explain_denials)
+            .blocking(config.public_access_block),
         directory: Arc::new(config.directory(bootstrap.root())),
         policies: policies.clone(),
         backends: Arc::new(backends.map_err(|error| Error::Backend(error.to_string()))?),

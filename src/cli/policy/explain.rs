@@ -78,8 +78,16 @@ pub(super) fn run(arguments: &Explain) -> Result<(), String> {
     let mut context = Facts::default();
     fill_in(&mut context, &principal);
     let mut documents = Documents::default();
+    let mut blocked = false;
     if let Some(config) = &config {
-        of_config(config, arguments, &principal, &mut documents, &mut context)?;
+        blocked = of_config(
+            &rules,
+            config,
+            arguments,
+            &principal,
+            &mut documents,
+            &mut context,
+        )?;
     }
     of_files(&rules, arguments, &mut documents)?;
     given(&mut context, &arguments.context)?;
@@ -92,7 +100,11 @@ pub(super) fn run(arguments: &Explain) -> Result<(), String> {
     };
     let (policies, request) = (case.policies(), case.request());
     let explanation = explain(&policies, &request);
-    crate::server::write_out(&told(&case, &explanation, arguments.all));
+    let mut out = told(&case, &explanation, arguments.all);
+    if blocked {
+        out.push_str("\nThe bucket's policy is public, and public access is blocked: what it grants reaches nobody who did not sign.\n");
+    }
+    crate::server::write_out(&out);
     Ok(())
 }
 
@@ -122,14 +134,16 @@ fn fill_in(context: &mut Facts, principal: &Principal) {
     }
 }
 
-/// The policies of a user of the configuration, and of the bucket.
+/// The policies of a user of the configuration, and of the bucket; whether public access, which this
+/// would be, is blocked.
 fn of_config(
+    rules: &Rules,
     config: &Config,
     arguments: &Explain,
     principal: &Principal,
     documents: &mut Documents,
     context: &mut Facts,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     if let Principal::User { arn, .. } = principal {
         let name = arn.rsplit('/').next().unwrap_or_default();
         let user = config.users.user(name).filter(|user| user.arn == *arn);
@@ -145,16 +159,25 @@ fn of_config(
     let bucket = place
         .and_then(|place| place.split('/').next())
         .unwrap_or_default();
-    let directory = config.data.join("state/bucket-policies");
+    let state = config.data.join("state");
     // Asking must not create a state that is not there.
-    if let (Ok(bucket), true) = (BucketName::parse(bucket), directory.is_dir()) {
-        let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
-        let policies = BucketPolicies::open(directory.clone()).map_err(failed)?;
-        let policy = policies.policy(&bucket);
-        documents.resource =
-            policy.map_err(|_| format!("the policy of bucket `{bucket}` cannot be read"))?;
-    }
-    Ok(())
+    let (Ok(bucket), true) = (BucketName::parse(bucket), state.is_dir()) else {
+        return Ok(false);
+    };
+    let failed = |error: std::io::Error| format!("{}: {error}", state.display());
+    let policies = BucketPolicies::open(&state).map_err(failed)?;
+    let policy = policies.policy(&bucket);
+    let policy = policy.map_err(|_| format!("the policy of bucket `{bucket}` cannot be read"))?;
+    let Some(policy) = policy else {
+        return Ok(false);
+    };
+    let id = format!("bucket:{bucket}");
+    documents.resource = Some(rules.compile(PolicyKind::Resource, &id, policy.document())?);
+    let block = config
+        .public_access_block
+        .or(policies.public_access_block(&bucket));
+    let outside = matches!(principal, Principal::Anonymous);
+    Ok(outside && policy.is_public() && block.restrict_public_buckets)
 }
 
 fn of_files(rules: &Rules, arguments: &Explain, documents: &mut Documents) -> Result<(), String> {

@@ -63,10 +63,14 @@ const ONLY_FOR: [(&str, &[Operation]); 3] = [
     (TAGGING_DIRECTIVE, &[Operation::CopyObject]),
 ];
 
+const FLAG: &[&str] = &["true", "false", "True", "False"];
+
 /// Headers that ask for something this gateway does not do, with the values that ask for what is
 /// done anyway.
-const ONLY_AS: [(&str, &[&str]); 4] = [
+const ONLY_AS: [(&str, &[&str]); 5] = [
     ("x-amz-acl", &["private", "bucket-owner-full-control"]),
+    // At AWS too a policy that shuts its author out is taken with and without it.
+    ("x-amz-confirm-remove-self-bucket-access", FLAG),
     ("x-amz-bucket-object-lock-enabled", &["false", "False"]),
     ("x-amz-object-ownership", &["BucketOwnerEnforced"]),
     ("x-amz-storage-class", &["STANDARD"]),

@@ -4,6 +4,7 @@
 //! What a schema does not name is refused (T56).
 
 mod element;
+mod public_access;
 mod tagging;
 mod writer;
 
@@ -11,6 +12,7 @@ use super::{
     BucketName, Checksum, ChecksumAlgorithm, ETag, Error, ErrorCode, InvalidObjectKey, ObjectKey,
 };
 use element::{Element, malformed};
+pub use public_access::{policy_status, public_access_block, read_public_access_block};
 pub use tagging::{read_tagging, tagging};
 pub use writer::{NAMESPACE, Writer};
 
