@@ -1,5 +1,6 @@
 """Clients as their users start them, from a clean environment."""
 
+import json
 import subprocess
 import sys
 import pathlib
@@ -20,6 +21,13 @@ def s3(gateway, key=ROOT_KEY, secret=ROOT_SECRET, **config):
         "s3", endpoint_url=gateway.url, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret,
         verify=gateway.ca if gateway.tls else None,
         config=botocore.config.Config(signature_version=config.pop("signature_version", "s3v4"), retries={"total_max_attempts": 1}, **config))
+
+
+def publish(client, bucket, policy):
+    """Gives a bucket a policy that may be public, where the server lets it."""
+    settings = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), False)
+    client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=settings)
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
 
 def run(command, env, check=True, cwd=None):

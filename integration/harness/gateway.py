@@ -12,6 +12,16 @@ BINARY = os.path.abspath(os.environ.get("PORTCULLIS_BINARY", "target/debug/portc
 ROOT_KEY, ROOT_SECRET = "ROOTROOTROOTROOTROOT", "root-secret-for-these-tests-only-0123456"
 
 
+# Lets buckets be public that say so themselves: see `publish` of clients and of spies.
+OPEN = """
+[public_access_block]
+block_public_acls = false
+ignore_public_acls = false
+block_public_policy = false
+restrict_public_buckets = false
+"""
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ import json
 import time
 import urllib.parse
 
+from . import raw
 from .recorder import Recorder
 
 DISABLED, DISABLED_SECRET = "AKIADISABLED00000000", "disabled-secret-canary-0123456789"
@@ -53,6 +54,7 @@ COMPLETE = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</E
 PART, UPLOAD, SOURCE = [("partNumber", "1"), ("uploadId", "u")], [("uploadId", "u")], [("x-amz-copy-source", "/bucket/from")]
 POLICY = b'{"Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/none"}}'
 TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
+BLOCK = b"<PublicAccessBlockConfiguration><BlockPublicPolicy>true</BlockPublicPolicy></PublicAccessBlockConfiguration>"
 OPERATIONS = {
     "ListBuckets": ("GET", "/", [], [], b""),
     "CreateBucket": ("PUT", "/bucket", [], [], b""),
@@ -60,7 +62,11 @@ OPERATIONS = {
     "GetBucketLocation": ("GET", "/bucket", [("location", "")], [], b""),
     "PutBucketPolicy": ("PUT", "/bucket", [("policy", "")], [], POLICY),
     "GetBucketPolicy": ("GET", "/bucket", [("policy", "")], [], b""),
+    "GetBucketPolicyStatus": ("GET", "/bucket", [("policyStatus", "")], [], b""),
     "DeleteBucketPolicy": ("DELETE", "/bucket", [("policy", "")], [], b""),
+    "PutPublicAccessBlock": ("PUT", "/bucket", [("publicAccessBlock", "")], [], BLOCK),
+    "GetPublicAccessBlock": ("GET", "/bucket", [("publicAccessBlock", "")], [], b""),
+    "DeletePublicAccessBlock": ("DELETE", "/bucket", [("publicAccessBlock", "")], [], b""),
     "ListObjects": ("GET", "/bucket", [], [], b""),
     "ListObjectsV2": ("GET", "/bucket", [("list-type", "2")], [], b""),
     "ListMultipartUploads": ("GET", "/bucket", [("uploads", "")], [], b""),
@@ -116,6 +122,11 @@ class Spy:
         assert not targets or [a.target for a in arrived] == list(targets), arrived
         assert self.event(answer)["decision"] == "allow"
         return arrived[-1]
+
+    def publish(self, bucket, policy):
+        """Gives a bucket a policy that may be public, where the server lets it."""
+        self.passes(raw.request(self.gateway, "DELETE", f"/{bucket}", [("publicAccessBlock", "")]))
+        return self.passes(raw.request(self.gateway, "PUT", f"/{bucket}", [("policy", "")], body=json.dumps(policy).encode()))
 
     def refuses(self, answer, *codes, statuses=(400, 403)):
         """Refused before anything was asked of the upstream, and said so in one audit event."""

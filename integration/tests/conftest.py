@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from harness.clients import s3
-from harness.gateway import ROOT_KEY, ROOT_SECRET, Gateway, upstream
+from harness.gateway import OPEN, ROOT_KEY, ROOT_SECRET, Gateway, upstream
 from harness.servers import UPSTREAM_KEY, UPSTREAM_SECRET, Ceph, Moto
 
 
@@ -14,14 +14,14 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def disk(work):
-    with Gateway(work / "disk") as gateway:
+    with Gateway(work / "disk", OPEN) as gateway:
         yield gateway
 
 
 @pytest.fixture(scope="session")
 def stacked(work, disk):
     config, env = upstream("inner", disk.url, ROOT_KEY, ROOT_SECRET, f'ca = "{disk.ca}"\nchecksums = true')
-    with Gateway(work / "stacked", config, env=env) as gateway:
+    with Gateway(work / "stacked", OPEN + config, env=env) as gateway:
         yield gateway
 
 
@@ -29,7 +29,7 @@ def stacked(work, disk):
 def moto(work):
     server = Moto(work)
     config, env = upstream("moto", server.url, "testing", "testing")
-    with Gateway(work / "over-moto", config, env=env) as gateway:
+    with Gateway(work / "over-moto", OPEN + config, env=env) as gateway:
         yield gateway
     server.stop()
 
@@ -38,7 +38,7 @@ def moto(work):
 def ceph(work):
     server = Ceph(work)
     config, env = upstream("ceph", server.url, UPSTREAM_KEY, UPSTREAM_SECRET)
-    with Gateway(work / "over-ceph", config, env=env) as gateway:
+    with Gateway(work / "over-ceph", OPEN + config, env=env) as gateway:
         yield gateway
     server.stop()
 

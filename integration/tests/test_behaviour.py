@@ -12,7 +12,7 @@ import pytest
 import urllib3
 
 from harness import raw
-from harness.clients import s3
+from harness.clients import publish, s3
 
 
 def refused(call, code, status=None):
@@ -45,7 +45,7 @@ def test_buckets(client, bucket):
 def test_bucket_policy_lives_here(client, bucket):
     refused(lambda: client.get_bucket_policy(Bucket=bucket), "NoSuchBucketPolicy", 404)
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}]}
-    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    publish(client, bucket, policy)
     assert json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"]) == policy
     client.delete_bucket_policy(Bucket=bucket)
     refused(lambda: client.get_bucket_policy(Bucket=bucket), "NoSuchBucketPolicy", 404)

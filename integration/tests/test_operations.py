@@ -15,7 +15,7 @@ import botocore.exceptions
 import pytest
 
 from harness import raw
-from harness.clients import aws, s3
+from harness.clients import aws, publish, s3
 from harness.gateway import BINARY, ROOT_SECRET, Gateway, clean_env, free_port
 
 ALICE, ALICE_SECRET = "AKIAALICEALICEALICE0", "alice-secret-canary-0123456789"
@@ -182,7 +182,7 @@ def test_anonymous_gets_what_a_bucket_policy_grants(disk):
     policy = {"Version": "2012-10-17", "Statement": [
         {"Sid": "Open", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::public-one/open/*"},
         {"Sid": "NotFromThere", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::public-one/*", "Condition": {"StringLike": {"aws:UserAgent": "evil*"}}}]}
-    root.put_bucket_policy(Bucket="public-one", Policy=json.dumps(policy))
+    publish(root, "public-one", policy)
     assert get("/public-one/open/k").body == b"open"
     assert get("/public-one/open/missing").status == 403
     assert get("/public-one/shut/k").status == 403

@@ -87,14 +87,15 @@ def test_t50_the_same_keys_on_disk(disk):
 SUB_RESOURCES = [
     (method, "/bucket", name) for method in ("GET", "PUT", "DELETE") for name in
     ("acl", "ACL", "Acl", "cors", "lifecycle", "versioning", "website", "logging", "tagging", "replication", "encryption", "notification", "requestPayment", "accelerate",
-     "publicAccessBlock", "ownershipControls",
-     "object-lock", "intelligent-tiering", "inventory", "metrics", "analytics", "policyx", "polic", "Policy", "POLICY", "policyStatus", "unknown", "x-minio-internal",
+     "publicaccessblock", "PublicAccessBlock", "publicAccessBlocks", "ownershipControls",
+     "object-lock", "intelligent-tiering", "inventory", "metrics", "analytics", "policyx", "polic", "Policy", "POLICY", "policystatus", "unknown", "x-minio-internal",
      "metadataTable", "abac", "")
 ] + [
     (method, "/bucket/key", name) for method in ("GET", "HEAD", "PUT", "DELETE", "POST") for name in
     ("acl", "torrent", "attributes", "retention", "legal-hold", "restore", "select", "renameObject", "uploadid", "UploadId", "partnumber", "anything", "encryption", "annotation")
 ] + [("HEAD", "/bucket/key", "tagging"), ("POST", "/bucket/key", "tagging"), ("GET", "/bucket", "versions"), ("GET", "/", "acl"), ("GET", "/", "policy"), ("GET", "/", "Action"), ("POST", "/bucket", "uploads"), ("PUT", "/bucket/key", "uploads"),
-     ("DELETE", "/bucket", "delete"), ("DELETE", "/bucket", "location"), ("PUT", "/bucket", "location")]
+     ("DELETE", "/bucket", "delete"), ("DELETE", "/bucket", "location"), ("PUT", "/bucket", "location"),
+     ("PUT", "/bucket", "policyStatus"), ("DELETE", "/bucket", "policyStatus"), ("POST", "/bucket", "publicAccessBlock"), ("GET", "/bucket/key", "publicAccessBlock")]
 
 
 def test_t51_sub_resources_never_fall_through(spied, spy):

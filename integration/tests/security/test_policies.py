@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import raw
-from harness.gateway import Gateway, upstream
+from harness.gateway import OPEN, Gateway, upstream
 from harness.recorder import Recorder
 from harness.servers import UPSTREAM_KEY, UPSTREAM_SECRET
 from harness.spying import AUDIT, OBJECT, OPERATIONS, PART, TAGGING, Spy, agree
@@ -78,7 +78,7 @@ policies = ["{name}"]
 name = "{name}"
 inline = '''{document}'''
 """
-    with Gateway(work / "guarded", AUDIT + config, env={**env, "USERS_SECRET": SECRET}) as gateway:
+    with Gateway(work / "guarded", AUDIT + OPEN + config, env={**env, "USERS_SECRET": SECRET}) as gateway:
         yield gateway
         assert "panicked" not in gateway.log()
 
@@ -110,7 +110,8 @@ def may(guarded, spy):
 ACTIONS = {
     "ListBuckets": "s3:ListAllMyBuckets", "CreateBucket": "s3:CreateBucket", "HeadBucket": "s3:ListBucket", "GetBucketLocation": "s3:GetBucketLocation",
     "PutBucketPolicy": "s3:PutBucketPolicy", "GetBucketPolicy": "s3:GetBucketPolicy",
-    "DeleteBucketPolicy": "s3:DeleteBucketPolicy", "ListObjects": "s3:ListBucket", "ListObjectsV2": "s3:ListBucket", "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "DeleteBucketPolicy": "s3:DeleteBucketPolicy", "GetBucketPolicyStatus": "s3:GetBucketPolicyStatus",
+    "PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock", "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock", "DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock", "ListObjects": "s3:ListBucket", "ListObjectsV2": "s3:ListBucket", "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "GetObject": "s3:GetObject", "HeadObject": "s3:GetObject", "PutObject": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject", "CreateMultipartUpload": "s3:PutObject", "UploadPart": "s3:PutObject", "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload", "ListParts": "s3:ListMultipartUploadParts", "DeleteBucket": "s3:DeleteBucket",
@@ -360,20 +361,29 @@ def test_t40_listings_are_what_was_asked(may):
 @pytest.mark.parametrize("document,says", [
     ('{"Statement":[{"Effect":"Allow","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*"}]}', "twice"),
     ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*","policy":"x"}]}', "policy"),
-    ('{"Statement":[{"Effect":"allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*"}]}', "Effect"),
+    ('{"Statement":[{"Effect":"allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*"}]}', "Invalid effect: allow"),
     ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::other/*"}]}', "resource"),
     ('{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*"}]}', "Principal"),
     ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*","Condition":{"IpAddress":{"aws:SourceIp":"1.2.3.4/40"}}}]}', "1.2.3.4/40"),
     ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*","Condition":{"NumericLessThan":{"s3:max-keys":"ten"}}}]}', "ten"),
-    ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*","Condition":{"StringEquals":{"s3:ExistingObjectTag/a":"b"}}}]}', "tag"),
+    ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*","Condition":{"StringEquals":{"s3:Nope":"b"}}}]}', "Policy has an invalid condition key"),
+    ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::bucket/*","Condition":{"StringEquals":{"s3:ExistingObjectTag/a":"b"}}}]}',
+     "Conditions do not apply to combination of actions and resources in statement"),
+    ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket"}]}', "Action does not apply to any resource(s) in statement"),
+    ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:ListBucket","Resource":"arn:aws:s3:::bucket/*"}]}', "Action does not apply to any resource(s) in statement"),
+    ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:ReadObject","Resource":"arn:aws:s3:::bucket/*"}]}', "Policy has invalid action"),
+    ('{"Statement":[{"Effect":"Allow","Principal":"*","Action":"iam:*","Resource":"arn:aws:s3:::bucket/*"}]}', "Policy has invalid action"),
+    ('{"Statement":[{"Effect":"Allow","Principal":{"AWS":"alice"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}]}', "Invalid principal in policy"),
+    ('{"Version":"2013-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}]}', "valid version string"),
+    ('{}', "Missing required field Statement"), ('{"Statement":[]}', "Statement is empty"), (' {}', "first byte"),
     ('{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*","Condition":{"StringSimilar":{"aws:username":"b"}}}]}', "StringSimilar"),
-    ("[" * 10000, "JSON"), ("\ufeff{}", "JSON"), ("", "JSON"), ("null", "object"), ('{"Statement":[]} {}', "JSON"), ('{"Statement":[' + " " * 21000 + "]}", "size"),
+    ("[" * 10000, "JSON"), ("\ufeff{}", "JSON"), ("", "JSON"), ("null", "first byte"), ('{"Statement":[]} {}', "JSON"), ('{"Statement":[' + " " * 21000 + "]}", "size"),
 ])
 def test_t35_t42_bucket_policies_that_are_none(guarded, spy, document, says):
-    good = json.dumps({"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{ARN}bucket/none"}]})
-    put = lambda text: raw.request(guarded, "PUT", "/bucket", [("policy", "")], body=text.encode())
-    spy.passes(put(good))
-    answer = put(document)
+    policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{ARN}bucket/none"}]}
+    good = json.dumps(policy)
+    spy.publish("bucket", policy)
+    answer = raw.request(guarded, "PUT", "/bucket", [("policy", "")], body=document.encode())
     spy.recorder.clear()  # Whether there is such a bucket.
     assert answer.status == 400 and answer.code == "MalformedPolicy" and says in answer.body.decode(), answer
     assert raw.request(guarded, "GET", "/bucket", [("policy", "")]).body.decode() == good
@@ -384,12 +394,12 @@ def test_t44_a_policy_that_cannot_be_read_closes_its_bucket(guarded, spy, may):
     """What it would have denied is not known: closed to all but root, who can mend it."""
     policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{ARN}closing/*"},
                             {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"{ARN}closing/secret"}]}
-    spy.passes(raw.request(guarded, "PUT", "/closing", [("policy", "")], body=json.dumps(policy).encode()))
+    spy.publish("closing", policy)
     anonymous = lambda: raw.send(guarded, "GET", "/closing/key")
     spy.passes(anonymous())
     may("all", True, "GET", "/closing/key")
     may("all", False, "GET", "/closing/secret")
-    stored = next(guarded.data.rglob("closing.json"))
+    stored = guarded.data / "state/bucket-policies/closing.json"
     for broken in (b"", b"{", b'{"Statement":[{"Effect":"Allow"}]}', b"\xff", stored.read_bytes().replace(b"Deny", b"deny")):
         before = guarded.log().count("cannot be read")
         stored.write_bytes(broken)
@@ -417,7 +427,7 @@ def test_t45_anonymous_learns_nothing(guarded, spy):
     # A bad signature is refused, and not taken for none, where anonymous reading is allowed.
     policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{ARN}opened/*"},
                             {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{ARN}opened/shut"}]}
-    spy.passes(raw.request(guarded, "PUT", "/opened", [("policy", "")], body=json.dumps(policy).encode()))
+    spy.publish("opened", policy)
     spy.passes(raw.send(guarded, "GET", "/opened/key"))
     spy.refuses(raw.send(guarded, "GET", "/opened/shut"), "AccessDenied", statuses=(403,))
     spy.refuses(raw.request(guarded, "GET", "/opened/shut", key=key("all"), secret=SECRET), "AccessDenied", statuses=(403,))

@@ -250,7 +250,7 @@ def test_t09_the_body_is_not_what_was_signed(spied, spy, size):
 
 def test_t09_documents_are_what_was_signed(spied, spy):
     spy.reply = agree
-    for name in ("DeleteObjects", "CompleteMultipartUpload", "PutBucketPolicy", "PutObjectTagging"):
+    for name in ("DeleteObjects", "CompleteMultipartUpload", "PutBucketPolicy", "PutObjectTagging", "PutPublicAccessBlock"):
         method, path, query, headers, body = OPERATIONS[name]
         head = raw.signed_headers(spied, method, path, query, headers, body)
         spy.passes(raw.send(spied, method, path, query, head, body))
