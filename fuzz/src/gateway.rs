@@ -171,7 +171,7 @@ pub fn answers(heard: &[u8], bodiless: impl Fn(&[u8]) -> bool) -> Vec<Answer> {
 
 /// The headers that an answer may have.
 fn known(name: &str) -> bool {
-    const KNOWN: [&str; 25] = [
+    const KNOWN: [&str; 26] = [
         "accept-ranges",
         "cache-control",
         "connection",
@@ -193,6 +193,7 @@ fn known(name: &str) -> bool {
         "x-amz-checksum-type",
         "x-amz-delete-marker",
         "x-amz-mp-parts-count",
+        "x-amz-tagging-count",
         "x-amz-request-id",
         "x-amz-storage-class",
         "x-amz-version-id",
