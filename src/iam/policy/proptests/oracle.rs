@@ -247,7 +247,9 @@ pub(super) fn allows(sheet: &Sheet, asked: &Asked) -> bool {
         let of = |draft: &&Draft| draft.allow == allow && takes(draft, asked);
         (resource.iter().filter(of)).any(|draft| {
             let (direct, through) = is_of(draft, asked);
-            direct || (account_too && through)
+            // All but some are denied, and whoever has a boundary whether they are of these or not.
+            let bounded = draft.principal.0 && !allow && user && sheet.boundary.is_some();
+            direct || bounded || (account_too && through)
         })
     };
     let boundary = sheet.boundary.as_deref().filter(|_| user);
