@@ -11,6 +11,7 @@ use portcullis::s3::xml::{
     Delete, DeleteKey, MAX_DELETE_KEYS, MAX_PARTS, Writer, read_complete, read_delete,
     read_location, read_tagging, tagging,
 };
+use portcullis::s3::xml::{public_access_block, read_public_access_block};
 use portcullis::s3::{ETag, MAX_TAGS, ObjectKey, TagSet};
 
 fuzz_target!(|data: &[u8]| {
@@ -38,6 +39,11 @@ fuzz_target!(|data: &[u8]| {
         }
         let again = read_complete(xml.finish("CompleteMultipartUpload").as_bytes());
         assert_eq!(again.ok(), Some(parts));
+    }
+    if let Ok(block) = read_public_access_block(data) {
+        read += 1;
+        let again = read_public_access_block(public_access_block(block).as_bytes());
+        assert_eq!(again.ok(), Some(block));
     }
     if let Ok(location) = read_location(data) {
         read += 1;

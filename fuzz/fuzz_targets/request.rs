@@ -175,7 +175,11 @@ fn named(call: &Call) -> (Option<&BucketName>, Option<&ObjectKey>) {
         | Call::GetBucketLocation(c)
         | Call::GetBucketPolicy(c)
         | Call::PutBucketPolicy(c)
-        | Call::DeleteBucketPolicy(c) => (Some(&c.bucket), None),
+        | Call::DeleteBucketPolicy(c)
+        | Call::GetBucketPolicyStatus(c)
+        | Call::GetPublicAccessBlock(c)
+        | Call::PutPublicAccessBlock(c)
+        | Call::DeletePublicAccessBlock(c) => (Some(&c.bucket), None),
         Call::ListObjects(c) | Call::ListObjectsV2(c) => (Some(&c.bucket), None),
         Call::ListMultipartUploads(c) => (Some(&c.bucket), None),
         Call::GetObject(c) | Call::HeadObject(c) => (Some(&c.bucket), Some(&c.key)),

@@ -41,7 +41,10 @@ impl Wire {
             std::env::temp_dir().join(format!("portcullis-fuzz-{}", std::process::id()));
         // What a bucket's policy grants is to be reached: nothing of public access is blocked.
         for (bucket, policy) in policies {
-            for (kind, text) in [("bucket-policies", *policy), ("public-access-blocks", "null")] {
+            for (kind, text) in [
+                ("bucket-policies", *policy),
+                ("public-access-blocks", "null"),
+            ] {
                 let kind = directory.join(kind);
                 std::fs::create_dir_all(&kind).expect("a directory");
                 std::fs::write(kind.join(format!("{bucket}.json")), text).expect("a file");
