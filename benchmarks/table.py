@@ -1,6 +1,6 @@
 """Measures the gateway against its neighbours and prints one table of ratios.
 
-`benchmarks/table.py [decide|upstream|disk|durable|memory]`. Every pair is measured in turns in one
+`benchmarks/table.py [decide|policies|upstream|disk|durable|memory]`. Every pair is measured in turns in one
 run, because absolute times depend on the machine. A rate is per second of the server's CPU, which on
 a saturated core is the rate itself, and does not count what the load generator costs.
 
@@ -96,6 +96,44 @@ def decide(_):
             row("verify a header-signed request and decide it under 50 statements", microseconds, 8, " µs", most=True)
         else:
             print(f"  {name}: {microseconds:.2f} µs")
+
+
+def policies(directory):
+    command = ["taskset", "-c", str(servers.CLIENT_CORE), "cargo", "bench", "--locked", "--bench", "policies"]
+    lines = subprocess.run(command, check=True, cwd=HERE.parent, capture_output=True, text=True).stdout.splitlines()
+    told = {name: value for line in lines if line.startswith("{") for name, value in json.loads(line).items()}
+    print("  " + ", ".join(f"{name}: {value}" for name, value in told.items()))
+    row("a decision under 10 policies of 5 statements, half with conditions: median", told["decision"] / 1000, 1, " µs", most=True)
+    row("the same: 99th percentile", told["decision p99"] / 1000, 5, " µs", most=True)
+    row("the same, in HMAC-SHA-256s of a string to sign", told["decision"] / told["hmac"], 4, "", most=True)
+    row("a decision under 1,000 statements", told["thousand"] / 1000, 20, " µs", most=True)
+    row("a pattern of 256 stars against a key of 1 KiB", told["stars"] / 1000, 1000, " µs", most=True)
+    row("growth when 100,000 other users and policies exist", abs(told["growth"]), 5, " %", most=True)
+    row("allocations of a decision", told["allocations"], 3, "", most=True)
+    row("allocations of one that resolves no variable", told["allocations without variables"], 0, "", most=True)
+    row("`policy decide`, small cases a second on one core", piped(directory) / 1000, 100, " k")
+
+
+def piped(directory):
+    """100,000 small cases through the command line, documents compiled anew for each: cases per second of its CPU."""
+    directory.mkdir(parents=True)
+    statement = lambda n: {"Effect": "Allow", "Action": ["s3:Get*", "s3:PutObject"], "Resource": f"arn:aws:s3:::bucket/{n}/*",
+                           "Condition": {"StringEquals": {"s3:prefix": [f"{n}/", "all/"]}}}
+    case = lambda n: {"principal": "arn:aws:iam::123456789012:user/alice", "identity": [{"Version": "2012-10-17", "Statement": [statement(n)]}],
+                      "groups": [], "boundary": None, "session": None, "service_account": None, "resource": None, "action": "s3:GetObject",
+                      "target": f"arn:aws:s3:::bucket/{n}/key", "context": {"aws:SourceIp": ["192.0.2.1"], "s3:prefix": [f"{n}/"]}}
+    (directory / "cases").write_text("".join(json.dumps(case(n)) + "\n" for n in range(100_000)))
+    rates = []
+    for _ in range(ROUNDS):
+        before = os.times()
+        with open(directory / "cases") as cases, open(directory / "decisions", "w") as decisions:
+            subprocess.run(["taskset", "-c", str(servers.CLIENT_CORE), BINARY, "policy", "decide"], stdin=cases, stdout=decisions, check=True)
+        after = os.times()
+        rates.append(100_000 / (after.children_user + after.children_system - before.children_user - before.children_system))
+    text = (directory / "decisions").read_text()
+    if text.count('"decision":"allow"') != 100_000:
+        raise SystemExit("not every case is allowed")
+    return statistics.median(rates)
 
 
 def upstream(directory):
@@ -252,7 +290,7 @@ def memory(directory):
 
 
 def main():
-    every = {"decide": decide, "upstream": upstream, "disk": disk, "durable": durable, "memory": memory}
+    every = {"decide": decide, "policies": policies, "upstream": upstream, "disk": disk, "durable": durable, "memory": memory}
     chosen = sys.argv[1:] or list(every)
     for name in chosen:
         directory = pathlib.Path(tempfile.mkdtemp(prefix="portcullis-benchmark-", dir=os.environ.get("BENCH_DIR")))

@@ -5,7 +5,7 @@ use super::pattern::Pattern;
 use super::statement::{Rule, Statement};
 
 /// Fewer statements than this are looked at one by one.
-const FEW: usize = 8;
+const FEW: usize = 4;
 
 /// Statements by what their resources begin with.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html>
 
 mod glob;
+mod long;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -94,8 +95,11 @@ impl Pattern {
             Self::Exact(exact) => **exact == *text,
             Self::Prefix(prefix) => text.starts_with(&**prefix),
             Self::Glob(pieces) => matches(pieces, text.as_bytes()),
+            // Most texts are not worth asking for a variable's value.
             Self::Template(pieces) => {
-                resolve(pieces, context).is_some_and(|parts| matches(&parts, text.as_bytes()))
+                text.starts_with(self.literal_prefix())
+                    && resolve(pieces, context)
+                        .is_some_and(|parts| matches(&parts, text.as_bytes()))
             }
         }
     }

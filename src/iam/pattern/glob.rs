@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::Piece;
+use super::{Piece, long};
 
 /// A piece whose variables have their values.
 #[derive(Clone, Debug)]
@@ -88,6 +88,9 @@ fn find<'t, P: AsPart>(segment: &[P], text: &'t [u8]) -> Option<&'t [u8]> {
     let Some((first, others)) = segment.split_first() else {
         return Some(text);
     };
+    if !others.is_empty() && is_long(segment) {
+        return long::find(segment, text);
+    }
     loop {
         let behind = match first.seen() {
             Seen::Text(literal) => {
@@ -102,6 +105,19 @@ fn find<'t, P: AsPart>(segment: &[P], text: &'t [u8]) -> Option<&'t [u8]> {
         }
         rest = behind_character(rest)?;
     }
+}
+
+/// Whether trying a segment at every place could take noticeable time.
+fn is_long<P: AsPart>(segment: &[P]) -> bool {
+    const LONG: usize = 32;
+    let mut length: usize = 0;
+    segment.iter().any(|part| {
+        length = length.saturating_add(match part.seen() {
+            Seen::Text(text) => text.len(),
+            Seen::One | Seen::Any => 1,
+        });
+        length > LONG
+    })
 }
 
 fn at_end<P: AsPart>(segment: &[P], text: &[u8]) -> bool {

@@ -42,6 +42,25 @@ proptest! {
         prop_assert_eq!(literal.matches(&text, &Named("x")), pattern == text);
     }
 
+    /// T46: long segments are found in another way, and in the same places.
+    #[test]
+    fn t46_long_segments_are_found(long in "[ab?\u{e9}]{30,50}", cut in any::<Index>(), before in "[ab\u{e9}]{0,40}", after in "[ab]{0,9}", wrong in any::<bool>()) {
+        let one = |c: char| if c == '?' { '\u{1f980}' } else { c };
+        let mut inside: Vec<char> = long.chars().map(one).collect();
+        if wrong {
+            let at = cut.index(inside.len());
+            *inside.get_mut(at).unwrap() = 'c';
+        }
+        let text = format!("{before}{}{after}", inside.into_iter().collect::<String>());
+        let pattern = format!("*{long}*");
+        let compiled = Pattern::parse(&pattern, WILD).unwrap();
+        prop_assert_eq!(compiled.matches(&text, &Named("x")), naively(&pattern, &text));
+        // What stands behind it begins where the leftmost place ends.
+        let pattern = format!("*{long}*{after}");
+        let compiled = Pattern::parse(&pattern, WILD).unwrap();
+        prop_assert_eq!(compiled.matches(&text, &Named("x")), naively(&pattern, &text));
+    }
+
     /// T38: the text of a variable is that text, whatever characters it has.
     #[test]
     fn t38_variables_are_literal(before in "[ab*?]{0,4}", after in "[ab*?]{0,4}", text in "[ab*?]{0,9}", name in select(vec!["a", "*", "?", "a*", "", "b?a"])) {
