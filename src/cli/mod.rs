@@ -143,5 +143,6 @@ fn overrides(serve: &Serve) -> Result<Overrides, String> {
         insecure_http: serve.insecure_http,
         insecure_anywhere: serve.insecure_http_anywhere,
         root,
+        without_secrets: false,
     })
 }

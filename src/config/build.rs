@@ -26,6 +26,8 @@ pub(super) struct Builder<'a> {
     name: &'a Path,
     pub(super) base: PathBuf,
     pub(super) watched: Vec<PathBuf>,
+    /// Whether secrets are read: not to explain policies.
+    reads_secrets: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -38,6 +40,7 @@ impl<'a> Builder<'a> {
             name,
             base,
             watched: path.map(Path::to_owned).into_iter().collect(),
+            reads_secrets: true,
         }
     }
 
@@ -61,6 +64,9 @@ impl<'a> Builder<'a> {
 
     /// A secret that the configuration names.
     pub(super) fn secret(&mut self, key: &str, source: &SecretSource) -> Result<Secret, Error> {
+        if !self.reads_secrets {
+            return Ok(Secret::new("not read, and nothing is served".to_owned()));
+        }
         self.watched.extend(source.file(&self.base));
         source
             .read(&self.base)
@@ -109,6 +115,7 @@ impl<'a> Builder<'a> {
         file: file::File,
         overrides: &Overrides,
     ) -> Result<Config, Error> {
+        self.reads_secrets = !overrides.without_secrets;
         let account = file
             .account_id
             .clone()

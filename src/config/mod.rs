@@ -46,6 +46,8 @@ pub struct Overrides {
     pub insecure_anywhere: bool,
     /// Root's key from the environment.
     pub root: Option<RootKey>,
+    /// Secrets are not read: nothing will be served.
+    pub without_secrets: bool,
 }
 
 /// Root's access key.

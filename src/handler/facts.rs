@@ -1,6 +1,8 @@
 //! Learns what a policy asks for before anything is granted: the tags of an object, the document in the
 //! body. What cannot be known is refused.
 
+use http::StatusCode;
+
 use super::Context;
 use super::body::{RequestBody, document};
 use super::bucket::MAX_CONFIGURATION;
@@ -40,12 +42,13 @@ async fn tags(context: &Context<'_>, object: Granted<&OnObject>) -> Result<TagSe
             ErrorCode::NoSuchKey | ErrorCode::NoSuchVersion | ErrorCode::NoSuchBucket => {
                 Ok(TagSet::default())
             }
-            // A store without tags cannot say whether one denies.
-            ErrorCode::NotImplemented | ErrorCode::AccessDenied => Err(Error::new(
-                ErrorCode::AccessDenied,
-            )
-            .because("a policy asks for the object's tags, and its store does not tell them")),
-            _ => Err(error),
+            _ if error.code().status() == StatusCode::SERVICE_UNAVAILABLE => Err(error),
+            // A store that does not tell tags cannot say whether one denies (T44).
+            code => Err(Error::new(ErrorCode::AccessDenied).because(format_args!(
+                "a policy asks for the object's tags, and its store does not tell them: {}, {}",
+                code.as_str(),
+                error.reason().unwrap_or_default()
+            ))),
         },
     }
 }

@@ -57,14 +57,18 @@ impl Principal {
         let not = || format!("`{text}` is not the ARN of a user or of a role's session");
         let [_, _, _, _, account, resource] = arn::parts(text).ok_or_else(not)?;
         match (Named::one("AWS", text).map_err(|_| not())?, role) {
-            (Named::User(arn), None) => Ok(Self::User {
+            (Named::User(arn), None) if is_account(account) => Ok(Self::User {
                 account: account.into(),
                 arn: arn.into(),
             }),
             (Named::Session(arn), role) => {
-                let of_arn = || {
-                    let role = resource.split('/').nth(1).unwrap_or_default();
-                    format!("arn:aws:iam::{account}:role/{role}")
+                let of_arn = || match resource.strip_prefix("assumed-role/") {
+                    Some(names) => {
+                        let role = names.split('/').next().unwrap_or_default();
+                        format!("arn:aws:iam::{account}:role/{role}")
+                    }
+                    // A federated user's session has no role.
+                    None => text.to_owned(),
                 };
                 Ok(Self::Session {
                     account: account.into(),
@@ -212,14 +216,20 @@ impl Named {
         let ["arn", "aws", service, "", account, resource] = arn::parts(text)? else {
             return None;
         };
+        let (kind, name) = resource.split_once('/').unwrap_or((resource, ""));
+        // The identity by which a CDN of AWS's reads a bucket: nobody's here.
+        if (service, account, kind) == ("iam", "cloudfront", "user") && !name.is_empty() {
+            return Some(Self::User(text.into()));
+        }
         if !is_account(account) || text.contains(['*', '?']) {
             return None;
         }
-        let (kind, name) = resource.split_once('/').unwrap_or((resource, ""));
         match (service, kind) {
             ("iam", "root") if name.is_empty() => Some(Self::Account(account.into())),
             ("iam", "user") if !name.is_empty() => Some(Self::User(text.into())),
             ("iam", "role") if !name.is_empty() => Some(Self::Role(text.into())),
+            // Sessions that no role has: nothing issues them here.
+            ("sts", "federated-user") if !name.is_empty() => Some(Self::Session(text.into())),
             ("sts", "assumed-role") if name.split('/').filter(|n| !n.is_empty()).count() == 2 => {
                 Some(Self::Session(text.into()))
             }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::iam::{
@@ -40,6 +40,13 @@ pub(super) struct Written<'a> {
     target: Cow<'a, str>,
     #[serde(default)]
     context: Option<Facts>,
+    /// What whoever wrote it calls it, and expects of it: theirs alone.
+    #[serde(default, rename = "id")]
+    _id: Option<IgnoredAny>,
+    #[serde(default, rename = "name")]
+    _name: Option<IgnoredAny>,
+    #[serde(default, rename = "expect")]
+    _expect: Option<IgnoredAny>,
 }
 
 /// What the request says, by condition key.

@@ -66,7 +66,12 @@ pub(super) fn run(arguments: &Explain) -> Result<(), String> {
     let config = match &arguments.config {
         None => None,
         Some(path) => {
-            Some(Config::load(Some(path), &Overrides::default()).map_err(|e| e.to_string())?)
+            // Who wonders about a policy need not have everybody's keys.
+            let overrides = Overrides {
+                without_secrets: true,
+                ..Overrides::default()
+            };
+            Some(Config::load(Some(path), &overrides).map_err(|e| e.to_string())?)
         }
     };
     let account = config.as_ref().map(|config| config.account.clone());

@@ -1,0 +1,81 @@
+"""`portcullis policy …` as its users call it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BINARY = os.environ["PORTCULLIS_BINARY"]
+ALICE = "arn:aws:iam::123456789012:user/alice"
+
+
+def policy(*arguments, given=None, code=0):
+    run = subprocess.run([BINARY, "policy", *map(str, arguments)], input=given, capture_output=True, text=True, timeout=120, cwd=ROOT,
+                         env={"PATH": os.environ["PATH"]})
+    assert run.returncode == code, run
+    return run.stdout + run.stderr
+
+
+def explain(*arguments, principal=ALICE, action="s3:GetObject", resource="arn:aws:s3:::example-home/home/alice/x", **how):
+    return policy("explain", "--principal", principal, "--action", action, "--resource", resource, *arguments, **how)
+
+
+def test_explain_says_what_decided_and_what_came_close():
+    home = ("--identity", "policies/home-prefixes.json")
+    allowed = explain(*home)
+    assert allowed.startswith("allow: allowed by statement 3 (`UseTheOwnHome`) of policies/home-prefixes.json\n"), allowed
+    assert "aws:username = alice" in allowed and "aws:PrincipalArn = " + ALICE in allowed
+    denied = explain(*home, "--context", "s3:prefix=home/bob/", action="s3:ListBucket", resource="arn:aws:s3:::example-home")
+    assert denied.startswith("implicit_deny:") and "came closest:" in denied, denied
+    assert 'the request has ["home/bob/"]' in denied and "${aws:username} is \"alice\"" in denied, denied
+    # What is given outweighs what is filled in, and several values are several.
+    other = explain(*home, "--context", "aws:username=bob")
+    assert other.startswith("implicit_deny") and "it is not of this resource" in other
+    several = explain(*home, "--context", "aws:TagKeys=a", "--context", "AWS:tagkeys=b")
+    assert "aws:TagKeys = a, b" in several
+    closed = explain(*home, "--bucket-policy", "policies/tls-only.json", resource="arn:aws:s3:::example-data/x",
+                     principal="anonymous", code=0, *("--context", "aws:SecureTransport=false"))
+    assert closed.startswith("explicit_deny: denied by statement 1") and "resource policy" in closed, closed
+
+
+def test_explain_knows_the_configuration(tmp_path):
+    (tmp_path / "portcullis.toml").write_text((ROOT / "examples/full.toml").read_text())
+    (tmp_path / "read-archive.json").write_text((ROOT / "examples/read-archive.json").read_text())
+    config = ("--config", tmp_path / "portcullis.toml")
+    allowed = explain(*config, "--context", "s3:prefix=alice/", action="s3:ListBucket", resource="arn:aws:s3:::homes")
+    assert allowed.startswith("allow: allowed by statement 1 of home") and "aws:PrincipalTag/team = blue" in allowed, allowed
+    assert explain(*config, action="s3:PutObject", resource="arn:aws:s3:::homes/bob/x").startswith("implicit_deny")
+    assert "no user" in explain(*config, principal=ALICE.replace("alice", "nobody"), code=1)
+    assert not (tmp_path / "portcullis-data").exists(), "asking has made a state"
+
+
+def test_explain_refuses_what_it_cannot_read(tmp_path):
+    (tmp_path / "bad.json").write_text('{"Statement":{"Effect":"allow"}}')
+    said = explain("--identity", tmp_path / "bad.json", code=1)
+    assert "bad.json: statement 1, Effect" in said
+    assert "nothing.json" in explain("--identity", tmp_path / "nothing.json", code=1)
+    assert "KEY=VALUE" in explain("--context", "nonsense", code=1)
+    assert "principal" in explain(principal="alice", code=1)
+
+
+def test_validate_finds_what_is_hardly_meant(tmp_path):
+    starters = sorted(str(path) for path in (ROOT / "policies").glob("*.json"))
+    assert " 0 warnings" in policy("validate", *starters) and any(name.endswith(".test.json") for name in starters)
+    document = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "s3:GetObjekt", "Resource": "arn:aws:s3:::bucket/*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket", "Condition": {"StringEquals": {"s3:prefix": "a/*"}}},
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket/*",
+         "Condition": {"ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": ["team"]}}}]}
+    (tmp_path / "odd.json").write_text(json.dumps(document, indent=1))
+    said = policy("validate", tmp_path / "odd.json")
+    for word in ("s3:GetObject", "Statement[1]", "Statement[2].Condition", "ForAllValues", "fix:", "Null"):
+        assert word in said, (word, said)
+    findings = [json.loads(line) for line in policy("validate", "--format", "json", tmp_path / "odd.json").splitlines()]
+    assert len(findings) >= 4 and all(finding["line"] for finding in findings), findings
+    policy("validate", "--strict", tmp_path / "odd.json", code=1)
+    document["Statement"][0]["Principal"] = "*"
+    said = policy("validate", "--kind", "identity", "-", given=json.dumps(document), code=1)
+    assert "error" in said and "Principal" in said
+    said = policy("validate", "-", given=json.dumps({"Version": "2012-10-17", "Statement": document["Statement"][:1]}))
+    assert "security-warning" in said
