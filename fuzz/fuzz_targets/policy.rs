@@ -153,6 +153,6 @@ fn decide(
     match decision {
         Decision::Allow(_) => "allow",
         Decision::ExplicitDeny(_) => "deny",
-        Decision::ImplicitDeny => "implicit",
+        Decision::ImplicitDeny(_) => "implicit",
     }
 }

@@ -234,3 +234,6 @@ impl Authorizer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

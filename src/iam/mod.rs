@@ -30,5 +30,7 @@ pub use explain::{Considered, Explanation, Failure, Place, Unmet, explain};
 pub use key::{Key, Name};
 pub use policy::{Error, Policy, PolicyKind, PolicyLimits};
 pub use principal::Principal;
+#[cfg(test)]
+pub(crate) use reference::action_supplies;
 pub use statement::Effect;
 pub use validate::{Finding, Severity, validate, validate_at};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::arn::{self, is_account};
 use super::json::Json;
+use super::statement::same;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Principal {
 }
 
 /// A policy's `Principal` or `NotPrincipal`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Principals {
     Only(Vec<Named>),
     Except(Vec<Named>),
@@ -121,6 +122,18 @@ pub(super) enum Through {
     User,
     /// The session itself, or everyone: beyond what limits it.
     Direct,
+}
+
+impl PartialEq for Principals {
+    /// Whether they name the same, in whatever order.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Only(ours), Self::Only(theirs)) | (Self::Except(ours), Self::Except(theirs)) => {
+                same(ours, theirs)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Principals {

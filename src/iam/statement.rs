@@ -40,7 +40,7 @@ impl<T> Rule<T> {
 }
 
 /// A compiled statement.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Statement {
     pub(super) sid: Option<Arc<str>>,
     pub(super) effect: Effect,
@@ -48,6 +48,24 @@ pub(super) struct Statement {
     pub(super) actions: Rule<ActionPattern>,
     pub(super) resources: Rule<Pattern>,
     pub(super) conditions: Vec<Condition>,
+}
+
+impl PartialEq for Statement {
+    /// Whether they say the same: in whatever order conditions and principals stand.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.sid, self.effect) == (&other.sid, other.effect)
+            && self.principals == other.principals
+            && self.actions == other.actions
+            && self.resources == other.resources
+            && same(&self.conditions, &other.conditions)
+    }
+}
+
+/// Whether each of the one is of the other.
+pub(super) fn same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    one.len() == other.len()
+        && one.iter().all(|of| other.contains(of))
+        && other.iter().all(|of| one.contains(of))
 }
 
 impl Statement {

@@ -109,6 +109,14 @@ pub(in crate::iam) static S3_COMMON: &[&str] = s3::COMMON;
 /// Keys of no one service: name, type, and when a request has it.
 pub(in crate::iam) static GLOBALS: &[(&str, Type, &str)] = global::KEYS;
 
+/// Whether requests for `action` have `key`; `None` where there is no such action.
+#[cfg(test)]
+pub(crate) fn action_supplies(action: &str, key: &str) -> Option<bool> {
+    let all = SERVICES.iter().flat_map(|(_, actions, _)| *actions);
+    let found = all.into_iter().find(|known| known.name == action)?;
+    Some(found.keys.contains(&key))
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]

@@ -1,0 +1,438 @@
+//! What conditions see of a request.
+
+use super::*;
+use crate::s3::TagSet;
+
+/// Whether alice may, where everything is allowed under this condition.
+fn met(condition: &str, method: &Method, target: &str, headers: &[(&str, &str)]) -> bool {
+    let statement =
+        format!(r#"{{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{condition}}}"#);
+    let stage = Stage::new(&statement);
+    let decided = stage.decide(method, target, headers);
+    match &decided {
+        Ok(_) => true,
+        Err(Unpermitted::Denied(_)) => false,
+        Err(Unpermitted::Undecided(_)) => panic!("{condition}: {decided:?}"),
+    }
+}
+
+fn equals(key: &str, value: &str) -> String {
+    format!(r#"{{"StringEquals":{{"{key}":"{value}"}}}}"#)
+}
+
+/// Whether the key is absent.
+fn absent(key: &str, method: &Method, target: &str, headers: &[(&str, &str)]) -> bool {
+    met(
+        &format!(r#"{{"Null":{{"{key}":"true"}}}}"#),
+        method,
+        target,
+        headers,
+    )
+}
+
+#[test]
+fn t36_what_is_known_of_every_request() {
+    for (key, value) in [
+        ("aws:PrincipalAccount", ACCOUNT),
+        ("aws:PrincipalArn", "arn:aws:iam::123456789012:user/alice"),
+        ("aws:PrincipalType", "User"),
+        ("aws:PrincipalIsAWSService", "false"),
+        ("aws:PrincipalTag/team", "blue"),
+        ("aws:principaltag/TEAM", "blue"),
+        ("aws:RequestedRegion", REGION),
+        ("aws:ResourceAccount", ACCOUNT),
+        ("s3:ResourceAccount", ACCOUNT),
+        ("aws:SecureTransport", "true"),
+        ("aws:SourceIp", "192.0.2.7"),
+        ("aws:username", "alice"),
+        ("aws:userid", "alice"),
+        ("aws:ViaAWSService", "false"),
+        ("aws:CurrentTime", "2026-11-18T11:06:40Z"),
+        ("aws:EpochTime", "1795000000"),
+        ("s3:authType", "REST-HEADER"),
+        ("s3:signatureversion", "AWS4-HMAC-SHA256"),
+        ("s3:signatureAge", "2000"),
+        ("s3:TlsVersion", "1.3"),
+    ] {
+        assert!(met(&equals(key, value), &GET, "/bucket/key", &[]), "{key}");
+        assert!(
+            !met(&equals(key, "other"), &GET, "/bucket/key", &[]),
+            "{key}"
+        );
+    }
+    for key in [
+        "aws:PrincipalTag/other",
+        "s3:VersionId",
+        "s3:prefix",
+        "aws:SourceVpce",
+        "aws:Referer",
+        "s3:x-amz-acl",
+    ] {
+        assert!(absent(key, &GET, "/bucket/key", &[]), "{key}");
+    }
+    for (condition, expected) in [
+        (r#"{"NumericLessThan":{"s3:signatureAge":"2001"}}"#, true),
+        (r#"{"NumericLessThan":{"s3:signatureAge":"2000"}}"#, false),
+        (r#"{"NumericEquals":{"aws:EpochTime":"1795000000"}}"#, true),
+        (
+            r#"{"DateEquals":{"aws:EpochTime":"2026-11-18T11:06:40Z"}}"#,
+            true,
+        ),
+        (
+            r#"{"DateGreaterThan":{"aws:CurrentTime":"2026-11-18T11:06:40Z"}}"#,
+            false,
+        ),
+        (
+            r#"{"DateLessThanEquals":{"aws:CurrentTime":"2026-11-18T11:06:40Z"}}"#,
+            true,
+        ),
+        (r#"{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}"#, true),
+        (r#"{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}"#, false),
+        (
+            r#"{"NumericGreaterThanEquals":{"s3:TlsVersion":"1.2"}}"#,
+            true,
+        ),
+    ] {
+        assert_eq!(
+            met(condition, &GET, "/bucket/key", &[]),
+            expected,
+            "{condition}"
+        );
+    }
+}
+
+#[test]
+fn t36_what_is_known_of_who_asks() {
+    let keys = [
+        ("aws:PrincipalAccount", ACCOUNT, "anonymous"),
+        ("aws:PrincipalType", "Account", "Anonymous"),
+        ("aws:PrincipalArn", "arn:aws:iam::123456789012:root", ""),
+        ("aws:userid", ACCOUNT, ""),
+        ("aws:username", "", ""),
+        ("aws:PrincipalIsAWSService", "false", ""),
+        ("s3:authType", "REST-HEADER", ""),
+        ("aws:PrincipalTag/team", "", ""),
+    ];
+    for (key, root, nobody) in keys {
+        for (value, anonymous) in [(root, false), (nobody, true)] {
+            let condition = match value {
+                "" => format!(r#"{{"Null":{{"{key}":"false"}}}}"#),
+                value => format!(r#"{{"StringNotEquals":{{"{key}":"{value}"}}}}"#),
+            };
+            // Everything is allowed, unless the key is not what it is said to be.
+            let deny = format!(
+                r#"{{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*","Condition":{condition}}}"#
+            );
+            let open = r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}"#;
+            let text = format!(r#"{{"Statement":[{open},{deny}]}}"#);
+            let mut stage = Stage::new(&allow("s3:*", "*"));
+            stage.authorizer = stage.authorizer.blocking(PublicAccessBlock::NONE);
+            let bucket = crate::s3::BucketName::parse("bucket").unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let none = PublicAccessBlock::NONE;
+                stage
+                    .policies
+                    .put(&bucket, text.as_bytes(), none)
+                    .await
+                    .unwrap();
+                stage
+                    .policies
+                    .configure_public_access(&bucket, None)
+                    .await
+                    .unwrap();
+            });
+            let (request, caller) = match anonymous {
+                false => stage.signed_by(Owner::Root, &GET, "/bucket/key", &[]),
+                true => {
+                    let head = head(&GET, "/bucket/key", HeaderMap::new());
+                    let request = Request::parse(head, &Addressing::default()).unwrap();
+                    let authenticator = Authenticator::new(REGION.into());
+                    let caller =
+                        authenticator.authenticate(&request, &Directory::default(), stage.now);
+                    (request, caller.unwrap())
+                }
+            };
+            let decided = stage
+                .authorizer
+                .authorize(request, caller, &stage.policies, stage.now);
+            assert!(decided.is_ok(), "{key} {anonymous}: {decided:?}");
+        }
+    }
+}
+
+#[test]
+fn t36_what_headers_and_parameters_say() {
+    for (key, header, value) in [
+        ("aws:Referer", "referer", "http://x"),
+        ("aws:UserAgent", "user-agent", "a/1"),
+        ("s3:x-amz-acl", "x-amz-acl", "private"),
+        ("s3:x-amz-storage-class", "x-amz-storage-class", "STANDARD"),
+        (
+            "s3:x-amz-website-redirect-location",
+            "x-amz-website-redirect-location",
+            "/x",
+        ),
+        ("s3:x-amz-copy-source", "x-amz-copy-source", "/bucket/from"),
+        ("s3:if-none-match", "if-none-match", "*"),
+        ("s3:RequestObjectTag/team", "x-amz-tagging", "team=red"),
+    ] {
+        let value_of = value.rsplit('=').next().unwrap();
+        assert!(absent(key, &PUT, "/bucket/key", &[]), "{key}");
+        let statement = format!(
+            r#"{},{{"Effect":"Allow","Action":"s3:PutObject","Resource":"*","Condition":{}}}"#,
+            allow(
+                "s3:GetObject\",\"s3:PutObjectAcl\",\"s3:PutObjectTagging",
+                "*"
+            )
+            .replace(r#""Action":"#, r#""Action":["#)
+            .replace(r#","Resource""#, r#"],"Resource""#),
+            equals(key, value_of)
+        );
+        let stage = Stage::new(&statement);
+        stage.permit(&PUT, "/bucket/key", &[(header, value)]);
+        stage.denied(&PUT, "/bucket/key", &[]);
+    }
+    for (target, prefix, delimiter, most) in [
+        (
+            "/bucket?list-type=2&prefix=a%2F&delimiter=%2F&max-keys=5",
+            Some("a/"),
+            Some("/"),
+            Some("5"),
+        ),
+        ("/bucket?prefix=", Some(""), None, None),
+        ("/bucket", None, None, None),
+        ("/bucket?uploads&prefix=p", Some("p"), None, None),
+    ] {
+        for (key, value) in [
+            ("s3:prefix", prefix),
+            ("s3:delimiter", delimiter),
+            ("s3:max-keys", most),
+        ] {
+            match value {
+                Some(value) => assert!(
+                    met(&equals(key, value), &GET, target, &[]),
+                    "{key} {target}"
+                ),
+                None => assert!(
+                    met(
+                        &format!(
+                            r#"{{"StringNotEquals":{{"{key}":"x"}},"Null":{{"{key}":"true"}}}}"#
+                        ),
+                        &GET,
+                        target,
+                        &[]
+                    ),
+                    "{key} {target}"
+                ),
+            }
+        }
+    }
+    assert!(met(
+        &equals("s3:VersionId", "v1"),
+        &GET,
+        "/bucket/key?versionId=v1",
+        &[]
+    ));
+    assert!(absent("s3:prefix", &GET, "/bucket/key", &[]));
+}
+
+#[test]
+fn t40_a_copys_source_is_not_what_is_written() {
+    // Read under its own conditions; what headers say is said of the copy.
+    for (key, header) in [
+        ("s3:x-amz-acl", ("x-amz-acl", "private")),
+        (
+            "s3:x-amz-metadata-directive",
+            ("x-amz-metadata-directive", "COPY"),
+        ),
+        ("s3:if-none-match", ("if-none-match", "*")),
+        ("s3:x-amz-copy-source", COPY),
+        ("s3:ObjectCreationOperation", COPY),
+        ("s3:RequestObjectTagKeys", ("x-amz-tagging", "a=b")),
+    ] {
+        let of_source = format!(
+            r#"{{"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{{"Null":{{"{key}":"true"}}}}}}"#
+        );
+        let of_copy = format!(
+            r#"{{"Effect":"Allow","Action":["s3:PutObject","s3:PutObjectAcl","s3:PutObjectTagging"],"Resource":"*","Condition":{{"Null":{{"{key}":"false"}}}}}}"#
+        );
+        let stage = Stage::new(&format!("{of_source},{of_copy}"));
+        let headers = match header == COPY {
+            true => vec![COPY],
+            false => vec![COPY, header, ("x-amz-tagging-directive", "REPLACE")],
+        };
+        stage.permit(&PUT, "/bucket/to", &headers);
+    }
+}
+
+#[test]
+fn t40_what_makes_an_object() {
+    for (method, target, headers, expected) in [
+        (PUT, "/bucket/key", &[][..], Some("true")),
+        (PUT, "/bucket/key", &[COPY], Some("true")),
+        (POST, "/bucket/key?uploadId=u", &[], Some("true")),
+        (POST, "/bucket/key?uploads", &[], Some("false")),
+        (
+            PUT,
+            "/bucket/key?partNumber=1&uploadId=u",
+            &[],
+            Some("false"),
+        ),
+        (
+            PUT,
+            "/bucket/key?partNumber=1&uploadId=u",
+            &[COPY],
+            Some("false"),
+        ),
+        (DELETE, "/bucket/key", &[], None),
+    ] {
+        let condition = match expected {
+            Some(flag) => format!(r#"{{"Bool":{{"s3:ObjectCreationOperation":"{flag}"}}}}"#),
+            None => r#"{"Null":{"s3:ObjectCreationOperation":"true"}}"#.to_owned(),
+        };
+        let statement = format!(
+            r#"{},{{"Effect":"Allow","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"*","Condition":{condition}}}"#,
+            allow("s3:GetObject", "*")
+        );
+        Stage::new(&statement).permit(&method, target, headers);
+    }
+}
+
+const TEAM: &str = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/team":"${aws:PrincipalTag/team}"}}}"#;
+
+fn tags(text: &str) -> TagSet {
+    TagSet::from_query(text).unwrap()
+}
+
+fn learn(undecided: &mut Undecided, text: &str) {
+    let Wanted::ExistingTags(object) = &undecided.wanted else {
+        panic!("{undecided:?}");
+    };
+    undecided.facts.tags(object, tags(text));
+}
+
+#[test]
+fn t40_tags_of_what_is_there_are_learned_first() {
+    let stage = Stage::new(TEAM);
+    for (text, allowed) in [
+        ("team=blue", true),
+        ("Team=blue", true),
+        ("team=red", false),
+        ("", false),
+        ("Team=blue&team=red", false),
+    ] {
+        let mut undecided = stage.undecided(&GET, "/bucket/key?versionId=v", &[]);
+        let Wanted::ExistingTags(object) = &undecided.wanted else {
+            panic!("{undecided:?}");
+        };
+        assert_eq!(
+            (object.bucket.as_str(), object.key.as_str()),
+            ("bucket", "key")
+        );
+        assert_eq!(object.version_id.as_deref(), Some("v"));
+        learn(&mut undecided, text);
+        let decided = stage.resume(undecided);
+        assert_eq!(decided.is_ok(), allowed, "{text}: {decided:?}");
+    }
+    // What is written has no tags yet, and a bucket none at all.
+    for (method, target) in [
+        (PUT, "/bucket/key"),
+        (DELETE, "/bucket/key"),
+        (GET, "/bucket"),
+    ] {
+        stage.denied(&method, target, &[]);
+    }
+    for (method, query) in [(GET, "tagging"), (PUT, "tagging"), (DELETE, "tagging")] {
+        stage.undecided(&method, &format!("/bucket/key?{query}"), &[]);
+    }
+    // Another object's tags are not this one's.
+    let mut undecided = stage.undecided(&GET, "/bucket/key", &[]);
+    let mut other = stage.undecided(&GET, "/bucket/other", &[]);
+    learn(&mut other, "team=blue");
+    undecided.facts = other.facts.clone();
+    assert!(matches!(
+        stage.resume(undecided),
+        Err(Unpermitted::Undecided(_))
+    ));
+}
+
+#[test]
+fn t40_a_copy_wants_the_tags_of_its_source() {
+    let stage = Stage::new(&format!("{TEAM},{}", allow("s3:PutObject", "bucket/to")));
+    let mut undecided = stage.undecided(&PUT, "/bucket/to", &[COPY]);
+    learn(&mut undecided, "team=blue");
+    let permit = stage
+        .resume(undecided)
+        .unwrap_or_else(|why| panic!("{why:?}"));
+    let Wanted::ExistingTags(object) = stage.undecided(&PUT, "/bucket/to", &[COPY]).wanted else {
+        panic!("not its tags");
+    };
+    assert_eq!(object.key.as_str(), "from");
+    // What has been learned of the source is known when it is asked whether its tags may come along.
+    assert!(
+        !stage
+            .authorizer
+            .may_copy_tags(&permit, &stage.policies, stage.now)
+    );
+    let stage = Stage::new(&format!(
+        "{TEAM},{},{}",
+        allow("s3:PutObject", "bucket/to"),
+        allow("s3:PutObjectTagging", "bucket/to")
+    ));
+    let mut undecided = stage.undecided(&PUT, "/bucket/to", &[COPY]);
+    learn(&mut undecided, "team=blue");
+    let permit = stage
+        .resume(undecided)
+        .unwrap_or_else(|why| panic!("{why:?}"));
+    assert!(
+        stage
+            .authorizer
+            .may_copy_tags(&permit, &stage.policies, stage.now)
+    );
+}
+
+#[test]
+fn t40_documents_are_learned_first_where_they_decide() {
+    let asks = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":"team"},"StringEquals":{"s3:RequestObjectTag/team":"blue"}}}"#;
+    let stage = Stage::new(asks);
+    for (text, allowed) in [
+        ("team=blue", true),
+        ("team=red", false),
+        ("team=blue&x=y", false),
+        ("", false),
+    ] {
+        let mut undecided = stage.undecided(&PUT, "/bucket/key?tagging", &[]);
+        assert!(matches!(undecided.wanted, Wanted::Document));
+        undecided.facts.document(Document::Tags(tags(text)));
+        let decided = stage.resume(undecided);
+        assert_eq!(decided.is_ok(), allowed, "{text}");
+        if let Ok(permit) = decided {
+            assert!(matches!(permit.facts().read(), Some(Document::Tags(_))));
+        }
+    }
+    let place = r#"{"Effect":"Allow","Action":"s3:CreateBucket","Resource":"*","Condition":{"StringEquals":{"s3:LocationConstraint":"eu-west-1"}}}"#;
+    let stage = Stage::new(place);
+    for (location, allowed) in [
+        (Some("eu-west-1"), true),
+        (Some("us-east-1"), false),
+        (None, false),
+    ] {
+        let mut undecided = stage.undecided(&PUT, "/bucket", &[]);
+        undecided
+            .facts
+            .document(Document::Location(location.map(str::to_owned)));
+        assert_eq!(stage.resume(undecided).is_ok(), allowed, "{location:?}");
+    }
+    // A document of the other kind says nothing of it.
+    let mut undecided = stage.undecided(&PUT, "/bucket", &[]);
+    undecided.facts.document(Document::Tags(tags("a=b")));
+    assert!(matches!(
+        stage.resume(undecided),
+        Err(Unpermitted::Undecided(_))
+    ));
+    // Nothing is wanted where nothing asks.
+    Stage::new(&allow("s3:*", "*")).permit(&PUT, "/bucket/key?tagging", &[]);
+}
