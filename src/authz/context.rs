@@ -37,8 +37,29 @@ impl RequestContext<'_> {
         }
     }
 
+    /// A header's text. One that cannot be read is not absent: nothing is decided by it.
     fn header(&self, name: &'static str) -> Values<'_> {
-        Values::maybe(self.asked.request.head.header(name).ok().flatten())
+        let head = &self.asked.request.head;
+        match head.header(name) {
+            Ok(text) => Values::maybe(text),
+            Err(_) => {
+                self.lacking.header(name);
+                Values::Absent
+            }
+        }
+    }
+
+    /// The object that a copy reads, with and without the slash that policies may write before it: as
+    /// it is read, however the header wrote it (T40).
+    fn copy_source(&self) -> Values<'_> {
+        let source = match &self.asked.request.call {
+            _ if self.requirement.is_source => return Values::Absent,
+            Call::CopyObject(call) => &call.source,
+            Call::UploadPartCopy(call) => &call.source,
+            _ => return Values::Absent,
+        };
+        let forms = ["", "/"].map(|slash| format!("{slash}{}/{}", source.bucket, source.key));
+        Values::Many(forms.map(|form| Value::Text(Cow::Owned(form))).into())
     }
 
     fn identity_key(&self, name: Name) -> Values<'_> {
@@ -185,14 +206,9 @@ impl RequestContext<'_> {
     /// Whole days from now until the date that is asked for.
     fn retention_days(&self) -> Values<'_> {
         let until = self
-            .asked
-            .request
-            .head
-            .header("x-amz-object-lock-retain-until-date");
-        let until = until
-            .ok()
-            .flatten()
-            .and_then(crate::s3::time::parse_iso8601);
+            .of_written("x-amz-object-lock-retain-until-date")
+            .single();
+        let until = until.and_then(|text| crate::s3::time::parse_iso8601(&text.as_text()));
         match until {
             Some(until) if !self.requirement.is_source => {
                 Values::owned((until - self.asked.now).whole_days().to_string())
@@ -252,7 +268,7 @@ impl Context for RequestContext<'_> {
             Name::IfNoneMatch => self.write_condition("if-none-match"),
             Name::Acl => self.of_written("x-amz-acl"),
             Name::ContentSha256 => self.of_written("x-amz-content-sha256"),
-            Name::CopySource => self.of_written("x-amz-copy-source"),
+            Name::CopySource => self.copy_source(),
             Name::GrantFullControl => self.of_written("x-amz-grant-full-control"),
             Name::GrantRead => self.of_written("x-amz-grant-read"),
             Name::GrantReadAcp => self.of_written("x-amz-grant-read-acp"),

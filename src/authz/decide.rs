@@ -110,6 +110,11 @@ impl Authorizer {
             context: &context,
         };
         let decision = iam::evaluate(&in_play, &request);
+        if let Some(name) = lacking.unreadable() {
+            let message = "a header is repeated or is not text";
+            let error = Error::with_message(ErrorCode::InvalidArgument, message);
+            return Err(error.detail("ArgumentName", name).into());
+        }
         if let Some(wanted) = lacking.wanted(requirement.existing_object()) {
             return Err(Refused::Wanted(wanted));
         }

@@ -4,14 +4,22 @@
 use std::cell::Cell;
 
 use super::granted::Granted;
-use crate::s3::TagSet;
 use crate::s3::call::OnObject;
+use crate::s3::{BucketName, ETag, ObjectKey, TagSet};
 
 /// What is known beyond the head.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    existing: Vec<(OnObject, TagSet)>,
+    existing: Vec<Existing>,
     document: Option<Document>,
+}
+
+/// What is known of an object that is there, or is not.
+#[derive(Clone, Debug)]
+struct Existing {
+    object: OnObject,
+    tags: TagSet,
+    etag: Option<ETag>,
 }
 
 /// What the document in a request's body asks for.
@@ -33,9 +41,35 @@ pub enum Wanted {
 }
 
 impl Facts {
-    /// An object's tags; none where there is no such object.
-    pub fn tags(&mut self, object: &Granted<OnObject>, tags: TagSet) {
-        self.existing.push((OnObject::clone(object), tags));
+    /// An object's tags, and the entity tag of what they were looked up for; none where there is no
+    /// such object.
+    pub fn tags(&mut self, object: &Granted<OnObject>, tags: TagSet, etag: Option<ETag>) {
+        self.existing.push(Existing {
+            object: OnObject::clone(object),
+            tags,
+            etag,
+        });
+    }
+
+    /// What was there when the tags were looked up that have decided: only that may be read. `None`
+    /// where no tags have decided, `Some(None)` where nothing was there.
+    #[must_use]
+    pub fn decided_for(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version_id: Option<&str>,
+    ) -> Option<Option<&ETag>> {
+        let same = |known: &&Existing| {
+            let OnObject {
+                bucket: b,
+                key: k,
+                version_id: v,
+            } = &known.object;
+            b == bucket && k == key && v.as_deref() == version_id
+        };
+        let found = self.existing.iter().find(same);
+        found.map(|known| known.etag.as_ref())
     }
 
     /// What the document asks for.
@@ -50,8 +84,8 @@ impl Facts {
     }
 
     pub(super) fn existing(&self, object: &OnObject) -> Option<&TagSet> {
-        let found = self.existing.iter().find(|(known, _)| known == object);
-        found.map(|(_, tags)| tags)
+        let found = self.existing.iter().find(|known| known.object == *object);
+        found.map(|known| &known.tags)
     }
 }
 
@@ -60,9 +94,20 @@ impl Facts {
 pub(super) struct Lacking {
     existing: Cell<bool>,
     document: Cell<bool>,
+    unreadable: Cell<Option<&'static str>>,
 }
 
 impl Lacking {
+    /// A header that came and cannot be read: repeated, or no text.
+    pub(super) fn header(&self, name: &'static str) {
+        self.unreadable.set(Some(name));
+    }
+
+    /// A header that was asked for and cannot be read.
+    pub(super) fn unreadable(&self) -> Option<&'static str> {
+        self.unreadable.get()
+    }
+
     pub(super) fn existing_tags(&self) {
         self.existing.set(true);
     }

@@ -145,7 +145,60 @@ impl Granted<&CopyObject> {
     }
 }
 
+impl Granted<&OnObject> {
+    /// A look at what is there, beside the look at its tags.
+    #[must_use]
+    pub fn head(self) -> Granted<ReadObject> {
+        Granted(ReadObject {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            version_id: self.version_id.clone(),
+            range: None,
+            part_number: None,
+            conditions: ReadConditions::default(),
+            checksum_mode: false,
+            overrides: Vec::new(),
+        })
+    }
+}
+
+impl CopySource {
+    /// The same source, only as long as it has this entity tag. What the client asks for beside it
+    /// stays asked.
+    fn only(&self, etag: &ETag) -> Self {
+        let mut source = self.clone();
+        let theirs = source.conditions.if_match.take().unwrap_or_default();
+        // Of theirs the one that is ours; without it none, so that none fits.
+        let any = theirs.is_empty() || theirs.iter().any(|tag| tag == etag || tag.0 == "*");
+        source.conditions.if_match = Some(match any {
+            true => vec![etag.clone()],
+            false => theirs,
+        });
+        source
+    }
+}
+
+impl Granted<UploadPartCopy> {
+    /// The same copy, only of what has this entity tag.
+    #[must_use]
+    pub fn only(call: Granted<&UploadPartCopy>, etag: &ETag) -> Self {
+        Granted(UploadPartCopy {
+            source: call.source.only(etag),
+            ..UploadPartCopy::clone(&call)
+        })
+    }
+}
+
 impl Granted<CopyObject> {
+    /// The same copy, only of what has this entity tag.
+    #[must_use]
+    pub fn only(call: Granted<&CopyObject>, etag: &ETag) -> Self {
+        Granted(CopyObject {
+            source: call.source.only(etag),
+            ..CopyObject::clone(&call)
+        })
+    }
+
     /// The same copy, which takes no tag along.
     #[must_use]
     pub fn without_tags(call: Granted<&CopyObject>) -> Self {

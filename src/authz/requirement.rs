@@ -102,8 +102,12 @@ fn kms_key<'a>(call: &Call, head: &'a Head) -> Option<Requirement<'a>> {
         call,
         Call::PutObject(_) | Call::CopyObject(_) | Call::CreateMultipartUpload(_)
     );
-    let named = head.header("x-amz-server-side-encryption-aws-kms-key-id");
-    let key = named.ok().flatten().filter(|_| writes)?;
+    const NAME: &str = "x-amz-server-side-encryption-aws-kms-key-id";
+    if !writes || !head.has_header(NAME) {
+        return None;
+    }
+    // One that cannot be read is no key that a policy could name.
+    let key = head.header(NAME).ok().flatten().unwrap_or_default();
     Some(Requirement {
         kms_key: Some(key),
         ..Requirement::service("kms:GenerateDataKey")
@@ -141,14 +145,20 @@ fn of_headers(call: &Call, head: &Head) -> impl Iterator<Item = &'static str> {
         .chain(read)
 }
 
-/// Whether a header asks for something: `false`, or any object at all, asks for nothing more.
+/// Whether a header asks for something. What cannot be read asks for what it might.
 fn says(head: &Head, name: &'static str) -> bool {
-    head.has_header(name)
-        && match head.header(name) {
-            Ok(Some(value)) => !value.eq_ignore_ascii_case("false") && value != "*",
-            Ok(None) => false,
-            Err(_) => true,
-        }
+    if !head.has_header(name) {
+        return false;
+    }
+    match (name, head.header(name)) {
+        // Two are flags, and any object at all is compared with nothing.
+        (
+            "x-amz-bypass-governance-retention" | "x-amz-bucket-object-lock-enabled",
+            Ok(Some(value)),
+        ) => !value.eq_ignore_ascii_case("false"),
+        ("if-match", Ok(Some(value))) => value != "*",
+        _ => true,
+    }
 }
 
 /// Headers, and the action that each of them asks for.

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use super::{Answer, Context, headers};
 use crate::authz::{Granted, Permit};
 use crate::backend::{Body, Download, Object, Upload, Written};
-use crate::s3::call::{CopyObject, ReadObject, UploadPartCopy};
+use crate::s3::call::{CopyObject, CopySource, ReadObject, UploadPartCopy};
 use crate::s3::xml::Writer;
 use crate::s3::{
-    Checksum, ChecksumAlgorithm, ContentRange, Error, ErrorCode, Hasher, ObjectInfo, TagSet, time,
+    Checksum, ChecksumAlgorithm, ContentRange, ETag, Error, ErrorCode, Hasher, ObjectInfo, TagSet,
+    time,
 };
 
 /// The largest object that one CopyObject copies (AWS's limit): 5 GiB.
@@ -22,6 +23,12 @@ pub(super) async fn object(
     call: Granted<&CopyObject>,
 ) -> Result<Answer, Error> {
     let backends = context.backends;
+    let bound = match decided_for(permit, &call.source) {
+        None => None,
+        Some(None) => return Err(ErrorCode::NoSuchKey.into()),
+        Some(Some(etag)) => Some(Granted::<CopyObject>::only(call, etag)),
+    };
+    let call = bound.as_ref().map_or(call, Granted::as_ref);
     let untagged = without_tags(context, permit, call).await?;
     let call = untagged.as_ref().map_or(call, Granted::as_ref);
     let written = if backends.same_store(&call.source.bucket, &call.bucket) {
@@ -96,10 +103,25 @@ async fn tags_of(
     }
 }
 
+/// What a copy may read, where tags of its source decided.
+fn decided_for<'p>(permit: &'p Permit, source: &CopySource) -> Option<Option<&'p ETag>> {
+    let version_id = source.version_id.as_deref();
+    permit
+        .facts()
+        .decided_for(&source.bucket, &source.key, version_id)
+}
+
 pub(super) async fn part(
     context: &Context<'_>,
+    permit: &Permit,
     call: Granted<&UploadPartCopy>,
 ) -> Result<Answer, Error> {
+    let bound = match decided_for(permit, &call.source) {
+        None => None,
+        Some(None) => return Err(ErrorCode::NoSuchKey.into()),
+        Some(Some(etag)) => Some(Granted::<UploadPartCopy>::only(call, etag)),
+    };
+    let call = bound.as_ref().map_or(call, Granted::as_ref);
     let backends = context.backends;
     let bucket = &call.upload.bucket;
     let written = if backends.same_store(&call.source.bucket, bucket) {

@@ -9,7 +9,7 @@ use super::bucket::MAX_CONFIGURATION;
 use super::tagging::MAX_DOCUMENT;
 use crate::authz::{Document, Granted, Undecided, Wanted};
 use crate::s3::call::OnObject;
-use crate::s3::{Call, Error, ErrorCode, TagSet, xml};
+use crate::s3::{Call, ETag, Error, ErrorCode, TagSet, xml};
 
 /// Learns what `undecided` wants.
 ///
@@ -22,8 +22,8 @@ pub async fn learn(
 ) -> Result<(), Error> {
     match &undecided.wanted {
         Wanted::ExistingTags(object) => {
-            let tags = tags(context, object.as_ref()).await?;
-            undecided.facts.tags(object, tags);
+            let (tags, etag) = tags(context, object.as_ref()).await?;
+            undecided.facts.tags(object, tags, etag);
         }
         Wanted::Document => {
             let document = read(undecided, body).await?;
@@ -33,23 +33,41 @@ pub async fn learn(
     Ok(())
 }
 
-/// An object's tags; none where there is no such object.
-async fn tags(context: &Context<'_>, object: Granted<&OnObject>) -> Result<TagSet, Error> {
+/// An object's tags, and which object's they are; none where there is no such object. What is there is
+/// looked at first: whoever reads it later reads that, or what came after its tags.
+async fn tags(
+    context: &Context<'_>,
+    object: Granted<&OnObject>,
+) -> Result<(TagSet, Option<ETag>), Error> {
     let backend = context.backends.of(&object.bucket)?;
-    match backend.get_object_tagging(object).await {
-        Ok(tagging) => Ok(tagging.tags),
-        Err(error) => match error.code() {
-            ErrorCode::NoSuchKey | ErrorCode::NoSuchVersion | ErrorCode::NoSuchBucket => {
-                Ok(TagSet::default())
-            }
-            _ if error.code().status() == StatusCode::SERVICE_UNAVAILABLE => Err(error),
-            // A store that does not tell tags cannot say whether one denies (T44).
-            code => Err(Error::new(ErrorCode::AccessDenied).because(format_args!(
-                "a policy asks for the object's tags, and its store does not tell them: {}, {}",
-                code.as_str(),
-                error.reason().unwrap_or_default()
-            ))),
-        },
+    let look = async {
+        let head = object.head();
+        let found = backend.head_object(head.as_ref()).await?;
+        let tagging = backend.get_object_tagging(object).await?;
+        Ok::<_, Error>((tagging.tags, Some(found.info.etag)))
+    };
+    look.await.or_else(|error| match error.code() {
+        ErrorCode::NoSuchKey | ErrorCode::NoSuchVersion | ErrorCode::NoSuchBucket => {
+            Ok((TagSet::default(), None))
+        }
+        _ if error.code().status() == StatusCode::SERVICE_UNAVAILABLE => Err(error),
+        // A store that does not tell tags cannot say whether one denies (T44).
+        code => Err(Error::new(ErrorCode::AccessDenied).because(format_args!(
+            "a policy asks for the object's tags, and its store does not tell them: {}, {}",
+            code.as_str(),
+            error.reason().unwrap_or_default()
+        ))),
+    })
+}
+
+/// What is found must be what was there when its tags decided; where it is not, somebody wrote in
+/// between, and the client asks again.
+pub(super) fn is_still(decided: Option<Option<&ETag>>, found: &ETag) -> Result<(), Error> {
+    match decided {
+        None => Ok(()),
+        Some(Some(etag)) if etag == found => Ok(()),
+        Some(_) => Err(Error::new(ErrorCode::ServiceUnavailable)
+            .because("the object was replaced while its tags decided who may read it")),
     }
 }
 

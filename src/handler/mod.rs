@@ -149,7 +149,7 @@ async fn dispatch(
         GrantedCall::CopyObject(call) => copy::object(context, permit, call).await,
         GrantedCall::CreateMultipartUpload(call) => multipart::create(context, call).await,
         GrantedCall::UploadPart(call) => multipart::part(context, permit, call, body).await,
-        GrantedCall::UploadPartCopy(call) => copy::part(context, call).await,
+        GrantedCall::UploadPartCopy(call) => copy::part(context, permit, call).await,
         GrantedCall::CompleteMultipartUpload(call) => {
             multipart::complete(context, permit, call, body).await
         }

@@ -1,6 +1,7 @@
 //! GetObject, HeadObject and PutObject.
 
 use super::body::{RequestBody, VerifiedBody};
+use super::facts::is_still;
 use super::{Answer, Context, headers};
 use crate::authz::{Granted, Permit};
 use crate::backend::{Body, Object};
@@ -13,6 +14,7 @@ pub(super) async fn get(
     call: Granted<&ReadObject>,
 ) -> Result<Answer, Error> {
     let object = context.backends.of(&call.bucket)?.get_object(call).await?;
+    still(permit, &object, &call)?;
     let mut answer = described(context, permit, &object, &call);
     answer.body = object.body;
     Ok(answer)
@@ -24,9 +26,19 @@ pub(super) async fn head(
     call: Granted<&ReadObject>,
 ) -> Result<Answer, Error> {
     let object = context.backends.of(&call.bucket)?.head_object(call).await?;
+    still(permit, &object, &call)?;
     let mut answer = described(context, permit, &object, &call);
     answer.body = Body::Empty;
     Ok(answer)
+}
+
+/// Whether it is the object whose tags decided, where tags did.
+fn still(permit: &Permit, object: &Object, call: &ReadObject) -> Result<(), Error> {
+    let version_id = call.version_id.as_deref();
+    let decided = permit
+        .facts()
+        .decided_for(&call.bucket, &call.key, version_id);
+    is_still(decided, &object.info.etag)
 }
 
 /// What a read tells, the number of tags among it where the caller may know them.

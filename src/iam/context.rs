@@ -115,7 +115,8 @@ impl<'a> Values<'a> {
     }
 
     /// The value, when there is exactly one.
-    pub(super) fn single(self) -> Option<Value<'a>> {
+    #[must_use]
+    pub fn single(self) -> Option<Value<'a>> {
         match self {
             Self::Absent => None,
             Self::One(value) => Some(value),

@@ -104,7 +104,7 @@ impl Pattern {
         }
     }
 
-    /// Whether `text` is it in some case, for what has no wildcards.
+    /// Whether `text`, which is in lower case, is it in some case; for what has no wildcards.
     pub(super) fn matches_ignoring_case(&self, text: &str, context: &dyn Context) -> bool {
         let whole = match self {
             Self::Exact(exact) => Some(Cow::Borrowed(&**exact)),
@@ -118,7 +118,7 @@ impl Pattern {
             }),
             Self::Any | Self::Prefix(_) | Self::Glob(_) => None,
         };
-        whole.is_some_and(|whole| *whole == *text || whole.to_lowercase() == text.to_lowercase())
+        whole.is_some_and(|whole| whole.to_lowercase() == text)
     }
 
     /// The literal text that everything it matches begins with.

@@ -43,6 +43,10 @@ key = lambda name: f"AKIA{name.upper():0<16}"[:20]
 TAGS = lambda **tags: b"<Tagging><TagSet>" + b"".join(f"<Tag><Key>{k}</Key><Value>{v}</Value></Tag>".encode() for k, v in tags.items()) + b"</TagSet></Tagging>"
 
 
+# What is asked of the store when a policy asks for tags: what is there, and its tags.
+LOOKED = ("/bucket/key", "/bucket/key?tagging=")
+
+
 def configuration(recorder, explains):
     config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET)
     for name, statements in POLICIES.items():
@@ -107,57 +111,79 @@ def test_t40_tags_are_asked_for_only_when_a_policy_asks(spy, ask):
     refused(spy, ask("blue", "GET", "/other/key"))
     refused(spy, ask("blue", "PUT", "/bucket/key", body=b"x"))
     # One's does, once.
-    spy.passes(ask("blue", "GET", "/bucket/key"), "/bucket/key?tagging=", "/bucket/key")
-    spy.passes(ask("careful", "GET", "/bucket/key"), "/bucket/key?tagging=", "/bucket/key")
+    spy.passes(ask("blue", "GET", "/bucket/key"), *LOOKED, "/bucket/key")
+    spy.passes(ask("careful", "GET", "/bucket/key"), *LOOKED, "/bucket/key")
 
 
 def test_t38_objects_of_another_team_are_not_read(spy, ask):
     for tags in ({"team": "red"}, {}, {"team": "blu"}, {"team": "blue "}, {"other": "blue"}, {"team": "BLUE"}):
         spy.reply = tagged(**tags)
-        event = refused(spy, ask("blue", "GET", "/bucket/key"), "/bucket/key?tagging=")
+        event = refused(spy, ask("blue", "GET", "/bucket/key"), *LOOKED)
         assert event["decision"] == "implicit_deny" and event["closest"] == [{"policy": "team", "statement": 1, "sid": "SameTeam"}]
         assert "s3:ExistingObjectTag/team" in event["reason"]
     spy.reply = tagged(team="blue")
-    refused(spy, ask("starred", "GET", "/bucket/key"), "/bucket/key?tagging=")
+    refused(spy, ask("starred", "GET", "/bucket/key"), *LOOKED)
     # Who has no tag has no team: null is like nothing, not even like nothing.
     for tags in ({}, {"team": ""}, {"team": "none"}):
         spy.reply = tagged(**tags)
-        refused(spy, ask("none", "GET", "/bucket/key"), "/bucket/key?tagging=")
+        refused(spy, ask("none", "GET", "/bucket/key"), *LOOKED)
     # Names of keys are the same in any case.
     spy.reply = tagged(Team="blue")
     spy.passes(ask("blue", "HEAD", "/bucket/key"))
 
 
 def test_t44_tags_that_cannot_be_known_are_refused(spy, ask):
+    untold = lambda status, code: lambda head, body: Recorder.answer(f"<Error><Code>{code}</Code></Error>".encode(), status) if b"tagging" in head else agree(head, body)
     for status, code in (("501 Not Implemented", "NotImplemented"), ("403 Forbidden", "AccessDenied")):
-        spy.reply = lambda head, body, status=status, code=code: Recorder.answer(f"<Error><Code>{code}</Code></Error>".encode(), status)
+        spy.reply = untold(status, code)
         for user in ("blue", "careful"):
-            event = refused(spy, ask(user, "GET", "/bucket/key"), "/bucket/key?tagging=")
+            event = refused(spy, ask(user, "GET", "/bucket/key"), *LOOKED)
             assert "tags" in event["reason"], event
-    spy.reply = lambda head, body: Recorder.answer(b"", "500 Internal Server Error")
+    spy.reply = untold("500 Internal Server Error", "InternalError")
     spy.answers(ask("careful", "GET", "/bucket/key"), ["ServiceUnavailable"], (503,))
     spy.recorder.settle()
-    assert {a.target for a in spy.arrived} == {"/bucket/key?tagging="}
+    assert {a.target for a in spy.arrived} == set(LOOKED)
     spy.recorder.clear()
-    spy.reply = lambda head, body: Recorder.answer(TAGS(team="*"))
-    refused(spy, ask("careful", "GET", "/bucket/key"), "/bucket/key?tagging=")
+    spy.reply = tagged(team="*")
+    refused(spy, ask("careful", "GET", "/bucket/key"), *LOOKED)
     # A missing object has none: nothing denies it, and who must have one has not.
-    missing = lambda head, body: Recorder.answer(b"<Error><Code>NoSuchKey</Code></Error>", "404 Not Found")
+    missing = lambda head, body: Recorder.answer(b"" if head.startswith(b"HEAD") else b"<Error><Code>NoSuchKey</Code></Error>", "404 Not Found")
     spy.reply = missing
-    refused(spy, ask("blue", "GET", "/bucket/key"), "/bucket/key?tagging=")
+    refused(spy, ask("blue", "GET", "/bucket/key"), "/bucket/key")
     answer = ask("careful", "GET", "/bucket/key")
     assert answer.status == 404 and answer.code == "NoSuchKey"
     spy.recorder.settle()
     spy.recorder.clear()
     spy.reply = tagged(**{"class": "secret"})
-    event = refused(spy, ask("careful", "GET", "/bucket/key"), "/bucket/key?tagging=")
+    event = refused(spy, ask("careful", "GET", "/bucket/key"), *LOOKED)
     assert (event["decision"], event["policy"], event["statement"]) == ("explicit_deny", "nosecrets", 2)
+
+
+def test_t44_what_was_decided_is_what_is_read(spy, ask):
+    """An object that is replaced while its tags decide is not read under the tags of the other."""
+    blue, replaced = tagged(team="blue"), [False]
+
+    def swap(head, body):
+        if b"tagging" in head:
+            replaced[0] = True
+            return blue(head, body)
+        etag = b"other" if replaced[0] else b"e"
+        return Recorder.answer(b"" if head.startswith(b"HEAD") else b"red secret", headers=[f'etag: "{etag.decode()}"', "last-modified: Tue, 24 Nov 2026 00:00:00 GMT"])
+    spy.reply = swap
+    answer = ask("blue", "GET", "/bucket/key")
+    assert answer.status == 503 and b"red" not in answer.body, answer
+    spy.recorder.settle()
+    spy.recorder.clear()
+    # A copy is of that object or of none.
+    spy.reply = tagged(**{"class": "plain"})
+    asked = spy.passes(ask("careful", "PUT", "/bucket/to", [], [("x-amz-copy-source", "/bucket/from")]))
+    assert any(line.startswith('x-amz-copy-source-if-match: "e"') for line in asked.lines), asked.lines
 
 
 def test_t40_copies_ask_for_the_sources_tags(spy, ask):
     source = [("x-amz-copy-source", "/bucket/from")]
     spy.reply = tagged(**{"class": "secret"})
-    refused(spy, ask("careful", "PUT", "/bucket/to", [], source), "/bucket/from?tagging=")
+    refused(spy, ask("careful", "PUT", "/bucket/to", [], source), "/bucket/from", "/bucket/from?tagging=")
     spy.reply = tagged(**{"class": "plain"})
     spy.passes(ask("careful", "PUT", "/bucket/to", [], source))
 
@@ -225,7 +251,7 @@ def test_t41_a_service_account_is_within_its_user_and_its_policy(spy, ask):
             event = spy.event(answer)
             assert event["decision"] == ("allow" if allowed else "implicit_deny")
             spy.recorder.settle()
-            assert allowed or not [a for a in spy.arrived if not a.target.endswith("?tagging=")]
+            assert allowed or not [a for a in spy.arrived if a.head.startswith((b"PUT", b"GET")) and not a.target.endswith("?tagging=")]
             spy.recorder.clear()
     event = refused(spy, ask("sapowerful", "PUT", "/bucket/key", body=b"x"))
     assert "the service account's policy does not allow it" in event["reason"] and event["caller"].endswith(":user/powerful")

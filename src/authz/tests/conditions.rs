@@ -1,7 +1,7 @@
 //! What conditions see of a request.
 
 use super::*;
-use crate::s3::TagSet;
+use crate::s3::{ETag, TagSet};
 
 /// Whether alice may, where everything is allowed under this condition.
 fn met(condition: &str, method: &Method, target: &str, headers: &[(&str, &str)]) -> bool {
@@ -176,10 +176,18 @@ fn t36_what_headers_and_parameters_say() {
             "/x",
         ),
         ("s3:x-amz-copy-source", "x-amz-copy-source", "/bucket/from"),
+        (
+            "s3:x-amz-copy-source",
+            "x-amz-copy-source",
+            "b%75cket%2Ffrom",
+        ),
         ("s3:if-none-match", "if-none-match", "*"),
         ("s3:RequestObjectTag/team", "x-amz-tagging", "team=red"),
     ] {
-        let value_of = value.rsplit('=').next().unwrap();
+        let value_of = match header {
+            "x-amz-copy-source" => "/bucket/from",
+            _ => value.rsplit('=').next().unwrap(),
+        };
         assert!(absent(key, &PUT, "/bucket/key", &[]), "{key}");
         let statement = format!(
             r#"{},{{"Effect":"Allow","Action":"s3:PutObject","Resource":"*","Condition":{}}}"#,
@@ -311,7 +319,9 @@ fn learn(undecided: &mut Undecided, text: &str) {
     let Wanted::ExistingTags(object) = &undecided.wanted else {
         panic!("{undecided:?}");
     };
-    undecided.facts.tags(object, tags(text));
+    undecided
+        .facts
+        .tags(object, tags(text), Some(ETag("e".to_owned())));
 }
 
 #[test]
@@ -348,6 +358,22 @@ fn t40_tags_of_what_is_there_are_learned_first() {
     for (method, query) in [(GET, "tagging"), (PUT, "tagging"), (DELETE, "tagging")] {
         stage.undecided(&method, &format!("/bucket/key?{query}"), &[]);
     }
+    // What tags decided is bound to what had them.
+    let mut undecided = stage.undecided(&GET, "/bucket/key", &[]);
+    learn(&mut undecided, "team=blue");
+    let permit = stage
+        .resume(undecided)
+        .unwrap_or_else(|why| panic!("{why:?}"));
+    let (bucket, key) = (
+        crate::s3::BucketName::parse("bucket").unwrap(),
+        crate::s3::ObjectKey::parse("key").unwrap(),
+    );
+    let etag = ETag("e".to_owned());
+    assert_eq!(
+        permit.facts().decided_for(&bucket, &key, None),
+        Some(Some(&etag))
+    );
+    assert_eq!(permit.facts().decided_for(&bucket, &key, Some("v")), None);
     // Another object's tags are not this one's.
     let mut undecided = stage.undecided(&GET, "/bucket/key", &[]);
     let mut other = stage.undecided(&GET, "/bucket/other", &[]);
@@ -435,4 +461,31 @@ fn t40_documents_are_learned_first_where_they_decide() {
     ));
     // Nothing is wanted where nothing asks.
     Stage::new(&allow("s3:*", "*")).permit(&PUT, "/bucket/key?tagging", &[]);
+}
+
+#[test]
+fn t44_a_header_that_cannot_be_read_decides_nothing() {
+    let deny = r#"{"Effect":"Deny","Action":"s3:*","Resource":"*","Condition":{"StringLike":{"aws:UserAgent":"*evil*"}}}"#;
+    let stage = Stage::new(&format!("{},{deny}", allow("s3:*", "*")));
+    stage.permit(&GET, "/bucket/key", &[("user-agent", "good")]);
+    stage.denied(&GET, "/bucket/key", &[("user-agent", "evil")]);
+    let (request, caller) = stage.signed(&GET, "/bucket/key", &[]);
+    for values in [&[&b"evil"[..], b"good"][..], &[b"evil\xff"]] {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("user-agent", HeaderValue::from_bytes(value).unwrap());
+        }
+        let request = Request {
+            head: head(&GET, "/bucket/key", headers),
+            ..request.clone()
+        };
+        let decided =
+            stage
+                .authorizer
+                .authorize(request, caller.clone(), &stage.policies, stage.now);
+        let Err(Unpermitted::Denied(denied)) = decided else {
+            panic!("{decided:?}");
+        };
+        assert_eq!(denied.error.code(), ErrorCode::InvalidArgument);
+    }
 }

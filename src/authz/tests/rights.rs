@@ -203,6 +203,12 @@ fn t40_headers_need_actions_of_their_own() {
     for (header, value, expected) in [
         ("x-amz-acl", "private", put_acl),
         ("x-amz-tagging", "a=b", &[("PutObjectTagging", "bucket/k")]),
+        (
+            "x-amz-tagging",
+            "false",
+            &[("PutObjectTagging", "bucket/k")],
+        ),
+        ("x-amz-tagging", "", &[("PutObjectTagging", "bucket/k")]),
     ] {
         for (method, target) in [(PUT, "/bucket/k"), (POST, "/bucket/k?uploads")] {
             assert_eq!(

@@ -109,6 +109,9 @@ impl Case {
     /// # Errors
     /// What is wrong, naming the document.
     pub(super) fn read(rules: &Rules, line: &[u8]) -> Result<Self, String> {
+        if !line.starts_with(b"{") {
+            return Err("not a case: a JSON object is needed".to_owned());
+        }
         let written: Written<'_> =
             serde_json::from_slice(line).map_err(|why| format!("not a case: {why}"))?;
         let principal = rules.principal(&written.principal, written.role.as_deref())?;

@@ -45,20 +45,23 @@ pub(super) fn run(decide: &Decide) -> Result<(), String> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        if input.read_until(b'\n', &mut line).map_err(failed)? == 0 {
-            return output.flush().map_err(failed);
+        let ended = input.read_until(b'\n', &mut line).map_err(failed)? == 0;
+        let waits = memchr::memchr(b'\n', input.buffer()).is_none();
+        let mut told = match line.trim_ascii() {
+            [] => Ok(()),
+            line => answer(&rules, line, &mut output),
+        };
+        // Who waits for an answer before the next question gets it.
+        if told.is_ok() && waits {
+            told = output.flush();
         }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        match answer(&rules, &line, &mut output) {
+        match told {
             // Whoever read has gone.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-            outcome => outcome.map_err(failed)?,
+            told => told.map_err(failed)?,
         }
-        // Who waits for an answer before the next question gets it.
-        if memchr::memchr(b'\n', input.buffer()).is_none() {
-            output.flush().map_err(failed)?;
+        if ended {
+            return Ok(());
         }
     }
 }

@@ -234,6 +234,7 @@ fn given(context: &mut Facts, pairs: &[String]) -> Result<(), String> {
     for pair in pairs {
         let (key, value) = pair
             .split_once('=')
+            .filter(|(key, _)| key.contains(':'))
             .ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
         match keys
             .iter_mut()

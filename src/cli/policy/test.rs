@@ -130,10 +130,13 @@ fn find(path: &Path, tables: &mut Vec<PathBuf>) -> Result<(), String> {
         return Ok(());
     }
     for entry in std::fs::read_dir(path).map_err(failed)? {
-        let entry = entry.map_err(failed)?.path();
-        let is_table = entry.to_str().is_some_and(|name| name.ends_with(ENDING));
-        if entry.is_dir() || is_table {
-            find(&entry, tables)?;
+        let entry = entry.map_err(failed)?;
+        // A link to a folder may lead back here.
+        let is_folder = entry.file_type().map_err(failed)?.is_dir();
+        let path = entry.path();
+        let is_table = path.to_str().is_some_and(|name| name.ends_with(ENDING));
+        if is_folder || (is_table && path.is_file()) {
+            find(&path, tables)?;
         }
     }
     Ok(())

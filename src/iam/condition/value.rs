@@ -1,6 +1,7 @@
 //! A policy's values, compiled to their operator's type.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -21,7 +22,7 @@ pub(super) enum Wanted {
     Text(Vec<Pattern>),
     Like(Vec<Pattern>),
     IgnoreCase(Vec<Pattern>),
-    Number(Compare, Vec<f64>),
+    Number(Compare, Vec<Number>),
     Date(Compare, Vec<OffsetDateTime>),
     Bool(Vec<bool>),
     Binary(Vec<Vec<u8>>),
@@ -76,13 +77,14 @@ impl Wanted {
                 patterns.iter().any(|p| p.matches(&text, context))
             }
             Self::IgnoreCase(patterns) => {
-                let text = value.as_text();
+                let text = value.as_text().to_lowercase();
                 patterns
                     .iter()
                     .any(|p| p.matches_ignoring_case(&text, context))
             }
             Self::Number(compare, wanted) => number_of(value).is_some_and(|theirs| {
-                let holds = |ours: &f64| theirs.partial_cmp(ours).is_some_and(|o| compare.holds(o));
+                let holds =
+                    |ours: &Number| theirs.partial_cmp(ours).is_some_and(|o| compare.holds(o));
                 wanted.iter().any(holds)
             }),
             Self::Date(compare, wanted) => date_of(value)
@@ -129,7 +131,7 @@ impl Wanted {
         match self {
             Self::Text(all) | Self::IgnoreCase(all) => patterns(all, literal(variables)),
             Self::Like(all) => patterns(all, wild(variables)),
-            Self::Number(_, all) => all.iter().map(f64::to_string).collect(),
+            Self::Number(_, all) => all.iter().map(Number::to_string).collect(),
             Self::Date(_, all) => {
                 let iso = |at: &OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
                 all.iter().map(iso).collect()
@@ -162,24 +164,68 @@ fn read<T>(
     })
 }
 
-fn number_of(value: &Value<'_>) -> Option<f64> {
+/// A number: a whole one exactly, since identifiers and sizes go beyond what a float tells apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Whole(i128),
+    Float(f64),
+}
+
+impl Number {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "beside a fraction, which has none to spare"
+    )]
+    fn float(self) -> f64 {
+        match self {
+            Self::Whole(whole) => whole as f64,
+            Self::Float(float) => float,
+        }
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.partial_cmp(other) == Some(Ordering::Equal)
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Whole(ours), Self::Whole(theirs)) => Some(ours.cmp(theirs)),
+            _ => self.float().partial_cmp(&other.float()),
+        }
+    }
+}
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(whole) => whole.fmt(f),
+            Self::Float(float) => float.fmt(f),
+        }
+    }
+}
+
+fn number_of(value: &Value<'_>) -> Option<Number> {
     match value {
         Value::Text(text) => number(text),
-        // Exact for 285 million years.
-        Value::Epoch(seconds) => i32::try_from(*seconds)
-            .map(f64::from)
-            .ok()
-            .or_else(|| number(&seconds.to_string())),
+        Value::Epoch(seconds) => Some(Number::Whole(i128::from(*seconds))),
         Value::Address(_) | Value::Time(_) => None,
     }
 }
 
-fn number(text: &str) -> Option<f64> {
+fn number(text: &str) -> Option<Number> {
     let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E');
     if !text.bytes().all(plain) {
         return None;
     }
-    text.parse::<f64>().ok().filter(|number| number.is_finite())
+    if let Ok(whole) = text.parse::<i128>() {
+        return Some(Number::Whole(whole));
+    }
+    let float = text.parse::<f64>().ok().filter(|float| float.is_finite())?;
+    Some(Number::Float(float))
 }
 
 fn flag(text: &str) -> Option<bool> {

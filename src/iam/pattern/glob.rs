@@ -94,7 +94,7 @@ fn find<'t, P: AsPart>(segment: &[P], text: &'t [u8]) -> Option<&'t [u8]> {
     loop {
         let behind = match first.seen() {
             Seen::Text(literal) => {
-                rest = rest.get(memchr::memmem::find(rest, literal)?..)?;
+                rest = rest.get(place(literal, rest)?..)?;
                 rest.strip_prefix(literal)?
             }
             Seen::One => behind_character(rest)?,
@@ -104,6 +104,14 @@ fn find<'t, P: AsPart>(segment: &[P], text: &'t [u8]) -> Option<&'t [u8]> {
             return Some(behind);
         }
         rest = behind_character(rest)?;
+    }
+}
+
+/// Where a text stands first. What searches long texts well costs too much to set up for a short one.
+fn place(literal: &[u8], text: &[u8]) -> Option<usize> {
+    match literal {
+        [byte] => memchr::memchr(*byte, text),
+        literal => memchr::memmem::find(text, literal),
     }
 }
 

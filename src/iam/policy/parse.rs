@@ -216,7 +216,7 @@ impl<'j, 'a> Reader<'j, 'a> {
         };
         match arn::pattern_parts(&whole, self.variables) {
             Some(["arn", partition, service, _, _, resource])
-                if !service.is_empty() && !resource.is_empty() =>
+                if !service.is_empty() && !service.contains(['*', '?']) && !resource.is_empty() =>
             {
                 match partition {
                     "aws" | "*" => Pattern::parse(&whole, syntax),
