@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::decide::{Asked, Refused};
 use super::granted::Granted;
 use super::requirement::{copied_tags, get_tags};
-use super::{Authorizer, Permit};
+use super::{Authorizer, Facts, Permit, Wanted};
 use crate::identity::BucketPolicies;
 use crate::s3::call::{DeleteObject, ListObjects};
 use crate::s3::xml::DeleteKey;
@@ -66,20 +66,32 @@ impl Authorizer {
         self.verdict(&permit.asked(policies, now), &needed).is_ok()
     }
 
-    /// Whether a permitted copy may take the tags of its source along.
-    #[must_use]
+    /// Whether a permitted copy may take the tags of its source along, by what is known of it.
+    ///
+    /// # Errors
+    /// [`Wanted`] when something must be known first.
     pub fn may_copy_tags(
         &self,
         permit: &Permit,
+        facts: &Facts,
         policies: &BucketPolicies,
         now: OffsetDateTime,
-    ) -> bool {
+    ) -> Result<bool, Wanted> {
         let Call::CopyObject(call) = &permit.request.call else {
-            return false;
+            return Ok(false);
         };
-        let asked = permit.asked(policies, now);
-        let mut needed = copied_tags(call).into_iter();
-        needed.all(|needed| self.verdict(&asked, &needed).is_ok())
+        let asked = Asked {
+            facts,
+            ..permit.asked(policies, now)
+        };
+        for needed in copied_tags(call) {
+            match self.verdict(&asked, &needed) {
+                Ok(_) => {}
+                Err(Refused::Denied(_)) => return Ok(false),
+                Err(Refused::Wanted(wanted)) => return Err(wanted),
+            }
+        }
+        Ok(true)
     }
 
     /// Decides one key of a DeleteObjects.
@@ -115,9 +127,10 @@ impl Authorizer {
         match self.decide(&asked) {
             Ok(_) => Ok(Granted::new(delete)),
             Err(Refused::Denied(denial)) => Err(denial.error),
-            // No condition of a deletion's is about tags; what is not known is not granted.
+            // A deletion that compares an entity tag needs the right to read, which tags may decide;
+            // they are not looked up for each of a thousand keys, and what is not known is not granted.
             Err(Refused::Wanted(_)) => Err(Error::new(ErrorCode::AccessDenied)
-                .because("a policy asks for what a deletion does not have")),
+                .because("a policy asks for the object's tags, which are not looked up here")),
         }
     }
 }

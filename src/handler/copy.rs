@@ -4,8 +4,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::facts::tags;
 use super::{Answer, Context, headers};
-use crate::authz::{Granted, Permit};
+use crate::authz::{Granted, Permit, Wanted};
 use crate::backend::{Body, Download, Object, Upload, Written};
 use crate::s3::call::{CopyObject, CopySource, ReadObject, UploadPartCopy};
 use crate::s3::xml::Writer;
@@ -67,8 +68,7 @@ async fn without_tags(
     permit: &Permit,
     call: Granted<&CopyObject>,
 ) -> Result<Option<Granted<CopyObject>>, Error> {
-    let (policies, now) = (context.policies, context.now);
-    if call.tags.is_some() || context.authorizer.may_copy_tags(permit, policies, now) {
+    if call.tags.is_some() || may_copy_tags(context, permit).await? {
         return Ok(None);
     }
     let source = call.source();
@@ -80,6 +80,26 @@ async fn without_tags(
     }
     // Said aloud, so that tags which come to the source in between stay there.
     Ok(Some(Granted::without_tags(call)))
+}
+
+/// Whether the caller may take the source's tags along. A policy may have tags decide that too.
+async fn may_copy_tags(context: &Context<'_>, permit: &Permit) -> Result<bool, Error> {
+    let mut facts = permit.facts().clone();
+    let (policies, now) = (context.policies, context.now);
+    let may = |facts: &_| {
+        context
+            .authorizer
+            .may_copy_tags(permit, facts, policies, now)
+    };
+    match may(&facts) {
+        Ok(may) => Ok(may),
+        Err(Wanted::ExistingTags(source)) => {
+            let (tags, etag) = tags(context, source.as_ref()).await?;
+            facts.tags(&source, tags, etag);
+            Ok(may(&facts).unwrap_or(false))
+        }
+        Err(Wanted::Document) => Ok(false),
+    }
 }
 
 /// The tags of the object that is being read from another backend.

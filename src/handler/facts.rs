@@ -35,7 +35,7 @@ pub async fn learn(
 
 /// An object's tags, and which object's they are; none where there is no such object. What is there is
 /// looked at first: whoever reads it later reads that, or what came after its tags.
-async fn tags(
+pub(super) async fn tags(
     context: &Context<'_>,
     object: Granted<&OnObject>,
 ) -> Result<(TagSet, Option<ETag>), Error> {

@@ -401,7 +401,8 @@ fn t40_a_copy_wants_the_tags_of_its_source() {
     assert!(
         !stage
             .authorizer
-            .may_copy_tags(&permit, &stage.policies, stage.now)
+            .may_copy_tags(&permit, permit.facts(), &stage.policies, stage.now)
+            .unwrap_or(false)
     );
     let stage = Stage::new(&format!(
         "{TEAM},{},{}",
@@ -416,8 +417,34 @@ fn t40_a_copy_wants_the_tags_of_its_source() {
     assert!(
         stage
             .authorizer
-            .may_copy_tags(&permit, &stage.policies, stage.now)
+            .may_copy_tags(&permit, permit.facts(), &stage.policies, stage.now)
+            .unwrap_or(false)
     );
+}
+
+#[test]
+fn t40_the_tags_of_a_source_may_decide_whether_they_come_along() {
+    let tagging = r#"{"Effect":"Allow","Action":"s3:GetObjectTagging","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/team":"blue"}}}"#;
+    let stage = Stage::new(&format!(
+        "{tagging},{}",
+        allow("s3:*Object\",\"s3:PutObjectTagging", "*")
+            .replace(r#""Action":"#, r#""Action":["#)
+            .replace(r#","Resource""#, r#"],"Resource""#)
+    ));
+    let permit = stage.permit(&PUT, "/bucket/to", &[COPY]);
+    let ask = |facts: &Facts| {
+        stage
+            .authorizer
+            .may_copy_tags(&permit, facts, &stage.policies, stage.now)
+    };
+    let Err(Wanted::ExistingTags(source)) = ask(permit.facts()) else {
+        panic!("nothing is wanted");
+    };
+    for (text, may) in [("team=blue", true), ("team=red", false)] {
+        let mut facts = permit.facts().clone();
+        facts.tags(&source, tags(text), None);
+        assert_eq!(ask(&facts).ok(), Some(may), "{text}");
+    }
 }
 
 #[test]

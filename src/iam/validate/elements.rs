@@ -127,7 +127,7 @@ fn check_excepted(named: &[Named], element: &Element<'_>, report: &mut Report) {
         report.warn(
             "DENY_WITH_NOT_PRINCIPAL",
             element,
-            format!("AWS also denies those that it excepts unless `{missing}` is excepted"),
+            format!("at AWS those that it excepts may be denied too unless `{missing}` is excepted; here they are not"),
             &format!("add `{missing}`, or deny `*` with a condition on aws:PrincipalArn"),
         );
     }
