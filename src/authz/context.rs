@@ -209,12 +209,9 @@ impl RequestContext<'_> {
             .of_written("x-amz-object-lock-retain-until-date")
             .single();
         let until = until.and_then(|text| crate::s3::time::parse_iso8601(&text.as_text()));
-        match until {
-            Some(until) if !self.requirement.is_source => {
-                Values::owned((until - self.asked.now).whole_days().to_string())
-            }
-            _ => Values::Absent,
-        }
+        until.map_or(Values::Absent, |until| {
+            Values::owned((until - self.asked.now).whole_days().to_string())
+        })
     }
 
     fn location(&self) -> Values<'_> {

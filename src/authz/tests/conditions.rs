@@ -516,3 +516,116 @@ fn t44_a_header_that_cannot_be_read_decides_nothing() {
         assert_eq!(denied.error.code(), ErrorCode::InvalidArgument);
     }
 }
+
+#[test]
+fn t40_what_deletions_and_parts_compare_and_copy() {
+    let everything_but = |action: &str, condition: &str| {
+        format!(
+            r#"{{"Effect":"Allow","NotAction":"{action}","Resource":"*"}},{{"Effect":"Allow","Action":"{action}","Resource":"*","Condition":{condition}}}"#
+        )
+    };
+    let stage = Stage::new(&everything_but(
+        "s3:DeleteObject",
+        &equals("s3:if-match", "e"),
+    ));
+    stage.permit(&DELETE, "/bucket/key", &[("if-match", "\"e\"")]);
+    stage.denied(&DELETE, "/bucket/key", &[("if-match", "\"f\"")]);
+    stage.denied(&DELETE, "/bucket/key", &[]);
+    let absent = r#"{"Null":{"s3:if-none-match":"true"}}"#;
+    let stage = Stage::new(&everything_but("s3:DeleteObject", absent));
+    stage.permit(&DELETE, "/bucket/key", &[("if-match", "\"e\"")]);
+    let part = "/bucket/key?partNumber=1&uploadId=u";
+    let stage = Stage::new(&everything_but(
+        "s3:PutObject",
+        r#"{"StringLike":{"s3:x-amz-copy-source":"bucket/from*"}}"#,
+    ));
+    stage.permit(&PUT, part, &[COPY]);
+    stage.permit(&PUT, "/bucket/key", &[COPY]);
+    stage.denied(&PUT, part, &[("x-amz-copy-source", "/bucket/other")]);
+    stage.denied(&PUT, part, &[]);
+}
+
+/// Of headers that are refused by name before anybody is asked: what conditions see once they are not.
+#[test]
+fn t36_what_is_locked() {
+    let days = |n: i64| {
+        format!(r#"{{"NumericEquals":{{"s3:object-lock-remaining-retention-days":"{n}"}}}}"#)
+    };
+    for (condition, allowed) in [
+        (equals("s3:object-lock-mode", "GOVERNANCE"), true),
+        (equals("s3:object-lock-legal-hold", "ON"), true),
+        (
+            equals("s3:object-lock-retain-until-date", "2026-11-28T11:06:40Z"),
+            true,
+        ),
+        (days(10), true),
+        (days(9), false),
+        (equals("s3:x-amz-object-ownership", "x"), true),
+        (equals("s3:x-amz-server-side-encryption", "AES256"), true),
+        (
+            equals("s3:x-amz-server-side-encryption-aws-kms-key-id", "k"),
+            true,
+        ),
+        (
+            equals(
+                "s3:x-amz-server-side-encryption-customer-algorithm",
+                "AES256",
+            ),
+            true,
+        ),
+        (equals("s3:x-amz-grant-read", "r"), true),
+        (equals("s3:x-amz-grant-write", "w"), true),
+        (equals("s3:x-amz-grant-read-acp", "ra"), true),
+        (equals("s3:x-amz-grant-write-acp", "wa"), true),
+        (equals("s3:x-amz-grant-full-control", "f"), true),
+        (equals("s3:x-amz-content-sha256", "UNSIGNED-PAYLOAD"), true),
+    ] {
+        let statement = format!(
+            r#"{{"Effect":"Allow","Action":["s3:*","kms:*"],"Resource":"*","Condition":{condition}}}"#
+        );
+        let stage = Stage::new(&statement);
+        for target in ["/bucket/key", "/bucket/key?partNumber=1&uploadId=u"] {
+            let (request, caller) = stage.signed(&PUT, target, &[]);
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("x-amz-object-lock-mode", "GOVERNANCE"),
+                ("x-amz-object-lock-legal-hold", "ON"),
+                (
+                    "x-amz-object-lock-retain-until-date",
+                    "2026-11-28T11:06:40Z",
+                ),
+                ("x-amz-object-ownership", "x"),
+                ("x-amz-server-side-encryption", "AES256"),
+                ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
+                ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+                ("x-amz-grant-read", "r"),
+                ("x-amz-grant-write", "w"),
+                ("x-amz-grant-read-acp", "ra"),
+                ("x-amz-grant-write-acp", "wa"),
+                ("x-amz-grant-full-control", "f"),
+                ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+            ] {
+                headers.insert(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
+            }
+            let request = Request {
+                head: head(&PUT, target, headers),
+                ..request
+            };
+            let decided = stage
+                .authorizer
+                .authorize(request, caller, &stage.policies, stage.now);
+            assert_eq!(decided.is_ok(), allowed, "{condition}: {decided:?}");
+        }
+    }
+    let upload = equals("s3:RequestObjectTag/team", "red");
+    assert!(met(
+        &upload,
+        &POST,
+        "/bucket/key?uploads",
+        &[("x-amz-tagging", "team=red")]
+    ));
+    assert!(!met(&upload, &POST, "/bucket/key?uploads", &[]));
+}
