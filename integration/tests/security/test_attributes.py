@@ -2,6 +2,9 @@
 but the question for an object's tags reaches the store before it is decided."""
 
 import json
+import signal
+import threading
+import time
 
 import pytest
 
@@ -284,3 +287,54 @@ def test_denials_are_explained_to_clients_where_configuration_says_so(work, reco
         assert "with an explicit deny in statement 2 of nosecrets" in answer("careful")
         recorder.clear()
         recorder.reply = recorder.empty
+
+
+def test_t43_what_is_taken_away_is_gone_within_a_second(work, recorder):
+    """Requests go on while a bucket policy denies, a policy shrinks and a user goes; what has been refused once
+    never comes back, not with a restart either."""
+    config, env = configuration(recorder, explains=False)
+    recorder.reply = agree
+    with Gateway(work / "taking", AUDIT + config, env=env) as gateway:
+        ask = lambda user: raw.request(gateway, "GET", "/bucket/key", key=key(user), secret=SECRET).status
+        root = lambda method, body=b"": raw.request(gateway, method, "/bucket", [("policy", "")], body=body).status
+
+        def until_refused(user, change, allowed_seconds):
+            """When the last request that was allowed had begun, after the change was made."""
+            stop, answers = threading.Event(), []
+
+            def go():
+                while not stop.is_set():
+                    at = time.monotonic()
+                    answers.append((at, ask(user)))
+            threads = [threading.Thread(target=go) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.3)
+            change()
+            changed = time.monotonic()
+            time.sleep(1.5)
+            stop.set()
+            for thread in threads:
+                thread.join()
+            assert {status for _, status in answers} == {200, 403}, answers[-5:]
+            late = [at - changed for at, status in answers if status == 200 and at > changed + allowed_seconds]
+            assert not late, late
+            assert ask(user) == 403
+
+        deny = json.dumps({"Statement": {"Effect": "Deny", "Principal": {"AWS": "arn:aws:iam::123456789012:user/weak"}, "Action": "s3:*", "Resource": f"{ARN}bucket/*"}})
+        until_refused("weak", lambda: root("PUT", deny.encode()), 0)
+        assert root("DELETE") == 204 and ask("weak") == 200
+
+        def rewrite(old, new):
+            text = gateway.config_file.read_text()
+            assert old in text
+            gateway.config_file.write_text(text.replace(old, new))
+            gateway.process.send_signal(signal.SIGHUP)
+        until_refused("powerful", lambda: rewrite('policies = ["everything"]\ntags = {  }\n\n', 'policies = []\ntags = {  }\n\n'), 1)
+        until_refused("weak", lambda: rewrite(f'id = "{key("weak")}", ', f'id = "{key("weak")}", enabled = false, '), 1)
+        gateway.stop()
+        gateway.start()
+        assert ask("weak") == 403 and ask("powerful") == 403 and ask("maker") == 403 and ask("careful") == 200
+    recorder.settle()
+    recorder.clear()
+    recorder.reply = recorder.empty
