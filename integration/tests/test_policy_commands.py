@@ -79,3 +79,16 @@ def test_validate_finds_what_is_hardly_meant(tmp_path):
     assert "error" in said and "Principal" in said
     said = policy("validate", "-", given=json.dumps({"Version": "2012-10-17", "Statement": document["Statement"][:1]}))
     assert "security-warning" in said
+
+
+def test_the_length_of_policies_is_configured(tmp_path):
+    document = {"Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::bucket/{n:0100}"} for n in range(60)]}
+    check = lambda extra: subprocess.run([BINARY, "check-config", tmp_path / "c.toml"], capture_output=True, text=True, timeout=60) if (
+        tmp_path / "c.toml").write_text(f"{extra}\n[[policies]]\nname = \"long\"\ninline = '''{json.dumps(document)}'''\n") else None
+    refused = check("")
+    assert refused.returncode == 1 and "policies.long" in refused.stderr and "of at most 6144" in refused.stderr, refused
+    assert check("[authorization]\nidentity_policy_characters = 20000").returncode == 0
+    for wrong in ('[authorization]\nexplain_denials = "yes"', "[authorization]\nexplain = true", '[[users]]\nname = "a"\nboundary = "none"',
+                  '[[users]]\nname = "a"\ntags = { "" = "x" }', '[[users]]\nname = "a"\ntags = { a = "1", A = "2" }'):
+        said = check("[authorization]\nidentity_policy_characters = 20000\n" + wrong if not wrong.startswith("[auth") else wrong)
+        assert said.returncode == 1 and said.stderr.strip(), (wrong, said)
