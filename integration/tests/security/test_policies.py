@@ -207,7 +207,9 @@ def test_t36_t37_a_client_says_nothing_of_itself(guarded, spy, may):
     # The keys that mean what a client says, say that.
     may("agent", False, "GET", "/bucket/key")
     may("agent", True, "GET", "/bucket/key", extra=[("user-agent", "trusted/1")])
-    may("agent", False, "GET", "/bucket/key", extra=[("user-agent", "trusted/1"), ("user-agent", "other")])
+    # Said twice, it says nothing that decides.
+    spy.refuses(raw.request(guarded, "GET", "/bucket/key", key=key("agent"), secret=SECRET, extra=[("user-agent", "trusted/1"), ("user-agent", "other")]),
+                "InvalidArgument", statuses=(400,))
     link = lambda user, **how: raw.send(guarded, "GET", "/bucket/key", raw.presign(guarded, "GET", "/bucket/key", key=key(user), secret=SECRET, **how))
     may("header", True, "GET", "/bucket/key")
     may("link", False, "GET", "/bucket/key")

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod conditions;
+mod narrowed;
 mod rights;
 mod told;
 

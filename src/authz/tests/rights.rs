@@ -590,3 +590,84 @@ fn t45_what_a_read_may_tell() {
             .unwrap_or(false)
     );
 }
+
+/// Of which object, in which of its versions, and on which side of a copy.
+#[test]
+fn t40_rights_are_of_their_own_side() {
+    type Side<'a> = (&'a str, bool, Option<&'a str>, bool);
+    let versioned = ("x-amz-copy-source", "/bucket/from?versionId=v");
+    let part = "/bucket/k?partNumber=1&uploadId=u";
+    let cases: [(Method, &str, &[(&str, &str)], &[Side<'_>]); 5] = [
+        (
+            PUT,
+            "/bucket/k",
+            &[versioned, ("x-amz-acl", "private")],
+            &[
+                ("s3:GetObjectVersion", true, Some("v"), true),
+                ("s3:PutObject", false, None, false),
+                ("s3:PutObjectAcl", false, None, false),
+            ],
+        ),
+        (
+            PUT,
+            part,
+            &[versioned],
+            &[
+                ("s3:GetObjectVersion", true, Some("v"), true),
+                ("s3:PutObject", false, None, false),
+            ],
+        ),
+        (
+            PUT,
+            "/bucket/k",
+            &[("if-match", "\"e\""), ("x-amz-tagging", "a=b")],
+            &[
+                ("s3:PutObject", false, None, false),
+                ("s3:PutObjectTagging", false, None, false),
+                ("s3:GetObject", false, None, true),
+            ],
+        ),
+        (
+            DELETE,
+            "/bucket/k?versionId=v",
+            &[],
+            &[("s3:DeleteObjectVersion", false, Some("v"), false)],
+        ),
+        (
+            PUT,
+            "/bucket/k?tagging&versionId=v",
+            &[],
+            &[("s3:PutObjectVersionTagging", false, Some("v"), true)],
+        ),
+    ];
+    let stage = Stage::new(&allow("s3:*", "*"));
+    for (method, target, headers, expected) in cases {
+        let (request, _) = stage.signed(&method, target, headers);
+        let needed = requirements(&request.call, &request.head);
+        let sides: Vec<Side<'_>> = needed
+            .iter()
+            .map(|r| {
+                (
+                    r.action,
+                    r.is_source,
+                    r.version_id,
+                    r.existing_object().is_some(),
+                )
+            })
+            .collect();
+        assert_eq!(sides, expected, "{target}");
+    }
+    let (request, _) = stage.signed(&PUT, "/bucket/k", &[versioned]);
+    let Call::CopyObject(call) = &request.call else {
+        panic!("{request:?}");
+    };
+    let copied = requirement::copied_tags(call);
+    let sides = copied.map(|r| (r.action, r.is_source, r.version_id, r.is_there));
+    assert_eq!(
+        sides,
+        [
+            ("s3:GetObjectVersionTagging", true, Some("v"), true),
+            ("s3:PutObjectTagging", false, None, false),
+        ]
+    );
+}

@@ -142,3 +142,27 @@ fn what_cannot_be_known_is_refused_as_it_was_asked() {
     assert_eq!(permit.operation(), Operation::GetObject);
     assert!(permit.caller().proof().is_some() && permit.facts().read().is_none());
 }
+
+#[test]
+fn t44_root_mends_a_policy_that_cannot_be_read() {
+    let mut stage = Stage::new(&allow("s3:*", "*"));
+    let state = tempfile::tempdir().unwrap();
+    let directory = state.path().join("bucket-policies");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("bucket.json"), "{").unwrap();
+    stage.policies = BucketPolicies::open(state.path()).unwrap();
+    for (method, target, root_may) in [
+        (PUT, "/bucket?policy", true),
+        (GET, "/bucket?policy", true),
+        (DELETE, "/bucket?policy", true),
+        (GET, "/bucket/k", false),
+        (GET, "/bucket?policyStatus", false),
+    ] {
+        let (request, caller) = stage.signed_by(Owner::Root, &method, target, &[]);
+        let decided = stage
+            .authorizer
+            .authorize(request, caller, &stage.policies, stage.now);
+        assert_eq!(decided.is_ok(), root_may, "{target}");
+        stage.denied(&method, target, &[]);
+    }
+}
