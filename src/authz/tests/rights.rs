@@ -597,7 +597,8 @@ fn t40_rights_are_of_their_own_side() {
     type Side<'a> = (&'a str, bool, Option<&'a str>, bool);
     let versioned = ("x-amz-copy-source", "/bucket/from?versionId=v");
     let part = "/bucket/k?partNumber=1&uploadId=u";
-    let cases: [(Method, &str, &[(&str, &str)], &[Side<'_>]); 5] = [
+    type Case<'a> = (Method, &'a str, &'a [(&'a str, &'a str)], &'a [Side<'a>]);
+    let cases: [Case<'_>; 5] = [
         (
             PUT,
             "/bucket/k",
