@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod conditions;
+mod headers;
+mod learned;
 mod narrowed;
+mod questions;
 mod rights;
 mod told;
 

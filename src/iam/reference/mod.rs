@@ -6,8 +6,11 @@
 //! a pair of an encryption context, a measurement of an enclave, a claim.
 
 mod global;
+mod iam;
+mod kms;
 mod others;
 mod s3;
+mod sts;
 
 /// An action, as a policy names it.
 #[derive(Debug)]
@@ -78,9 +81,9 @@ pub(in crate::iam) enum Type {
 pub(in crate::iam) static SERVICES: &[(&str, &[Action], &[(&str, Type)])] = &[
     ("admin", others::ADMIN, &[]),
     ("aws", &[], others::AWS_KEYS),
-    ("iam", others::IAM, others::IAM_KEYS),
+    ("iam", iam::IAM, iam::IAM_KEYS),
     ("jwt", &[], others::JWT_KEYS),
-    ("kms", others::KMS, others::KMS_KEYS),
+    ("kms", kms::KMS, kms::KMS_KEYS),
     ("ldap", &[], others::LDAP_KEYS),
     ("s3", s3::ACTIONS, s3::KEYS),
     (
@@ -90,17 +93,17 @@ pub(in crate::iam) static SERVICES: &[(&str, &[Action], &[(&str, Type)])] = &[
     ),
     ("s3express", others::S3_EXPRESS, others::S3_EXPRESS_KEYS),
     ("saml", &[], others::SAML_KEYS),
-    ("sts", others::STS, others::STS_KEYS),
+    ("sts", sts::STS, sts::STS_KEYS),
     ("svc", &[], others::SVC_KEYS),
 ];
 
 /// Keys that a resource supplies to every action asked on it, by the prefix of the service.
 #[expect(clippy::type_complexity, reason = "one table, read in one place")]
 pub(in crate::iam) static RESOURCES: &[(&str, &[(On, &[&str])])] = &[
-    ("iam", others::IAM_RESOURCES),
-    ("kms", others::KMS_RESOURCES),
+    ("iam", iam::IAM_RESOURCES),
+    ("kms", kms::KMS_RESOURCES),
     ("s3", s3::RESOURCES),
-    ("sts", others::STS_RESOURCES),
+    ("sts", sts::STS_RESOURCES),
 ];
 
 /// Keys that every request to S3 supplies.
