@@ -17,6 +17,12 @@ use crate::proxy::Limits;
 use crate::s3::PublicAccessBlock;
 use crate::transform;
 
+/// What the disk backend may remember names and objects in: 256 MiB.
+const DISK_MEMORY: usize = 256 * 1024 * 1024;
+
+/// Less would have it read directories anew for every page.
+const LEAST_DISK_MEMORY: usize = 1024 * 1024;
+
 /// The name of the bundled backend in routes.
 pub(crate) const DISK: &str = "disk";
 
@@ -361,7 +367,18 @@ impl<'a> Builder<'a> {
             .path
             .as_ref()
             .map_or_else(|| data.join("objects"), |path| self.base.join(path));
-        Ok(disk::Config { path, durability })
+        let memory = written.memory_bytes.unwrap_or(DISK_MEMORY);
+        if memory < LEAST_DISK_MEMORY {
+            return Err(self.value(
+                "disk.memory_bytes",
+                format!("`{memory}` is less than {LEAST_DISK_MEMORY}"),
+            ));
+        }
+        Ok(disk::Config {
+            path,
+            durability,
+            memory,
+        })
     }
 
     fn limits(&self, written: &file::Limits) -> Result<Limits, Error> {

@@ -108,6 +108,8 @@ pub struct Disk {
     pub path: Option<PathBuf>,
     /// `strict` or `relaxed`.
     pub durability: Option<String>,
+    /// About how much memory names and objects may be remembered in, in bytes.
+    pub memory_bytes: Option<usize>,
 }
 
 /// `[[upstreams]]`.

@@ -1,183 +1,152 @@
-//! Opens the store and removes what a crash left: temporary files, parts that no object names, what
-//! was being removed.
+//! Removes, beside the requests, what a crash left: parts that no object names, uploads that were
+//! completed, what was being made or removed. What cannot be proved to be garbage stays.
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
+use rustix::io::Errno;
 
-use super::Config;
-use super::files::{empty, open_directory, remove_all};
-use super::name::{Kind, decode};
-use super::store::Store;
+use super::files::{self, Is};
+use super::store::{Place, Store, is_random_name};
+use super::{parts, upload};
+use crate::s3::{BucketName, Error, ObjectKey, call::OnUpload};
 
-/// The format that this program writes.
-const FORMAT: &str = "portcullis-disk 2\n";
-
-/// The one before, whose every file this program reads.
-const EARLIER: &str = "portcullis-disk 1\n";
-
-/// Opens a store: its handle, and the lock that is held with it.
-pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
-    let path = std::path::absolute(&config.path)?;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&path)?;
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.join("lock"))?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        Error::new(
-            ErrorKind::ResourceBusy,
-            "another process uses this directory",
-        )
-    })?;
-    check_format(&path)?;
-    for directory in ["buckets", "staging"] {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path.join(directory))?;
+/// Goes through the whole store once, or until it is closed.
+pub(super) fn collect(store: &Arc<Store>, left: &[String]) {
+    for name in left {
+        if store.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        store.clear_away(&format!("staging/{name}"));
     }
-    File::open(&path)?.sync_all()?;
-    let root = openat(
-        rustix::fs::CWD,
-        &path,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let store = Arc::new(Store::new(root, path, config.durability));
-    collect(&store)?;
-    Ok((store, lock))
-}
-
-/// A directory that something else wrote is not taken over; one of a later format is not read.
-fn check_format(path: &Path) -> Result<()> {
-    let file = path.join("format");
-    match File::open(&file) {
-        Ok(mut opened) => {
-            let mut text = String::new();
-            opened.read_to_string(&mut text)?;
-            match text.as_str() {
-                FORMAT => Ok(()),
-                EARLIER => raise_format(path),
-                _ => Err(Error::new(
-                    ErrorKind::InvalidData,
-                    format!(
-                        "its format is `{}`, this program's `{}`",
-                        text.trim(),
-                        FORMAT.trim()
-                    ),
-                )),
-            }
+    let buckets = match store.buckets() {
+        Ok(buckets) => buckets,
+        Err(error) => return tracing::warn!(%error, "leftovers cannot be looked for"),
+    };
+    for bucket in buckets {
+        if let Err(error) = collect_parts(store, &bucket) {
+            tracing::warn!(%error, %bucket, "parts that nobody names cannot be looked for");
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let foreign = std::fs::read_dir(path)?
-                .flatten()
-                .any(|entry| entry.file_name() != "lock");
-            if foreign {
-                return Err(Error::new(
-                    ErrorKind::InvalidData,
-                    "the directory is not empty and not a store",
-                ));
-            }
-            let mut made = File::create_new(&file)?;
-            made.write_all(FORMAT.as_bytes())?;
-            made.sync_all()
+        if let Err(error) = collect_uploads(store, &bucket) {
+            tracing::warn!(%error, %bucket, "uploads that were completed cannot be looked for");
         }
-        Err(error) => Err(error),
     }
 }
 
-/// From here on no earlier program opens the store: it would take an object with tags for damage.
-fn raise_format(path: &Path) -> Result<()> {
-    let (new, file) = (path.join("format.new"), path.join("format"));
-    let mut made = File::create(&new)?;
-    made.write_all(FORMAT.as_bytes())?;
-    made.sync_all()?;
-    std::fs::rename(new, file)?;
-    File::open(path)?.sync_all()
+/// What stands in `staging` before anything is made there.
+pub(super) fn left_in_staging(store: &Store) -> Result<Vec<String>, Errno> {
+    let mut left = Vec::new();
+    for (name, _) in files::names(store.root(), "staging")? {
+        match is_random_name(&name) {
+            true => left.push(name),
+            false => store
+                .faults
+                .foreign(&format!("staging/{name}"), "nothing that was being made"),
+        }
+    }
+    Ok(left)
 }
 
-/// Nothing runs yet, so whatever is temporary is left over. All by handles: a link that somebody put
-/// in a directory's place is an error, and nothing behind it is touched.
-fn collect(store: &Store) -> Result<()> {
-    empty(store.root(), "staging")?;
-    for bucket in store.buckets().map_err(Error::other)? {
-        let base = format!("buckets/{bucket}");
-        empty(store.root(), &format!("{base}/tmp"))?;
-        let kept = names(store, &format!("{base}/parts"))?;
-        let uploads = names(store, &format!("{base}/uploads"))?;
-        if kept.is_empty() && uploads.is_empty() {
+fn names(store: &Store, path: &str) -> Result<Vec<(String, Is)>, Error> {
+    match files::names(store.root(), path) {
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        other => other.map_err(|errno| files::error("list", errno)),
+    }
+}
+
+/// Each part says which key it belongs to, and that key's object names the directory, or nobody does.
+fn collect_parts(store: &Store, bucket: &BucketName) -> Result<(), Error> {
+    let above = format!("buckets/{bucket}/parts");
+    for (directory, is) in names(store, &above)? {
+        if store.closing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let path = parts::path(bucket, &directory);
+        if is != Is::Directory || !is_random_name(&directory) {
+            store.faults.foreign(&path, "no directory of parts");
             continue;
         }
-        let Some((parts, completed)) = named_by_objects(store, &format!("{base}/objects")) else {
-            continue;
-        };
-        for name in kept.iter().filter(|name| !parts.contains(*name)) {
-            remove_all(store.root(), &format!("{base}/parts/{name}"))?;
-        }
-        for id in uploads.iter().filter(|id| completed.contains(*id)) {
-            remove_all(store.root(), &format!("{base}/uploads/{id}"))?;
+        if let Err(error) = collect_directory(store, bucket, &directory) {
+            tracing::warn!(%error, path, "parts are kept: whether an object names them is not known");
         }
     }
     Ok(())
 }
 
-/// The names in a directory.
-fn names(store: &Store, path: &str) -> Result<Vec<String>> {
-    let directory = open_directory(store.root(), path)?;
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(directory.as_fd())? {
-        let entry = entry?;
-        let name = entry.file_name().to_str().ok();
-        names.extend(
-            name.filter(|name| !matches!(*name, "." | ".."))
-                .map(str::to_owned),
-        );
-    }
-    Ok(names)
-}
-
-/// The part directories that objects name, and the uploads that made them. One object that cannot be read names nothing that we
-/// know, so a damaged one keeps everything (`None`): better leftovers than a loss.
-fn named_by_objects(store: &Store, objects: &str) -> Option<(HashSet<String>, HashSet<String>)> {
-    let (mut parts, mut uploads) = (HashSet::new(), HashSet::new());
-    let mut stack = vec![objects.to_owned()];
-    while let Some(path) = stack.pop() {
-        let directory = open_directory(store.root(), &path).ok()?;
-        let entries = rustix::fs::Dir::read_from(directory.as_fd()).ok()?;
-        for entry in entries.flatten() {
-            let Ok(text) = entry.file_name().to_str() else {
-                continue;
-            };
-            match decode(text.as_bytes()) {
-                _ if matches!(text, "." | "..") => {}
-                Some((Kind::Object, _)) => match store.open_record(&format!("{path}/{text}")) {
-                    Ok(Some(opened)) => {
-                        if let Some(manifest) = opened.record.manifest {
-                            parts.insert(manifest.directory);
-                            uploads.insert(manifest.upload);
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "a damaged object: leftovers of its bucket are kept");
-                        return None;
-                    }
-                },
-                Some(_) => stack.push(format!("{path}/{text}")),
-                None => {}
+fn collect_directory(store: &Store, bucket: &BucketName, directory: &str) -> Result<(), Error> {
+    let path = parts::path(bucket, directory);
+    let mut key = None;
+    let mut numbers = names(store, &path)?;
+    numbers.retain(|(name, is)| *is == Is::File && name.parse::<u16>().is_ok());
+    for (number, _) in &numbers {
+        match store.open_record(&format!("{path}/{number}")) {
+            Ok(Some(part)) => {
+                key = Some(part.record.key.clone());
+                break;
             }
+            Ok(None) => {}
+            Err(super::store::Trouble::Damaged { .. }) => {}
+            Err(trouble) => return Err(trouble.into()),
         }
     }
-    Some((parts, uploads))
+    let Some(key) = key else {
+        // Made, and nothing linked into it: nothing is lost with it. One of damaged parts stays.
+        if numbers.is_empty() && !store.parts_are_used(bucket, directory) {
+            let parent = files::open_directory(store.root(), &format!("buckets/{bucket}/parts"));
+            let removed = parent.and_then(|parent| {
+                files::remove_directory(std::os::fd::AsFd::as_fd(&parent), directory)
+            });
+            return match removed {
+                Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+                Err(errno) => Err(files::error("remove a directory of parts", errno)),
+            };
+        }
+        return Ok(());
+    };
+    let place = Place::of(bucket, &key);
+    // While the key is held, nobody brings these parts to it; whoever is about to has said so.
+    let _changing = store.changing(bucket, &key);
+    if store.parts_are_used(bucket, directory) {
+        return Ok(());
+    }
+    let current = store.open_object(&place)?;
+    if !current.is_some_and(|current| current.record.names(directory)) {
+        tracing::info!(path, key, "parts that no object names are removed");
+        store.discard_parts(bucket, directory);
+    }
+    Ok(())
+}
+
+/// An upload whose object is there has been completed.
+fn collect_uploads(store: &Store, bucket: &BucketName) -> Result<(), Error> {
+    for (id, is) in names(store, &format!("buckets/{bucket}/uploads"))? {
+        if store.closing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if is != Is::Directory || !is_random_name(&id) {
+            continue;
+        }
+        let Some(record) = upload::read(store, bucket, &id)?.sound() else {
+            continue;
+        };
+        let current = match store.open_object(&Place::of(bucket, &record.key)) {
+            Ok(current) => current,
+            Err(trouble) => {
+                let error = Error::from(trouble);
+                tracing::warn!(%error, id, "an upload is kept: whether it was completed is not known");
+                continue;
+            }
+        };
+        let made = |m: &super::record::Manifest| m.upload == id;
+        let completed = current.is_some_and(|c| c.record.manifest.as_ref().is_some_and(made));
+        if let (true, Ok(key)) = (completed, ObjectKey::parse(&record.key)) {
+            let upload = OnUpload {
+                bucket: bucket.clone(),
+                key,
+                upload_id: id,
+            };
+            upload::remove(store, &upload)?;
+        }
+    }
+    Ok(())
 }

@@ -4,11 +4,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, renameat,
-    unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
+use super::faults::failing;
 use crate::s3::{Error, ErrorCode};
 
 const INSIDE: ResolveFlags = ResolveFlags::BENEATH
@@ -17,6 +18,7 @@ const INSIDE: ResolveFlags = ResolveFlags::BENEATH
 
 /// Opens `path` beneath `root` without following any link.
 fn beneath(root: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    failing("open")?;
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match openat2(root, path, flags, mode, INSIDE) {
         // Older kernels, and filters of system calls: component by component.
@@ -46,14 +48,32 @@ fn walk(root: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<O
     openat(at.as_ref().map_or(root, AsFd::as_fd), name, flags, mode)
 }
 
-/// Opens a regular file for reading, and its length. A FIFO would block an ordinary open.
-pub(super) fn open_file(root: BorrowedFd<'_>, path: &str) -> Result<(OwnedFd, u64), Errno> {
+/// Opens a regular file for reading, and what the file system says of it. A FIFO would block an
+/// ordinary open.
+pub(super) fn open_file(root: BorrowedFd<'_>, path: &str) -> Result<(OwnedFd, Stat), Errno> {
     let file = beneath(root, path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
-    let stat = fstat(&file)?;
+    let stat = stat(file.as_fd())?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok((file, u64::try_from(stat.st_size).unwrap_or(0))),
+        FileType::RegularFile => Ok((file, stat)),
         _ => Err(Errno::LOOP),
     }
+}
+
+/// What the file system says of an open file.
+pub(super) fn stat(file: BorrowedFd<'_>) -> Result<Stat, Errno> {
+    failing("stat")?;
+    fstat(file)
+}
+
+/// What the file system says of an entry, links not followed.
+pub(super) fn stat_entry(directory: BorrowedFd<'_>, name: &str) -> Result<Stat, Errno> {
+    failing("stat")?;
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// A file's length.
+pub(super) fn length(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
 }
 
 /// Creates a file that must not be there.
@@ -78,6 +98,7 @@ pub(super) fn open_directory(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd
 
 /// Makes one directory, and says whether it is new; one that is there is no error.
 pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
+    failing("mkdir")?;
     match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
         Ok(()) => Ok(true),
         Err(Errno::EXIST) => Ok(false),
@@ -92,17 +113,101 @@ pub(super) fn rename(
     to: BorrowedFd<'_>,
     new: &str,
 ) -> Result<(), Errno> {
+    failing("rename")?;
     renameat(from, old, to, new)
+}
+
+/// Makes `new` in one directory another name of the file `old` in another.
+pub(super) fn link(
+    from: BorrowedFd<'_>,
+    old: &str,
+    to: BorrowedFd<'_>,
+    new: &str,
+) -> Result<(), Errno> {
+    failing("link")?;
+    rustix::fs::linkat(from, old, to, new, AtFlags::empty())
+}
+
+/// Makes a file's bytes, or a directory's entries, durable.
+pub(super) fn sync(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    failing("fsync")?;
+    rustix::fs::fsync(file)
+}
+
+/// Makes a file's bytes durable, without what no reader needs.
+pub(super) fn sync_data(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    failing("fdatasync")?;
+    rustix::fs::fdatasync(file)
 }
 
 /// Removes a file.
 pub(super) fn remove_file(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    failing("unlink")?;
     unlinkat(directory, name, AtFlags::empty())
 }
 
 /// Removes an empty directory.
 pub(super) fn remove_directory(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    failing("unlink")?;
     unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+/// What a directory entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Is {
+    File,
+    Directory,
+    /// A link, a socket, a device.
+    Other,
+}
+
+/// Tells `each` of every entry of a directory but `.` and `..`. What cannot be read of it is an error:
+/// a directory is told whole or not at all.
+pub(super) fn entries<E: From<Errno>>(
+    directory: BorrowedFd<'_>,
+    mut each: impl FnMut(&[u8], Is) -> Result<(), E>,
+) -> Result<(), E> {
+    failing("getdents")?;
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            // Some file systems don't say.
+            FileType::Unknown => {
+                failing("stat")?;
+                match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+            known => known,
+        };
+        let is = match kind {
+            FileType::RegularFile => Is::File,
+            FileType::Directory => Is::Directory,
+            _ => Is::Other,
+        };
+        failing("getdents")?;
+        each(name.to_bytes(), is)?;
+    }
+    Ok(())
+}
+
+/// The names in a directory that are text, and what each is.
+pub(super) fn names(root: BorrowedFd<'_>, path: &str) -> Result<Vec<(String, Is)>, Errno> {
+    let directory = open_directory(root, path)?;
+    let mut names = Vec::new();
+    entries(directory.as_fd(), |name, is| {
+        if let Ok(name) = std::str::from_utf8(name) {
+            names.push((name.to_owned(), is));
+        }
+        Ok::<_, Errno>(())
+    })?;
+    Ok(names)
 }
 
 /// Removes `path` beneath `root` and whatever is in it: links are removed, never followed. What is not
@@ -116,28 +221,27 @@ pub(super) fn remove_all(root: BorrowedFd<'_>, path: &str) -> Result<(), Errno> 
     }
 }
 
-/// Removes everything in `path`, which itself must be a directory beneath `root`.
-pub(super) fn empty(root: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
-    empty_directory(open_directory(root, path)?.as_fd())
-}
-
 fn empty_directory(directory: BorrowedFd<'_>) -> Result<(), Errno> {
     // Names are read first: a directory that changes while it is read may be read twice.
-    let names: Vec<_> = Dir::read_from(directory)?
-        .map(|entry| entry.map(|entry| entry.file_name().to_owned()))
-        .collect::<Result<_, _>>()?;
+    let mut names = Vec::new();
+    entries(directory, |name, _| {
+        names.push(name.to_vec());
+        Ok::<_, Errno>(())
+    })?;
     for name in names {
-        match name.to_str() {
-            Ok("." | "..") => {}
+        match std::str::from_utf8(&name) {
             Ok(name) => remove_entry(directory, name)?,
-            Err(_) => unlinkat(directory, &name, AtFlags::empty())?,
+            Err(_) => {
+                failing("unlink")?;
+                unlinkat(directory, name.as_slice(), AtFlags::empty())?;
+            }
         }
     }
     Ok(())
 }
 
 fn remove_entry(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
-    match unlinkat(parent, name, AtFlags::empty()) {
+    match remove_file(parent, name) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(error) => return Err(error),
@@ -153,6 +257,7 @@ fn remove_entry(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
 pub(super) fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::with_capacity(length);
     while bytes.len() < length {
+        failing("pread")?;
         let left = length.saturating_sub(bytes.len());
         let at = offset.saturating_add(bytes.len() as u64);
         let before = bytes.len();
@@ -169,6 +274,7 @@ pub(super) fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize) -> Resul
 /// Writes all of `bytes`.
 pub(super) fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
+        failing("write")?;
         match rustix::io::write(file, bytes) {
             Ok(0) => return Err(Errno::IO),
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
@@ -179,12 +285,21 @@ pub(super) fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Er
     Ok(())
 }
 
-/// What a client is told of a failed system call.
+/// Whether a failed system call says that nothing is there, or something that is no file or directory
+/// of a store's: all other failures say nothing of what is there.
+pub(super) fn says_absent(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::ISDIR
+    )
+}
+
+/// What a client is told of a failed system call: a fault of the disk's may pass, so he is asked to
+/// come again, and nothing permanent is said.
 pub(super) fn error(what: &'static str, errno: Errno) -> Error {
     let code = match errno {
         Errno::NOSPC | Errno::DQUOT => ErrorCode::InsufficientStorage,
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM => ErrorCode::ServiceUnavailable,
-        _ => ErrorCode::InternalError,
+        _ => ErrorCode::ServiceUnavailable,
     };
     Error::new(code).because(format_args!("{what}: {errno}"))
 }

@@ -1,23 +1,21 @@
-//! Lists keys in byte order: directories are walked as they are needed, and of each only the next
-//! names are held, so that a page costs a page's memory whatever the bucket holds.
+//! Lists keys in byte order: directories are walked as they are needed, by the names that the store
+//! remembers of each, and no further than the page goes. What rolls up into one common prefix is skipped
+//! at once.
 
-use std::collections::BinaryHeap;
-use std::ffi::CStr;
-
-use rustix::io::Errno;
-
-use super::files::{self, error};
-use super::name::{Kind, decode};
+use super::files::error;
+use super::name::{Kind, Level, PIECE, entry};
+use super::record::Listed;
 use super::store::Store;
+use super::tree::{Entry, Node};
 use crate::backend::{ListedObject, ObjectPage};
+use crate::s3::Error;
 use crate::s3::call::ListObjects;
-use crate::s3::{ETag, Error};
 
-/// How many names of one directory are held at a time.
-const HELD: usize = 2048;
+/// How many names are taken of a directory at a time, at most.
+const TAKEN: usize = 1024;
 
-/// An entry of a directory: what keys below it begin with, what it is, and its name.
-type Entry = (Vec<u8>, bool, String);
+/// How many are taken at first, and behind names that were skipped: most often few are needed.
+const FEW: usize = 16;
 
 /// One walk.
 struct Walk<'a> {
@@ -27,6 +25,9 @@ struct Walk<'a> {
     last: Option<String>,
     full: bool,
 }
+
+/// What was read of objects in a directory, to be remembered.
+type Read = Vec<(Box<[u8]>, Listed)>;
 
 /// One page.
 pub(super) fn objects(store: &Store, call: &ListObjects) -> Result<ObjectPage, Error> {
@@ -39,105 +40,154 @@ pub(super) fn objects(store: &Store, call: &ListObjects) -> Result<ObjectPage, E
         full: false,
     };
     if call.max_keys > 0 {
-        walk.directory(&format!("buckets/{}/objects", call.bucket), &[])?;
+        let path = format!("buckets/{}/objects", call.bucket);
+        walk.directory(&path, Level::default(), &[])?;
     }
+    store.tree.trim();
     if walk.full {
         walk.page.next = walk.last;
     }
     Ok(walk.page)
 }
 
+/// How a walk goes on in a directory.
+enum Next {
+    /// With the next name.
+    On,
+    /// With the first name that is not below this one.
+    Behind(Vec<u8>),
+    /// Not at all.
+    End,
+}
+
 impl Walk<'_> {
     /// Walks a directory whose keys begin with `stem`. Stops when the page is full.
-    fn directory(&mut self, path: &str, stem: &[u8]) -> Result<(), Error> {
-        let mut behind: Option<Entry> = None;
-        loop {
-            let (entries, more) = self.entries(path, stem, behind.as_ref())?;
-            for (begins, is_object, name) in &entries {
-                match is_object {
-                    true => self.object(begins, &format!("{path}/{name}"))?,
-                    false if self.worth(begins) => {
-                        self.directory(&format!("{path}/{name}"), begins)?
+    fn directory(&mut self, path: &str, level: Level, stem: &[u8]) -> Result<(), Error> {
+        let node = self.store.tree.node(path, level);
+        let (mut from, mut take) = (self.start(level, stem), FEW);
+        while let Some(at) = from.take() {
+            let names = self.names(&node, &at, take)?;
+            from = names.next;
+            take = take.saturating_mul(8).min(TAKEN);
+            let mut read = Read::new();
+            for (name, entry) in names.entries {
+                let begins = [stem, &name].concat();
+                let next = match entry {
+                    Entry::Object(listed) => {
+                        self.object(&node, &begins, name, listed, &mut read)?
                     }
-                    false => {}
-                }
-                if self.full {
-                    return Ok(());
+                    Entry::Below(kind) => self.below(&node, &begins, &name, kind)?,
+                };
+                match next {
+                    _ if self.full => break,
+                    Next::On => {}
+                    Next::Behind(common) => {
+                        let rest = common.strip_prefix(stem).unwrap_or_default();
+                        (from, take) = (behind(rest), FEW);
+                        break;
+                    }
+                    Next::End => {
+                        from = None;
+                        break;
+                    }
                 }
             }
-            match entries.into_iter().next_back() {
-                Some(last) if more => behind = Some(last),
-                _ => return Ok(()),
+            node.fill(read);
+            if self.full {
+                return Ok(());
             }
         }
+        Ok(())
     }
 
-    /// The smallest entries behind `behind` that keys of this page may be in, and whether there are
-    /// more.
-    fn entries(
-        &self,
-        path: &str,
-        stem: &[u8],
-        behind: Option<&Entry>,
-    ) -> Result<(Vec<Entry>, bool), Error> {
-        let directory = match files::open_directory(self.store.root(), path) {
-            Ok(directory) => directory,
-            // Pruned since it was seen.
-            Err(Errno::NOENT) => return Ok((Vec::new(), false)),
-            Err(errno) => return Err(error("list", errno)),
-        };
-        let found = rustix::fs::Dir::read_from(&directory).map_err(|e| error("list", e))?;
-        let mut heap: BinaryHeap<Entry> = BinaryHeap::new();
-        let mut more = false;
-        for entry in found {
-            let entry = entry.map_err(|e| error("list", e))?;
-            let Some(entry) = read(entry.file_name(), stem) else {
-                continue;
-            };
-            let wanted = if entry.1 {
-                self.wanted(&entry.0)
-            } else {
-                self.worth(&entry.0)
-            };
-            if !wanted || behind.is_some_and(|behind| entry <= *behind) {
-                continue;
-            }
-            heap.push(entry);
-            if heap.len() > HELD {
-                heap.pop();
-                more = true;
-            }
-        }
-        Ok((heap.into_sorted_vec(), more))
+    fn names(&self, node: &Node, from: &[u8], most: usize) -> Result<super::tree::Page, Error> {
+        node.page(self.store.root(), &self.store.faults, from, most)
+            .map_err(|errno| error("list a directory", errno))
     }
 
-    /// Whether an object of this key belongs on this page.
-    fn wanted(&self, key: &[u8]) -> bool {
-        key.starts_with(self.call.prefix.as_bytes())
-            && self
-                .call
-                .after
-                .as_ref()
-                .is_none_or(|after| key > after.as_bytes())
-    }
-
-    /// Whether keys that begin with this may belong on this page.
-    fn worth(&self, begins: &[u8]) -> bool {
+    /// The first name in a directory that keys of this page may be at or below.
+    fn start(&self, level: Level, stem: &[u8]) -> Option<Vec<u8>> {
         let prefix = self.call.prefix.as_bytes();
-        let within = begins.starts_with(prefix) || prefix.starts_with(begins);
-        let behind = self.call.after.as_ref().is_none_or(|after| {
-            let after = after.as_bytes();
-            begins > after || after.starts_with(begins)
-        });
-        let rolled = self
-            .page
-            .common_prefixes
-            .last()
-            .is_some_and(|last| begins.starts_with(last.as_bytes()));
-        let told = self
-            .common_prefix(begins)
-            .is_some_and(|common| self.was_told(common));
-        within && behind && !rolled && !told
+        let first = match prefix.strip_prefix(stem) {
+            Some(rest) => container(level, rest).unwrap_or(rest).to_vec(),
+            None if stem.starts_with(prefix) => Vec::new(),
+            None => return None,
+        };
+        let Some(after) = self.call.after.as_deref().map(str::as_bytes) else {
+            return Some(first);
+        };
+        let behind = match after.strip_prefix(stem) {
+            Some(rest) => match container(level, rest) {
+                Some(container) => container.to_vec(),
+                None => [rest, &[0]].concat(),
+            },
+            None if stem > after => Vec::new(),
+            None => return None,
+        };
+        Some(first.max(behind))
+    }
+
+    /// A directory or piece, whose keys begin with `begins`.
+    fn below(
+        &mut self,
+        node: &Node,
+        begins: &[u8],
+        name: &[u8],
+        kind: Kind,
+    ) -> Result<Next, Error> {
+        let prefix = self.call.prefix.as_bytes();
+        if !begins.starts_with(prefix) && !prefix.starts_with(begins) {
+            return Ok(if begins > prefix { Next::End } else { Next::On });
+        }
+        let path = format!("{}/{}", node.path(), entry(kind, name));
+        let level = node.level().below(kind);
+        let Some(common) = self.common_prefix(begins) else {
+            self.directory(&path, level, begins)?;
+            return Ok(Next::On);
+        };
+        let Ok(text) = std::str::from_utf8(common) else {
+            return Ok(Next::On);
+        };
+        if self.was_told(common) {
+            return Ok(Next::Behind(common.to_vec()));
+        }
+        if !self.holds_object(&path, level)? {
+            return Ok(Next::On);
+        }
+        self.roll_up(text);
+        // Most often the directory is all there is below it.
+        Ok(match common == begins {
+            true => Next::On,
+            false => Next::Behind(common.to_vec()),
+        })
+    }
+
+    /// Whether any object is in a directory or below it.
+    fn holds_object(&self, path: &str, level: Level) -> Result<bool, Error> {
+        let node = self.store.tree.node(path, level);
+        let mut from = Some(Vec::new());
+        while let Some(at) = from.take() {
+            let names = self.names(&node, &at, FEW)?;
+            for (name, is) in names.entries {
+                let Entry::Below(kind) = is else {
+                    return Ok(true);
+                };
+                let below = format!("{path}/{}", entry(kind, &name));
+                if self.holds_object(&below, level.below(kind))? {
+                    return Ok(true);
+                }
+            }
+            from = names.next;
+        }
+        Ok(false)
+    }
+
+    /// Tells a common prefix, if there is room for it.
+    fn roll_up(&mut self, common: &str) {
+        if self.room() {
+            self.last = Some(common.to_owned());
+            self.page.common_prefixes.push(common.to_owned());
+        }
     }
 
     /// The part of a key up to the delimiter behind the prefix.
@@ -163,53 +213,67 @@ impl Walk<'_> {
             .is_some_and(|after| common <= after.as_bytes())
     }
 
-    fn object(&mut self, key: &[u8], path: &str) -> Result<(), Error> {
-        if !self.wanted(key) {
-            return Ok(());
+    fn object(
+        &mut self,
+        node: &Node,
+        key: &[u8],
+        name: Box<[u8]>,
+        listed: Option<Listed>,
+        read: &mut Read,
+    ) -> Result<Next, Error> {
+        let prefix = self.call.prefix.as_bytes();
+        if !key.starts_with(prefix) {
+            return Ok(if key > prefix { Next::End } else { Next::On });
         }
-        if let Some(common) = self.common_prefix(key) {
-            let Ok(common) = std::str::from_utf8(common) else {
-                return Ok(());
-            };
-            let common = common.to_owned();
-            if self.page.common_prefixes.last() == Some(&common) || self.was_told(common.as_bytes())
-            {
-                return Ok(());
-            }
-            if self.room() {
-                self.last = Some(common.clone());
-                self.page.common_prefixes.push(common);
-            }
-            return Ok(());
-        }
+        // What is no text is no key that anybody could have written.
         let Ok(text) = std::str::from_utf8(key) else {
-            return Ok(());
+            return Ok(Next::On);
         };
-        // A file that vanished or is damaged must not hide the others: the first is gone, the second
-        // shows when it is read.
-        let opened = match self.store.open_record(path) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                tracing::error!(%error, path, "an object cannot be listed");
-                return Ok(());
+        if let Some(common) = self.common_prefix(key) {
+            let behind = Next::Behind(common.to_vec());
+            if let Ok(common) = std::str::from_utf8(common)
+                && !self.was_told(common.as_bytes())
+            {
+                let common = common.to_owned();
+                self.roll_up(&common);
             }
-        };
-        if !self.room() {
-            return Ok(());
+            return Ok(behind);
         }
-        let record = opened.record;
-        self.last = Some(text.to_owned());
-        self.page.objects.push(ListedObject {
-            key: text.to_owned(),
-            size: record.size,
-            etag: ETag(record.etag.clone()),
-            last_modified: record.modified(),
-            checksum: record
-                .stored_checksum()
-                .map(|stored| (stored.checksum.algorithm, stored.kind)),
-        });
-        Ok(())
+        let object = match listed {
+            Some(listed) => listed.told(text.to_owned()),
+            None => match self.read(node, text, name, read)? {
+                Some(object) => object,
+                None => return Ok(Next::On),
+            },
+        };
+        if self.room() {
+            self.last = Some(text.to_owned());
+            self.page.objects.push(object);
+        }
+        Ok(Next::On)
+    }
+
+    /// Reads what is told of an object; `None` when it has gone meanwhile. A damaged one is told by its
+    /// name and its file: whoever mirrors a bucket must not take it for deleted.
+    fn read(
+        &self,
+        node: &Node,
+        key: &str,
+        name: Box<[u8]>,
+        read: &mut Read,
+    ) -> Result<Option<ListedObject>, Error> {
+        let path = format!("{}/{}", node.path(), entry(Kind::Object, &name));
+        match self.store.open_record(&path) {
+            Ok(Some(opened)) => {
+                read.extend(Listed::of(&opened.record).map(|listed| (name, listed)));
+                Ok(Some(opened.record.listed(key.to_owned())))
+            }
+            Ok(None) => Ok(None),
+            Err(trouble) => match trouble.listed(key.to_owned()) {
+                Some(object) => Ok(Some(object)),
+                None => Err(trouble.into()),
+            },
+        }
     }
 
     /// Whether one more fits; when none does, the page is full and more follow.
@@ -224,17 +288,23 @@ impl Walk<'_> {
     }
 }
 
-/// A directory entry as a beginning of keys.
-fn read(name: &CStr, stem: &[u8]) -> Option<Entry> {
-    let text = name
-        .to_str()
-        .ok()
-        .filter(|text| !matches!(*text, "." | ".."))?;
-    let (kind, bytes) = decode(text.as_bytes())?;
-    let mut begins = stem.to_vec();
-    begins.extend_from_slice(&bytes);
-    if kind == Kind::Directory {
-        begins.push(b'/');
+/// The name of the directory or piece that keys which go on with `rest` are below, if any is.
+fn container(level: Level, rest: &[u8]) -> Option<&[u8]> {
+    let slash = match level.is_last() {
+        true => None,
+        false => memchr::memchr(b'/', rest),
+    };
+    match slash {
+        Some(at) if at < PIECE => rest.get(..=at),
+        _ => rest.get(..PIECE),
     }
-    Some((begins, kind == Kind::Object, text.to_owned()))
+}
+
+/// The first name that does not begin with `rest`, and is greater.
+fn behind(rest: &[u8]) -> Option<Vec<u8>> {
+    let at = rest.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut next = rest.get(..=at)?.to_vec();
+    let last = next.last_mut()?;
+    *last = last.saturating_add(1);
+    Some(next)
 }

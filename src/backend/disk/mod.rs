@@ -3,12 +3,18 @@
 //! A write is acknowledged once its bytes, its metadata and its directory entry are durable. A reader
 //! sees a whole object or none. Nothing outside the root is ever opened.
 
+mod bucket;
 mod collect;
+mod complete;
+mod faults;
 mod files;
 mod list;
-mod multipart;
+mod memory;
 mod name;
 mod object;
+mod open;
+mod parts;
+mod place;
 mod read;
 mod record;
 mod store;
@@ -19,18 +25,27 @@ mod tests;
 #[cfg(test)]
 mod tests_faults;
 #[cfg(test)]
+mod tests_injected;
+#[cfg(test)]
 mod tests_tagging;
+mod tree;
+mod upload;
+mod uploads;
 mod write;
 
+pub use faults::{Faults, Finding};
+
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::{
-    Backend, Body, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging,
-    Upload, UploadPage, Written, full_object,
+    Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
+    UploadPage, Written, full_object,
 };
 use crate::authz::Granted;
 use crate::s3::call::{
@@ -42,6 +57,9 @@ use crate::s3::{ByteRange, ChecksumAlgorithm, Error, ErrorCode, Hasher, TagSet};
 use record::Record;
 use store::{Place, Store};
 use write::{blocking, receive};
+
+/// How many objects of one request are deleted at a time.
+const LANES: usize = 16;
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +77,26 @@ pub struct Config {
     pub path: PathBuf,
     /// When a write is acknowledged.
     pub durability: Durability,
+    /// About how many bytes of memory names and objects may be remembered in.
+    pub memory: usize,
 }
 
 /// The store.
 #[derive(Debug)]
 pub struct Disk {
     store: Arc<Store>,
+    // Removes what a crash left; waited for when the store is closed.
+    collector: Mutex<Option<JoinHandle<()>>>,
     // Held as long as the store is open: two processes that shared it would not see each other's
     // locks.
     _lock: std::fs::File,
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.store.closing.store(true, Ordering::Relaxed);
+        self.wait_for_collector();
+    }
 }
 
 impl Disk {
@@ -76,64 +105,111 @@ impl Disk {
     /// # Errors
     /// When the directory cannot be used, is of another format, or is in use.
     pub fn open(config: &Config) -> std::io::Result<Self> {
-        collect::open(config).map(|(store, lock)| Self { store, _lock: lock })
+        let (store, lock) = open::open(config)?;
+        let collector = match store.read_only {
+            true => None,
+            false => {
+                let left = collect::left_in_staging(&store)?;
+                let thread = std::thread::Builder::new().name("collector".to_owned());
+                let store = store.clone();
+                Some(thread.spawn(move || collect::collect(&store, &left))?)
+            }
+        };
+        Ok(Self {
+            store,
+            collector: Mutex::new(collector),
+            _lock: lock,
+        })
+    }
+
+    /// What was found wrong with the store, whoever asked for what.
+    #[must_use]
+    pub fn faults(&self) -> Arc<Faults> {
+        self.store.faults.clone()
+    }
+
+    fn wait_for_collector(&self) {
+        let collector = store::lock(&self.collector).take();
+        if let Some(Err(_)) = collector.map(JoinHandle::join) {
+            tracing::error!("the collector failed");
+        }
+    }
+
+    /// Runs file work on a blocking thread, and counts what the disk refuses.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = self.store.clone();
+        self.counted(blocking(move || work(&store)).await)
+    }
+
+    fn counted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &outcome
+            && matches!(
+                error.code(),
+                ErrorCode::ServiceUnavailable | ErrorCode::InsufficientStorage
+            )
+        {
+            self.store.faults.failed();
+        }
+        outcome
     }
 }
 
 #[async_trait]
 impl Backend for Disk {
     async fn list_buckets(&self, _call: Granted<&ListBuckets>) -> Result<Vec<BucketInfo>, Error> {
-        let store = self.store.clone();
-        blocking(move || {
-            let info = |name| BucketInfo {
-                created: store.created(&name),
-                name,
+        self.run(|store| {
+            let info = |name| {
+                let created = store.created(&name)?;
+                Ok(BucketInfo { name, created })
             };
-            Ok(store.buckets()?.into_iter().map(info).collect())
+            store.buckets()?.into_iter().map(info).collect()
         })
         .await
     }
 
     async fn create_bucket(&self, call: Granted<&CreateBucket>) -> Result<(), Error> {
-        let (store, bucket) = (self.store.clone(), call.bucket.clone());
-        blocking(move || store.create_bucket(&bucket, OffsetDateTime::now_utc())).await
+        let bucket = call.bucket.clone();
+        self.run(move |store| store.create_bucket(&bucket, OffsetDateTime::now_utc()))
+            .await
     }
 
     async fn delete_bucket(&self, call: Granted<&OnBucket>) -> Result<(), Error> {
-        let (store, bucket) = (self.store.clone(), call.bucket.clone());
-        blocking(move || store.delete_bucket(&bucket)).await
+        let bucket = call.bucket.clone();
+        self.run(move |store| store.delete_bucket(&bucket)).await
     }
 
     async fn head_bucket(&self, call: Granted<&OnBucket>) -> Result<BucketInfo, Error> {
-        let (store, bucket) = (self.store.clone(), call.bucket.clone());
-        blocking(move || {
-            drop(store.bucket(&bucket)?);
-            Ok(BucketInfo {
-                created: store.created(&bucket),
-                name: bucket,
-            })
+        let name = call.bucket.clone();
+        self.run(move |store| {
+            drop(store.bucket(&name)?);
+            let created = store.created(&name)?;
+            Ok(BucketInfo { name, created })
         })
         .await
     }
 
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error> {
-        let (store, call) = (self.store.clone(), ListObjects::clone(&call));
-        blocking(move || list::objects(&store, &call)).await
+        let call = ListObjects::clone(&call);
+        self.run(move |store| list::objects(store, &call)).await
     }
 
     async fn get_object(&self, call: Granted<&ReadObject>) -> Result<Object, Error> {
-        // On the reactor: an open and a read of what is small take less than a hop.
-        object::read(&self.store, &call)
+        if let Some(answer) = object::remembered(&self.store, &call, false) {
+            return answer;
+        }
+        let call = ReadObject::clone(&call);
+        self.run(move |store| object::read(store, &call)).await
     }
 
     async fn head_object(&self, call: Granted<&ReadObject>) -> Result<Object, Error> {
-        let opened = object::open(&self.store, &call)?;
-        let range = object::extent(&call, &opened.record)?;
-        Ok(Object {
-            info: opened.record.info(),
-            range,
-            body: Body::Empty,
-        })
+        if let Some(answer) = object::remembered(&self.store, &call, true) {
+            return answer;
+        }
+        let call = ReadObject::clone(&call);
+        self.run(move |store| object::head(store, &call)).await
     }
 
     async fn put_object(
@@ -141,23 +217,28 @@ impl Backend for Disk {
         call: Granted<&PutObject>,
         body: &mut dyn Upload,
     ) -> Result<Written, Error> {
-        let (store, call) = (self.store.clone(), PutObject::clone(&call));
-        drop(store.bucket(&call.bucket)?);
-        if !call.conditions.is_empty() {
-            // Looked at before a byte is asked for, and again when it counts.
-            let current = store.open_object(&Place::of(&call.bucket, call.key.as_str()))?;
-            object::check_write(&call.conditions, current.as_ref())?;
-        }
-        let bucket = call.bucket.clone();
-        receive(store.clone(), bucket, body, move |draft, checksum| {
-            object::commit(&store, &call, draft, checksum)
+        let call = PutObject::clone(&call);
+        // Looked at before a byte is asked for, and again when it counts.
+        let looked = call.clone();
+        self.run(move |store| {
+            drop(store.bucket(&looked.bucket)?);
+            if looked.conditions.is_empty() {
+                return Ok(());
+            }
+            let place = Place::of(&looked.bucket, looked.key.as_str());
+            object::check_write(&looked.conditions, store.open_object(&place)?.as_ref())
         })
-        .await
+        .await?;
+        let (store, bucket) = (self.store.clone(), call.bucket.clone());
+        let written = receive(store.clone(), bucket, body, move |draft, checksum| {
+            object::commit(&store, &call, draft, checksum)
+        });
+        self.counted(written.await)
     }
 
     async fn delete_object(&self, call: Granted<&DeleteObject>) -> Result<Deleted, Error> {
-        let (store, call) = (self.store.clone(), DeleteObject::clone(&call));
-        blocking(move || object::delete(&store, &call)).await
+        let call = DeleteObject::clone(&call);
+        self.run(move |store| object::delete(store, &call)).await
     }
 
     async fn delete_objects(
@@ -165,56 +246,41 @@ impl Backend for Disk {
         calls: &[Granted<DeleteObject>],
     ) -> Result<Vec<Result<Deleted, Error>>, Error> {
         let calls: Vec<DeleteObject> = calls.iter().map(|call| DeleteObject::clone(call)).collect();
-        if let Some(first) = calls.first() {
-            drop(self.store.bucket(&first.bucket)?);
-        }
-        let store = self.store.clone();
+        let Some(bucket) = calls.first().map(|call| call.bucket.clone()) else {
+            return Ok(Vec::new());
+        };
+        self.run(move |store| store.bucket(&bucket).map(drop))
+            .await?;
         // A few at a time, so that they share the syncs of their directories.
-        blocking(move || {
-            let lanes = calls.chunks(calls.len().div_ceil(16).max(1));
-            let outcomes = std::thread::scope(|scope| {
-                let store = &store;
-                let lane = |calls: &'_ [DeleteObject]| {
-                    calls
-                        .iter()
-                        .map(|call| object::delete(store, call))
-                        .collect::<Vec<_>>()
-                };
-                let running: Vec<_> = lanes
-                    .map(|calls| (calls.len(), scope.spawn(move || lane(calls))))
-                    .collect();
-                let ended = running.into_iter().map(|(count, thread)| {
-                    thread.join().unwrap_or_else(|_| {
-                        (0..count)
-                            .map(|_| Err(Error::internal("a thread failed")))
-                            .collect()
-                    })
-                });
-                ended.flatten().collect::<Vec<_>>()
-            });
-            Ok(outcomes)
-        })
-        .await
+        let lanes = calls.chunks(calls.len().div_ceil(LANES).max(1));
+        let lanes: Vec<_> = lanes
+            .map(|calls| {
+                let (store, calls) = (self.store.clone(), calls.to_vec());
+                let delete = move || calls.iter().map(|c| object::delete(&store, c)).collect();
+                tokio::task::spawn_blocking(delete)
+            })
+            .collect();
+        let mut outcomes = Vec::with_capacity(calls.len());
+        for lane in lanes {
+            let ended: Vec<Result<Deleted, Error>> = lane.await.map_err(Error::internal)?;
+            outcomes.extend(ended);
+        }
+        Ok(outcomes)
     }
 
     async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, Error> {
-        let store = &self.store;
-        drop(store.bucket(&call.bucket)?);
-        let source = call.source();
+        let (source, call) = (call.source(), CopyObject::clone(&call));
+        let (read, bucket) = (ReadObject::clone(&source), call.bucket.clone());
         // The source's algorithm is kept unless another is asked for.
-        let known = object::open(store, &source).map_err(|error| match error.code() {
-            ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
-            _ => error,
-        })?;
-        let algorithm = call.checksum.or(known
-            .record
-            .stored_checksum()
-            .map(|stored| stored.checksum.algorithm));
-        let hasher = algorithm.map(Hasher::new);
+        let kept = self.run(move |store| {
+            drop(store.bucket(&bucket)?);
+            let found = object::open_source(store, &read)?;
+            Ok(found.record.stored_checksum().map(|s| s.checksum.algorithm))
+        });
+        let hasher = call.checksum.or(kept.await?).map(Hasher::new);
         let (found, mut draft, checksum) =
-            object::copy_into(store, source.as_ref(), &call.bucket, hasher).await?;
-        let (store, call) = (store.clone(), CopyObject::clone(&call));
-        blocking(move || {
+            object::copy_into(&self.store, source.as_ref(), &call.bucket, hasher).await?;
+        self.run(move |store| {
             let metadata = call.metadata_from(&found.metadata());
             let tags = match &call.tags {
                 Some(tags) => tags.clone(),
@@ -233,13 +299,10 @@ impl Backend for Disk {
             .tagged(&tags);
             draft.finish(&record)?;
             let place = Place::of(&call.bucket, key);
-            store.commit(
-                &place,
-                key,
-                &draft.name,
-                !call.conditions.is_empty(),
-                |current| object::check_write(&call.conditions, current),
-            )?;
+            let conditional = !call.conditions.is_empty();
+            store.commit(&place, &record, &draft.name, conditional, |current| {
+                object::check_write(&call.conditions, current)
+            })?;
             draft.keep();
             Ok(object::written(&record))
         })
@@ -247,10 +310,10 @@ impl Backend for Disk {
     }
 
     async fn get_object_tagging(&self, call: Granted<&OnObject>) -> Result<Tagging, Error> {
-        let (store, call) = (self.store.clone(), OnObject::clone(&call));
-        blocking(move || {
+        let call = OnObject::clone(&call);
+        self.run(move |store| {
             Ok(Tagging {
-                tags: tagging::get(&store, &call)?,
+                tags: tagging::get(store, &call)?,
                 version_id: None,
             })
         })
@@ -262,8 +325,9 @@ impl Backend for Disk {
         call: Granted<&OnObject>,
         tags: &TagSet,
     ) -> Result<Option<String>, Error> {
-        let (store, call, tags) = (self.store.clone(), OnObject::clone(&call), tags.clone());
-        blocking(move || tagging::put(&store, &call, &tags).map(|()| None)).await
+        let (call, tags) = (OnObject::clone(&call), tags.clone());
+        self.run(move |store| tagging::put(store, &call, &tags).map(|()| None))
+            .await
     }
 
     async fn delete_object_tagging(
@@ -277,8 +341,9 @@ impl Backend for Disk {
         &self,
         call: Granted<&CreateMultipartUpload>,
     ) -> Result<String, Error> {
-        let (store, call) = (self.store.clone(), CreateMultipartUpload::clone(&call));
-        blocking(move || multipart::create(&store, &call, OffsetDateTime::now_utc())).await
+        let call = CreateMultipartUpload::clone(&call);
+        self.run(move |store| upload::create(store, &call, OffsetDateTime::now_utc()))
+            .await
     }
 
     async fn upload_part(
@@ -286,45 +351,47 @@ impl Backend for Disk {
         call: Granted<&UploadPart>,
         body: &mut dyn Upload,
     ) -> Result<Written, Error> {
-        let (store, call) = (self.store.clone(), UploadPart::clone(&call));
-        multipart::find(&store, &call.upload)?;
-        let bucket = call.upload.bucket.clone();
-        receive(store.clone(), bucket, body, move |draft, checksum| {
+        let call = UploadPart::clone(&call);
+        let looked = call.upload.clone();
+        self.run(move |store| upload::find(store, &looked)).await?;
+        let (store, bucket) = (self.store.clone(), call.upload.bucket.clone());
+        let written = receive(store.clone(), bucket, body, move |draft, checksum| {
             object::commit_part(&store, &call.upload, call.part_number, draft, checksum)
-        })
-        .await
+        });
+        self.counted(written.await)
     }
 
     async fn upload_part_copy(&self, call: Granted<&UploadPartCopy>) -> Result<Written, Error> {
-        let asked = multipart::find(&self.store, &call.upload)?.checksum();
-        let source = call.source();
-        // Both ends of a copy's range must lie in the source.
-        if let Some((_, last)) = call.range {
-            let whole = ReadObject {
+        let (source, call) = (call.source(), UploadPartCopy::clone(&call));
+        let (looked, whole) = (
+            call.clone(),
+            ReadObject {
                 range: None,
                 ..ReadObject::clone(&source)
-            };
-            let size = object::open(&self.store, &whole)
-                .map_err(|error| match error.code() {
-                    ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
-                    _ => error,
-                })?
-                .record
-                .size;
-            if ByteRange::From(last).resolve(size).is_err() {
-                let message =
-                    format!("Range specified is not valid for source object of size: {size}");
-                return Err(Error::with_message(ErrorCode::InvalidArgument, message));
+            },
+        );
+        let asked = self.run(move |store| {
+            let asked = upload::find(store, &looked.upload)?.checksum();
+            if let Some((_, last)) = looked.range {
+                // Both ends of a copy's range must lie in the source.
+                let size = object::open_source(store, &whole)?.record.size;
+                if ByteRange::From(last).resolve(size).is_err() {
+                    let message =
+                        format!("Range specified is not valid for source object of size: {size}");
+                    return Err(Error::with_message(ErrorCode::InvalidArgument, message));
+                }
             }
-        }
-        let algorithm = asked.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
-        let hasher = Hasher::new(algorithm);
-        let bucket = &call.upload.bucket;
+            Ok(asked)
+        });
+        let algorithm = match asked.await? {
+            Some((algorithm, _)) => algorithm,
+            None => ChecksumAlgorithm::Crc64Nvme,
+        };
+        let (hasher, bucket) = (Hasher::new(algorithm), &call.upload.bucket);
         let (_, draft, checksum) =
             object::copy_into(&self.store, source.as_ref(), bucket, Some(hasher)).await?;
-        let (store, call) = (self.store.clone(), UploadPartCopy::clone(&call));
-        blocking(move || {
-            object::commit_part(&store, &call.upload, call.part_number, draft, checksum)
+        self.run(move |store| {
+            object::commit_part(store, &call.upload, call.part_number, draft, checksum)
         })
         .await
     }
@@ -334,15 +401,11 @@ impl Backend for Disk {
         call: Granted<&CompleteMultipartUpload>,
         parts: &[CompletedPart],
     ) -> Result<Written, Error> {
-        let (store, call, parts) = (
-            self.store.clone(),
-            CompleteMultipartUpload::clone(&call),
-            parts.to_vec(),
-        );
-        blocking(move || {
-            let (record, _) =
-                multipart::assemble(&store, &call, &parts, OffsetDateTime::now_utc())?;
-            multipart::complete(&store, &call, &parts, &record, |current| {
+        let (call, parts) = (CompleteMultipartUpload::clone(&call), parts.to_vec());
+        self.run(move |store| {
+            let now = OffsetDateTime::now_utc();
+            let (record, _) = complete::assemble(store, &call, &parts, now)?;
+            complete::complete(store, &call, &parts, &record, |current| {
                 object::check_write(&call.conditions, current)
             })?;
             Ok(object::written(&record))
@@ -351,29 +414,25 @@ impl Backend for Disk {
     }
 
     async fn abort_multipart_upload(&self, call: Granted<&OnUpload>) -> Result<(), Error> {
-        let (store, call) = (self.store.clone(), OnUpload::clone(&call));
-        blocking(move || multipart::abort(&store, &call)).await
+        let call = OnUpload::clone(&call);
+        self.run(move |store| upload::abort(store, &call)).await
     }
 
     async fn list_parts(&self, call: Granted<&ListParts>) -> Result<PartPage, Error> {
-        let (store, call) = (self.store.clone(), ListParts::clone(&call));
-        blocking(move || multipart::list_parts(&store, &call)).await
+        let call = ListParts::clone(&call);
+        self.run(move |store| upload::list_parts(store, &call))
+            .await
     }
 
     async fn list_multipart_uploads(
         &self,
         call: Granted<&ListMultipartUploads>,
     ) -> Result<UploadPage, Error> {
-        let (store, call) = (self.store.clone(), ListMultipartUploads::clone(&call));
-        blocking(move || multipart::list(&store, &call)).await
+        let call = ListMultipartUploads::clone(&call);
+        self.run(move |store| uploads::list(store, &call)).await
     }
 
     async fn health(&self) -> Result<(), Error> {
-        let store = self.store.clone();
-        blocking(move || {
-            let buckets = files::open_directory(store.root(), "buckets");
-            buckets.map(drop).map_err(|e| files::error("open", e))
-        })
-        .await
+        self.run(|store| open::probe(store)).await
     }
 }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::record::Record;
 use super::store::{Opened, Place, Store};
 use super::write::{Draft, blocking};
-use super::{files, multipart, read};
+use super::{files, parts, read, upload as uploading};
 use crate::authz::Granted;
 use crate::backend::{Body, Deleted, Download, Object, Written, full_object};
 use crate::s3::call::{DeleteObject, OnUpload, PutObject, ReadObject};
@@ -56,31 +58,104 @@ pub(super) fn current(
     version_id: Option<&str>,
 ) -> Result<Opened, Error> {
     current_version(version_id)?;
+    let seen = store.seen(bucket, key.as_str());
     let place = Place::of(bucket, key.as_str());
     let Some(opened) = store.open_object(&place)? else {
         drop(store.bucket(bucket)?);
         return Err(Error::new(ErrorCode::NoSuchKey).detail("Key", key.as_str()));
     };
     if opened.record.key != key.as_str() {
-        return Err(Error::internal("a file holds another key's object"));
+        let what = "it holds another key's object";
+        store.faults.damaged(&place.path(), what);
+        return Err(Error::internal(what));
     }
+    store.remember(bucket, key.as_str(), seen, &opened);
     Ok(opened)
 }
 
 /// Opens what a read asks for and checks its conditions.
 pub(super) fn open(store: &Store, call: &ReadObject) -> Result<Opened, Error> {
     let opened = current(store, &call.bucket, &call.key, call.version_id.as_deref())?;
-    let etag = ETag(opened.record.etag.clone());
+    check_read(call, &opened.record)?;
+    Ok(opened)
+}
+
+/// Opens what a copy reads: conditions on it are conditions on the copy.
+pub(super) fn open_source(store: &Store, call: &ReadObject) -> Result<Opened, Error> {
+    open(store, call).map_err(as_source)
+}
+
+fn as_source(error: Error) -> Error {
+    match error.code() {
+        ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
+        _ => error,
+    }
+}
+
+/// Conditions on what is read.
+fn check_read(call: &ReadObject, record: &Record) -> Result<(), Error> {
+    let etag = ETag(record.etag.clone());
     let refuse = |code| {
         Error::new(code)
             .detail("ETag", etag.quoted())
-            .detail("LastModified", http_date(opened.record.modified()))
+            .detail("LastModified", http_date(record.modified()))
     };
-    match call.conditions.verdict(&etag, opened.record.modified()) {
-        Verdict::Proceed => Ok(opened),
+    match call.conditions.verdict(&etag, record.modified()) {
+        Verdict::Proceed => Ok(()),
         Verdict::NotModified => Err(refuse(ErrorCode::NotModified)),
         Verdict::Failed => Err(refuse(ErrorCode::PreconditionFailed)),
     }
+}
+
+/// What is asked of an object that is remembered: answered without a system call. `None` where the
+/// disk has to be asked.
+pub(super) fn remembered(
+    store: &Store,
+    call: &ReadObject,
+    head: bool,
+) -> Option<Result<Object, Error>> {
+    let known = store.objects.get(&call.bucket, call.key.as_str())?;
+    if !head && known.bytes.is_none() && known.record.size > 0 {
+        return None;
+    }
+    let answer = || {
+        current_version(call.version_id.as_deref())?;
+        check_read(call, &known.record)?;
+        let range = extent(call, &known.record)?;
+        let body = match &known.bytes {
+            Some(bytes) if !head => within(bytes, range)?,
+            _ => Body::Empty,
+        };
+        let info = known.record.info();
+        Ok(Object { info, range, body })
+    };
+    Some(answer())
+}
+
+fn within(bytes: &Bytes, range: Option<ContentRange>) -> Result<Body, Error> {
+    let Some(range) = range else {
+        return Ok(match bytes.is_empty() {
+            true => Body::Empty,
+            false => Body::Whole(bytes.clone()),
+        });
+    };
+    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let (first, end) = (at(range.first), at(range.last.saturating_add(1)));
+    match first < end && end <= bytes.len() {
+        true => Ok(Body::Whole(bytes.slice(first..end))),
+        false => Err(Error::internal("a range lies beyond an object's end")),
+    }
+}
+
+/// What is known of an object.
+pub(super) fn head(store: &Store, call: &ReadObject) -> Result<Object, Error> {
+    let opened = open(store, call)?;
+    let range = extent(call, &opened.record)?;
+    Ok(Object {
+        info: opened.record.info(),
+        range,
+        body: Body::Empty,
+    })
 }
 
 /// The bytes that a read asks for.
@@ -136,7 +211,7 @@ pub(super) fn written(record: &Record) -> Written {
 }
 
 pub(super) fn read(store: &Arc<Store>, call: &ReadObject) -> Result<Object, Error> {
-    let (info, range, body) = open_body(store, call, Record::info)?;
+    let (info, range, body) = open_body(store, call, |record| record.info())?;
     Ok(Object { info, range, body })
 }
 
@@ -144,7 +219,7 @@ pub(super) fn read(store: &Arc<Store>, call: &ReadObject) -> Result<Object, Erro
 fn open_body<T>(
     store: &Arc<Store>,
     call: &ReadObject,
-    tell: impl Fn(&Record) -> T,
+    tell: impl Fn(&Arc<Record>) -> T,
 ) -> Result<(T, Option<ContentRange>, Body), Error> {
     let mut attempts = 0;
     loop {
@@ -153,17 +228,19 @@ fn open_body<T>(
         let told = tell(&opened.record);
         let whole = (0, opened.record.size);
         let (offset, length) = range.map_or(whole, |range| (range.first, range.length()));
-        let parts = opened
-            .record
-            .manifest
-            .as_ref()
-            .map(|m| format!("buckets/{}/parts/{}", call.bucket, m.directory));
+        let manifest = opened.record.manifest.as_ref();
+        let parts = manifest.map(|m| parts::path(&call.bucket, &m.directory));
         let body = read::body(store, &call.bucket, opened, offset, length)?;
         // Parts that went between the look at the manifest and the count of its readers belong to an
         // object that has been replaced: what replaced it is read.
-        let gone = parts.is_some_and(|path| files::open_directory(store.root(), &path).is_err());
-        if !gone || attempts > 3 {
-            return Ok((told, range, body));
+        let there = match &parts {
+            Some(path) => files::open_directory(store.root(), path).map(drop),
+            None => Ok(()),
+        };
+        match there {
+            Err(Errno::NOENT) if attempts <= 3 => {}
+            Err(Errno::NOENT) | Ok(()) => return Ok((told, range, body)),
+            Err(errno) => return Err(files::error("open an object's parts", errno)),
         }
         attempts += 1;
     }
@@ -192,7 +269,7 @@ pub(super) fn commit(
     let place = Place::of(&call.bucket, key);
     store.commit(
         &place,
-        key,
+        &record,
         &draft.name,
         !call.conditions.is_empty(),
         |current| check_write(&call.conditions, current),
@@ -207,14 +284,11 @@ pub(super) async fn copy_into(
     source: Granted<&ReadObject>,
     bucket: &BucketName,
     hasher: Option<Hasher>,
-) -> Result<(Record, Draft, Option<Checksum>), Error> {
+) -> Result<(Arc<Record>, Draft, Option<Checksum>), Error> {
     let (from, call) = (store.clone(), ReadObject::clone(&source));
-    let (found, _, mut body) = blocking(move || open_body(&from, &call, Record::clone))
+    let (found, _, mut body) = blocking(move || open_body(&from, &call, Arc::clone))
         .await
-        .map_err(|error| match error.code() {
-            ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
-            _ => error,
-        })?;
+        .map_err(as_source)?;
     let (to, bucket) = (store.clone(), bucket.clone());
     let mut draft = blocking(move || Draft::new(to, &bucket)).await?;
     let mut hasher = hasher;
@@ -275,6 +349,6 @@ pub(super) fn commit_part(
         checksum.as_ref(),
     );
     draft.finish(&record)?;
-    multipart::commit_part(store, upload, number, draft)?;
+    uploading::commit_part(store, upload, number, draft)?;
     Ok(written(&record))
 }

@@ -1,24 +1,60 @@
 //! Reads an object's bytes: whole blocks, each checked against its CRC before a byte of it leaves.
+//!
+//! A block of 1 MiB is held in memory only while there is room for it (see [`Blocks`]) and its reader
+//! keeps up. Otherwise it is checked without being kept, and its pieces are read again, and compared
+//! with what was checked, when they can be sent.
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-use super::files::{self, error};
-use super::record::BLOCK;
-use super::store::{Opened, Store};
-use super::write::verify;
+use super::files;
+use super::parts::Using;
+use super::record::{BLOCK, crc32c};
+use super::store::{Opened, Store, Trouble};
 use crate::backend::{Body, Download};
 use crate::s3::{BucketName, Error};
 
-/// What is answered in one piece, read without leaving the reactor: a hop to another thread would
-/// cost more than the read.
+/// What is answered in one piece.
 const SMALL: u64 = 64 * 1024;
 
-/// The body of `length` bytes from `offset` of an object whose bytes are in its own file.
+/// What one who has no block of his own holds at a time.
+const PIECE: u64 = 64 * 1024;
+
+/// How many blocks are held at a time, by all readers together.
+const BLOCKS: usize = 64;
+
+/// A reader who needs longer than this for a piece, or as much longer for more bytes, is slow.
+const SLOW: Duration = Duration::from_millis(30);
+
+/// Room for blocks in memory.
+#[derive(Debug)]
+pub(super) struct Blocks(Arc<Semaphore>);
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BLOCKS)))
+    }
+}
+
+/// A block, and the room that it takes until the last of its bytes is sent.
+struct Held {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The body of `length` bytes from `offset` of an object.
 pub(super) fn body(
     store: &Arc<Store>,
     bucket: &BucketName,
@@ -29,14 +65,11 @@ pub(super) fn body(
     if length == 0 {
         return Ok(Body::Empty);
     }
-    if opened.record.manifest.is_none() && length <= SMALL {
-        let bytes = block(&opened, offset / BLOCK)?;
-        let start = usize::try_from(offset % BLOCK).unwrap_or(usize::MAX);
-        let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-        // Most small reads lie in one block; one across a border takes the stream's way.
-        if end <= bytes.len() {
-            return Ok(Body::Whole(bytes.slice(start..end)));
-        }
+    let inside = offset % BLOCK;
+    if opened.record.manifest.is_none() && length <= SMALL && inside.saturating_add(length) <= BLOCK
+    {
+        let bytes = stretch(store, &opened, offset, length)?;
+        return Ok(Body::Whole(bytes));
     }
     Ok(Body::Stream(Box::new(Stream::new(
         store.clone(),
@@ -47,25 +80,112 @@ pub(super) fn body(
     ))))
 }
 
-/// Reads and checks one block.
-pub(super) fn block(opened: &Opened, index: u64) -> Result<Bytes, Error> {
-    let start = index.saturating_mul(BLOCK);
-    let length = usize::try_from(opened.data.saturating_sub(start).min(BLOCK)).unwrap_or(0);
+/// All bytes of an object that is one small file.
+pub(super) fn whole(store: &Store, opened: &Opened) -> Result<Bytes, Error> {
+    match opened.data {
+        0 => Ok(Bytes::new()),
+        length => stretch(store, opened, 0, length),
+    }
+}
+
+/// Bytes of one block, which was checked.
+fn stretch(store: &Store, opened: &Opened, offset: u64, length: u64) -> Result<Bytes, Error> {
+    let start = usize::try_from(offset % BLOCK).unwrap_or(usize::MAX);
+    let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
     let bytes = match &opened.whole {
-        Some(bytes) => bytes.clone(),
-        None => files::read_at(opened.file.as_fd(), start, length)
-            .map_err(|e| error("read", e))?
-            .into(),
+        Some(whole) => {
+            check(store, opened, 0, crc32c(whole))?;
+            whole.clone()
+        }
+        None => {
+            let sums = sums(store, opened, offset / BLOCK)?;
+            let (from, bytes) = pieces(opened, offset, length, &sums)?;
+            let skip = usize::try_from(offset.saturating_sub(from)).unwrap_or(usize::MAX);
+            let end = skip.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+            return match end <= bytes.len() {
+                true => Ok(bytes.slice(skip..end)),
+                false => Err(Error::internal("a file is shorter than its record says")),
+            };
+        }
     };
-    let crc = usize::try_from(index)
-        .ok()
-        .and_then(|index| opened.crcs.get(index));
-    match verify(&bytes, crc) {
-        true => Ok(bytes),
-        false => Err(Error::internal(format_args!(
-            "block {index} of `{}` is damaged",
-            opened.record.key
-        ))),
+    match end <= bytes.len() {
+        true => Ok(bytes.slice(start..end)),
+        false => Err(Error::internal("a file is shorter than its record says")),
+    }
+}
+
+/// Where a block begins and how long it is.
+fn bounds(opened: &Opened, index: u64) -> (u64, u64) {
+    let start = index.saturating_mul(BLOCK);
+    (start, opened.data.saturating_sub(start).min(BLOCK))
+}
+
+/// Compares a block's CRC with the file's.
+fn check(store: &Store, opened: &Opened, index: u64, computed: u32) -> Result<(), Error> {
+    let kept = usize::try_from(index).ok();
+    let kept = kept.and_then(|index| opened.crcs.get(index));
+    if kept == Some(&computed) {
+        return Ok(());
+    }
+    let path = format!("block {index} of `{}`", opened.record.key);
+    store.faults.damaged(&path, "its CRC is another");
+    Err(Error::internal(format_args!("{path} is damaged")))
+}
+
+fn read(opened: &Opened, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
+    let length = usize::try_from(length).map_err(Error::internal)?;
+    let bytes = files::read_at(opened.file.as_fd(), offset, length);
+    Ok(bytes.map_err(|errno| Trouble::Io("read", errno))?)
+}
+
+/// Reads and checks one block.
+fn block(store: &Store, opened: &Opened, index: u64) -> Result<Vec<u8>, Error> {
+    let (start, length) = bounds(opened, index);
+    let bytes = read(opened, start, length)?;
+    check(store, opened, index, crc32c(&bytes))?;
+    Ok(bytes)
+}
+
+/// Checks a block without keeping it: the CRC of each of its pieces.
+fn sums(store: &Store, opened: &Opened, index: u64) -> Result<Vec<u32>, Error> {
+    let (start, length) = bounds(opened, index);
+    let mut all = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    let mut sums = Vec::new();
+    let mut at = 0;
+    while at < length {
+        let bytes = read(opened, start.saturating_add(at), PIECE.min(length - at))?;
+        all.update(&bytes);
+        sums.push(crc32c(&bytes));
+        at = at.saturating_add(PIECE);
+    }
+    check(store, opened, index, all.finalize() as u32)?;
+    Ok(sums)
+}
+
+/// Reads the pieces of a checked block that `length` bytes from `offset` lie in, and where they begin.
+fn pieces(opened: &Opened, offset: u64, length: u64, sums: &[u32]) -> Result<(u64, Bytes), Error> {
+    let (start, size) = bounds(opened, offset / BLOCK);
+    let inside = offset.saturating_sub(start);
+    let first = inside / PIECE;
+    let end = inside.saturating_add(length).min(size).div_ceil(PIECE);
+    let from = first.saturating_mul(PIECE);
+    let until = end.saturating_mul(PIECE).min(size);
+    let bytes = read(
+        opened,
+        start.saturating_add(from),
+        until.saturating_sub(from),
+    )?;
+    let step = usize::try_from(PIECE).map_err(Error::internal)?;
+    let expected = sums
+        .iter()
+        .skip(usize::try_from(first).map_err(Error::internal)?);
+    let same = bytes
+        .chunks(step)
+        .zip(expected)
+        .all(|(bytes, sum)| crc32c(bytes) == *sum);
+    match same {
+        true => Ok((start.saturating_add(from), bytes.into())),
+        false => Err(Error::internal("a block changed while it was read")),
     }
 }
 
@@ -78,10 +198,13 @@ struct Stretch {
     length: u64,
 }
 
-/// Blocks in order, the next one being read while the last is sent.
+/// Bytes in order. Of a reader that keeps up the next block is read while the last is sent.
 struct Stream {
+    blocks: Arc<Semaphore>,
     reader: Option<Box<Reader>>,
     next: Option<JoinHandle<Step>>,
+    /// What was given last, and when.
+    given: Option<(usize, Instant)>,
 }
 
 /// A reader back from its thread, with what it read.
@@ -90,13 +213,14 @@ type Step = (Box<Reader>, Result<Option<Bytes>, Error>);
 /// The blocking side.
 struct Reader {
     store: Arc<Store>,
-    bucket: BucketName,
     /// The directory of the parts, which stays while it is read.
-    directory: Option<String>,
+    parts: Option<Using>,
     current: Option<Opened>,
     stretches: std::vec::IntoIter<Stretch>,
     offset: u64,
     left: u64,
+    /// The block that was checked last, and the CRCs of its pieces.
+    checked: Option<(u64, Vec<u32>)>,
 }
 
 impl Stream {
@@ -107,7 +231,8 @@ impl Stream {
         offset: u64,
         length: u64,
     ) -> Self {
-        let stretches = match &opened.record.manifest {
+        let manifest = opened.record.manifest.as_ref();
+        let stretches = match manifest {
             None => vec![Stretch {
                 part: None,
                 offset,
@@ -115,35 +240,47 @@ impl Stream {
             }],
             Some(manifest) => stretches(&manifest.parts, offset, length),
         };
-        let directory = opened
-            .record
-            .manifest
-            .as_ref()
-            .map(|manifest| manifest.directory.clone());
-        if let Some(directory) = &directory {
-            store.enter_parts(bucket, directory);
-        }
+        let parts = manifest.map(|manifest| store.use_parts(bucket, &manifest.directory));
         let reader = Reader {
-            store,
-            bucket: bucket.clone(),
-            directory,
+            parts,
             current: Some(opened),
             stretches: stretches.into_iter(),
             offset: 0,
             left: 0,
+            checked: None,
+            store: store.clone(),
         };
         Self {
+            blocks: store.blocks.0.clone(),
             reader: Some(Box::new(reader)),
             next: None,
+            given: None,
         }
     }
 
-    fn start(&mut self) {
+    fn start(&mut self, room: Option<OwnedSemaphorePermit>) {
         if let Some(mut reader) = self.reader.take() {
             self.next = Some(tokio::task::spawn_blocking(move || {
-                let outcome = reader.step();
+                let outcome = reader.step(room);
                 (reader, outcome)
             }));
+        }
+    }
+
+    /// Room for a block, while there is much of it or the client has taken the last bytes at once.
+    fn room(&self) -> Option<OwnedSemaphorePermit> {
+        let keeps_up = match self.given {
+            None => self.blocks.available_permits() > BLOCKS / 2,
+            Some((length, since)) => {
+                let pieces = u32::try_from(length as u64 / PIECE)
+                    .unwrap_or(u32::MAX)
+                    .max(1);
+                since.elapsed() < SLOW.saturating_mul(pieces)
+            }
+        };
+        match keeps_up {
+            true => self.blocks.clone().try_acquire_owned().ok(),
+            false => None,
         }
     }
 }
@@ -168,43 +305,62 @@ fn stretches(parts: &[(u16, u64)], offset: u64, length: u64) -> Vec<Stretch> {
 }
 
 impl Reader {
-    fn step(&mut self) -> Result<Option<Bytes>, Error> {
+    /// The next bytes: the rest of a block where there is room for it, else a piece.
+    fn step(&mut self, room: Option<OwnedSemaphorePermit>) -> Result<Option<Bytes>, Error> {
         while self.left == 0 {
             let Some(stretch) = self.stretches.next() else {
                 return Ok(None);
             };
-            if let (Some(part), Some(directory)) = (stretch.part, &self.directory) {
-                let path = format!("buckets/{}/parts/{directory}/{part}", self.bucket);
-                let opened = self.store.open_record(&path)?;
-                self.current =
-                    Some(opened.ok_or_else(|| {
-                        Error::internal(format_args!("part `{path}` is missing"))
-                    })?);
-            }
-            (self.offset, self.left) = (stretch.offset, stretch.length);
+            self.enter(stretch)?;
         }
         let Some(opened) = &self.current else {
             return Err(Error::internal("nothing is open"));
         };
-        let whole = block(opened, self.offset / BLOCK)?;
-        let start = usize::try_from(self.offset % BLOCK).unwrap_or(usize::MAX);
-        let want = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let end = start.saturating_add(want).min(whole.len());
-        if start >= end {
+        let index = self.offset / BLOCK;
+        let (start, size) = bounds(opened, index);
+        let inside = self.offset.saturating_sub(start);
+        if inside >= size {
             return Err(Error::internal("a file is shorter than its record says"));
         }
-        let bytes = whole.slice(start..end);
+        let (from, bytes) = match room {
+            Some(room) => {
+                let bytes = block(&self.store, opened, index)?;
+                (start, Bytes::from_owner(Held { bytes, _room: room }))
+            }
+            None => {
+                let sums = match self.checked.take() {
+                    Some((checked, sums)) if checked == index => sums,
+                    _ => sums(&self.store, opened, index)?,
+                };
+                let piece = PIECE.saturating_sub(inside % PIECE).min(size - inside);
+                let read = pieces(opened, self.offset, piece, &sums)?;
+                self.checked = Some((index, sums));
+                read
+            }
+        };
+        let skip = usize::try_from(self.offset.saturating_sub(from)).unwrap_or(usize::MAX);
+        let want = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let end = skip.saturating_add(want).min(bytes.len());
+        let bytes = bytes.slice(skip.min(end)..end);
         self.offset = self.offset.saturating_add(bytes.len() as u64);
         self.left = self.left.saturating_sub(bytes.len() as u64);
         Ok(Some(bytes))
     }
-}
 
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if let Some(directory) = &self.directory {
-            self.store.leave_parts(&self.bucket, directory);
+    /// Opens what the next bytes are in.
+    fn enter(&mut self, stretch: Stretch) -> Result<(), Error> {
+        if let (Some(part), Some(parts)) = (stretch.part, &self.parts) {
+            let path = format!("{}/{part}", parts.path());
+            let opened = self.store.open_record(&path)?;
+            let Some(opened) = opened else {
+                self.store.faults.damaged(&path, "a part is missing");
+                return Err(Error::internal(format_args!("part `{path}` is missing")));
+            };
+            self.current = Some(opened);
         }
+        self.checked = None;
+        (self.offset, self.left) = (stretch.offset, stretch.length);
+        Ok(())
     }
 }
 
@@ -212,15 +368,24 @@ impl Drop for Reader {
 impl Download for Stream {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         if self.next.is_none() {
-            self.start();
+            let room = self.room();
+            self.start(room);
         }
         let Some(running) = self.next.take() else {
             return Ok(None);
         };
         let (reader, outcome) = running.await.map_err(Error::internal)?;
         self.reader = Some(reader);
-        if matches!(outcome, Ok(Some(_))) {
-            self.start();
+        if let Ok(Some(bytes)) = &outcome {
+            // Whoever got a block gets the next one read ahead, if there is room for it too.
+            let ahead = match bytes.len() as u64 > PIECE {
+                true => self.room(),
+                false => None,
+            };
+            self.given = Some((bytes.len(), Instant::now()));
+            if ahead.is_some() {
+                self.start(ahead);
+            }
         }
         outcome
     }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::backend::ListedObject;
 use crate::s3::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, Error, ObjectInfo, ObjectMetadata,
     STANDARD_METADATA, StoredChecksum, TagSet,
@@ -52,6 +53,61 @@ pub(super) struct Manifest {
     pub(super) upload: String,
     /// Number and size of each part, in order.
     pub(super) parts: Vec<(u16, u64)>,
+}
+
+/// What a listing tells of an object, small enough to be remembered of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    size: u64,
+    /// Nanoseconds since 1970.
+    modified: i64,
+    digest: [u8; 16],
+    /// The number behind a multipart object's entity tag.
+    parts: Option<u16>,
+    checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+}
+
+impl Listed {
+    /// What is told of `record`; `None` where it does not fit in here, and has to be read each time.
+    pub(super) fn of(record: &Record) -> Option<Self> {
+        let (digest, parts) = match record.etag.split_once('-') {
+            Some((digest, parts)) => (digest, Some(parts.parse().ok()?)),
+            None => (record.etag.as_str(), None),
+        };
+        let listed = Self {
+            size: record.size,
+            modified: i64::try_from(record.modified).ok()?,
+            digest: hex::decode_to_array(digest).ok()?,
+            parts,
+            checksum: record.listed_checksum(),
+        };
+        // Told as it stands in the record, or not at all.
+        (listed.etag() == record.etag).then_some(listed)
+    }
+
+    fn etag(&self) -> String {
+        let digest = hex::encode(self.digest);
+        match self.parts {
+            Some(parts) => format!("{digest}-{parts}"),
+            None => digest,
+        }
+    }
+
+    /// As a listing tells it.
+    pub(super) fn told(&self, key: String) -> ListedObject {
+        ListedObject {
+            key,
+            size: self.size,
+            etag: ETag(self.etag()),
+            last_modified: instant(self.modified.into()),
+            checksum: self.checksum,
+        }
+    }
+}
+
+/// An instant in nanoseconds since 1970.
+fn instant(nanoseconds: i128) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// A checksum as it is kept.
@@ -103,8 +159,7 @@ impl Record {
     }
 
     pub(super) fn modified(&self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(self.modified)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        instant(self.modified)
     }
 
     pub(super) fn metadata(&self) -> ObjectMetadata {
@@ -122,6 +177,28 @@ impl Record {
 
     pub(super) fn stored_checksum(&self) -> Option<StoredChecksum> {
         self.checksum.as_ref().and_then(StoredDigest::read)
+    }
+
+    /// Whether its parts are in `directory`.
+    pub(super) fn names(&self, directory: &str) -> bool {
+        let manifest = self.manifest.as_ref();
+        manifest.is_some_and(|manifest| manifest.directory == directory)
+    }
+
+    fn listed_checksum(&self) -> Option<(ChecksumAlgorithm, ChecksumType)> {
+        self.stored_checksum()
+            .map(|stored| (stored.checksum.algorithm, stored.kind))
+    }
+
+    /// As a listing tells it.
+    pub(super) fn listed(&self, key: String) -> ListedObject {
+        ListedObject {
+            key,
+            size: self.size,
+            etag: ETag(self.etag.clone()),
+            last_modified: self.modified(),
+            checksum: self.listed_checksum(),
+        }
     }
 
     pub(super) fn info(&self) -> ObjectInfo {

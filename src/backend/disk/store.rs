@@ -1,24 +1,33 @@
-//! The store beneath the trait: blocking operations on buckets, objects and their directories.
+//! The store beneath the trait: its root, its locks, the files of the object form, and what is
+//! remembered of them.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use rustix::fs::{fdatasync, fsync};
 use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::Durability;
+use super::faults::Faults;
 use super::files::{self, error};
-use super::name;
+use super::memory::Objects;
+use super::name::{self, Level};
+use super::parts::Readers;
+use super::read::Blocks;
 use super::record::{Lengths, Record, TRAILER, parse};
 use super::sync::Syncs;
-use crate::s3::{BucketName, Error, ErrorCode};
+use super::tree::{Node, Tree};
+use super::upload::Uploads;
+use crate::backend::ListedObject;
+use crate::s3::{BucketName, ETag, Error, ErrorCode};
 
 /// How many locks keys share.
 const STRIPES: usize = 1024;
+
+/// How many locks buckets share.
+const BUCKETS: usize = 64;
 
 /// How much of a file's end is read at once to find the footer in.
 const TAIL: usize = 16 * 1024;
@@ -26,43 +35,107 @@ const TAIL: usize = 16 * 1024;
 /// The store.
 #[derive(Debug)]
 pub(super) struct Store {
-    pub(super) root: OwnedFd,
-    pub(super) path: PathBuf,
+    root: OwnedFd,
     durability: Durability,
+    /// Whether nothing can be written: it is opened for reading then.
+    pub(super) read_only: bool,
     syncs: Syncs,
-    // Writers share it while they move an object into place; DeleteBucket has it alone from its look
-    // for objects until the bucket is out of reach.
-    placing: RwLock<()>,
+    // Whoever changes names in a bucket shares its lock; DeleteBucket has it alone from its look for
+    // objects until the bucket is out of reach.
+    placing: Vec<RwLock<()>>,
     // Held while a key's object is looked at and replaced; on blocking threads only.
-    stripes: Vec<Mutex<()>>,
+    stripes: Vec<Stripe>,
     hasher: RandomState,
-    /// Part directories being read, and whether they are to go when the last reader does.
-    readers: Mutex<HashMap<String, (usize, bool)>>,
-    /// Directories, by path and inode, whose own entries are known to be durable.
-    durable: moka::sync::Cache<(String, u64), ()>,
+    pub(super) readers: Readers,
+    pub(super) tree: Tree,
+    pub(super) objects: Objects,
+    pub(super) uploads: Uploads,
+    pub(super) blocks: Blocks,
+    pub(super) faults: Arc<Faults>,
+    /// Background work ends when this is set.
+    pub(super) closing: AtomicBool,
+}
+
+/// A lock that keys share, and how often one of them was changed.
+#[derive(Debug, Default)]
+struct Stripe {
+    lock: Mutex<()>,
+    changes: AtomicU64,
+}
+
+/// A key whose object is being looked at and changed, by nobody else. Nothing of it is remembered, and
+/// what was read of it before, or is being read, will not be.
+pub(super) struct Changing<'s> {
+    changes: &'s AtomicU64,
+    _held: MutexGuard<'s, ()>,
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// How far the changes of a key had come before it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen(u64);
+
+/// Why a file of the object form cannot be had.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It is there, and is not what was written. Listings tell what its name and its file say.
+    Damaged {
+        path: String,
+        what: &'static str,
+        length: u64,
+        modified: OffsetDateTime,
+    },
+    /// A system call failed: what is there is not known.
+    Io(&'static str, Errno),
+}
+
+impl Trouble {
+    /// A damaged object as a listing tells it. Its entity tag is no object's, so that nobody takes it
+    /// for the object that it was.
+    pub(super) fn listed(&self, key: String) -> Option<ListedObject> {
+        match self {
+            Self::Damaged {
+                length, modified, ..
+            } => Some(ListedObject {
+                key,
+                size: *length,
+                etag: ETag("damaged".to_owned()),
+                last_modified: *modified,
+                checksum: None,
+            }),
+            Self::Io(..) => None,
+        }
+    }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Damaged { path, what, .. } => {
+                Self::internal(format_args!("`{path}` is damaged: {what}"))
+            }
+            Trouble::Io(what, errno) => error(what, errno),
+        }
+    }
 }
 
 /// An open object: its bytes and what is known of them.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) file: OwnedFd,
-    pub(super) record: Record,
+    pub(super) record: Arc<Record>,
     pub(super) crcs: Vec<u32>,
     /// The bytes that are in this file; a manifest has none.
     pub(super) data: u64,
     /// The bytes themselves where the first read had them all.
     pub(super) whole: Option<bytes::Bytes>,
-}
-
-impl Opened {
-    /// Whether both are of one file. While they are open, no other file has its number.
-    pub(super) fn is_file_of(&self, other: &Self) -> bool {
-        let number = |opened: &Self| {
-            let stat = rustix::fs::fstat(&opened.file).ok()?;
-            Some((stat.st_dev, stat.st_ino))
-        };
-        number(self).is_some_and(|ours| number(other) == Some(ours))
-    }
+    /// Device and number of the file. While it is open, no other file has them.
+    pub(super) number: (u64, u64),
 }
 
 /// Where an object's file is, below the root.
@@ -72,20 +145,25 @@ pub(super) struct Place {
     /// Directories below `objects`.
     pub(super) directories: Vec<String>,
     pub(super) file: String,
+    /// What its key ends in, which is what its file's name says.
+    pub(super) ending: Vec<u8>,
 }
 
 impl Place {
     pub(super) fn of(bucket: &BucketName, key: &str) -> Self {
         let (directories, file) = name::path(key);
+        let level = Level::of(&directories);
+        let ending = name::decode(level, file.as_bytes()).map(|(_, bytes)| bytes);
         Self {
             bucket: bucket.clone(),
             directories,
             file,
+            ending: ending.unwrap_or_default(),
         }
     }
 
     /// The path of its first `depth` directories.
-    fn directory(&self, depth: usize) -> String {
+    pub(super) fn directory(&self, depth: usize) -> String {
         let mut path = format!("buckets/{}/objects", self.bucket);
         for directory in self.directories.iter().take(depth) {
             path.push('/');
@@ -99,7 +177,7 @@ impl Place {
         self.directory(self.directories.len())
     }
 
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("{}/{}", self.parent(), self.file)
     }
 }
@@ -115,18 +193,43 @@ pub(super) fn random_name() -> Result<String, Error> {
         .map_err(Error::internal)
 }
 
+/// Whether a name is one of [`random_name`]'s: never a path (T69).
+pub(super) fn is_random_name(name: &str) -> bool {
+    name.len() == 32
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}
+
+/// `NoSuchBucket`.
+pub(super) fn no_bucket(bucket: &BucketName) -> Error {
+    Error::new(ErrorCode::NoSuchBucket).detail("BucketName", bucket.as_str())
+}
+
 impl Store {
-    pub(super) fn new(root: OwnedFd, path: PathBuf, durability: Durability) -> Self {
+    /// A store below `root` that remembers in at most about `memory` bytes.
+    pub(super) fn new(
+        root: OwnedFd,
+        durability: Durability,
+        memory: usize,
+        read_only: bool,
+    ) -> Self {
+        let quarter = memory / 4;
         Self {
             root,
-            path,
             durability,
+            read_only,
             syncs: Syncs::default(),
-            placing: RwLock::new(()),
-            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            placing: (0..BUCKETS).map(|_| RwLock::new(())).collect(),
+            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
             hasher: RandomState::new(),
-            readers: Mutex::default(),
-            durable: moka::sync::Cache::new(100_000),
+            readers: Readers::default(),
+            tree: Tree::new(memory.saturating_sub(quarter)),
+            objects: Objects::new(quarter),
+            uploads: Uploads::default(),
+            blocks: Blocks::default(),
+            faults: Arc::default(),
+            closing: AtomicBool::new(false),
         }
     }
 
@@ -134,86 +237,160 @@ impl Store {
         self.root.as_fd()
     }
 
-    /// The lock of a key. Keys share locks; nothing that holds one takes another.
-    pub(super) fn stripe(&self, bucket: &BucketName, key: &str) -> MutexGuard<'_, ()> {
+    fn stripe(&self, bucket: &BucketName, key: &str) -> &Stripe {
         let at = usize::try_from(self.hasher.hash_one((bucket.as_str(), key)) % STRIPES as u64)
             .unwrap_or(0);
         match self.stripes.get(at).or_else(|| self.stripes.first()) {
-            Some(stripe) => lock(stripe),
+            Some(stripe) => stripe,
             // There are stripes; a store without would be a mistake of `new`.
-            None => lock(Box::leak(Box::default())),
+            None => Box::leak(Box::default()),
         }
+    }
+
+    /// The lock of a key, to change its object. Keys share locks; nothing that holds one takes another.
+    pub(super) fn changing(&self, bucket: &BucketName, key: &str) -> Changing<'_> {
+        let stripe = self.stripe(bucket, key);
+        let held = lock(&stripe.lock);
+        stripe.changes.fetch_add(1, Ordering::Release);
+        self.objects.forget(bucket, key);
+        Changing {
+            changes: &stripe.changes,
+            _held: held,
+        }
+    }
+
+    /// To be asked before a key's object is opened, and given back when it is to be remembered.
+    pub(super) fn seen(&self, bucket: &BucketName, key: &str) -> Seen {
+        Seen(self.stripe(bucket, key).changes.load(Ordering::Acquire))
+    }
+
+    /// Remembers an object, unless one that shares its lock was changed since `seen`.
+    pub(super) fn remember(&self, bucket: &BucketName, key: &str, seen: Seen, opened: &Opened) {
+        let stripe = self.stripe(bucket, key);
+        if let Ok(_held) = stripe.lock.try_lock()
+            && stripe.changes.load(Ordering::Acquire) == seen.0
+        {
+            self.objects.remember(bucket, key, opened);
+        }
+    }
+
+    fn bucket_lock(&self, bucket: &BucketName) -> &RwLock<()> {
+        let at = self.hasher.hash_one(bucket.as_str()) % BUCKETS as u64;
+        let at = usize::try_from(at).unwrap_or(0);
+        match self.placing.get(at).or_else(|| self.placing.first()) {
+            Some(lock) => lock,
+            None => Box::leak(Box::default()),
+        }
+    }
+
+    /// Held while names in a bucket are changed: it is not removed meanwhile.
+    pub(super) fn placing(&self, bucket: &BucketName) -> RwLockReadGuard<'_, ()> {
+        let lock = self.bucket_lock(bucket);
+        lock.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while a bucket is removed: nobody changes a name in it.
+    pub(super) fn removing(&self, bucket: &BucketName) -> RwLockWriteGuard<'_, ()> {
+        let lock = self.bucket_lock(bucket);
+        lock.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether writes are durable before they are acknowledged.
+    pub(super) fn is_strict(&self) -> bool {
+        self.durability == Durability::Strict
     }
 
     /// Makes a file's bytes durable, unless that is not wanted.
     pub(super) fn sync_file(&self, file: BorrowedFd<'_>) -> Result<(), Error> {
-        match self.durability {
-            Durability::Strict => fdatasync(file).map_err(|e| error("fdatasync", e)),
-            Durability::Relaxed => Ok(()),
+        match self.is_strict() {
+            true => files::sync_data(file).map_err(|e| error("fdatasync", e)),
+            false => Ok(()),
         }
     }
 
     /// Makes a directory's entries durable, unless that is not wanted.
-    pub(super) fn sync_directory(
-        &self,
-        path: &str,
-        directory: BorrowedFd<'_>,
-    ) -> Result<(), Error> {
-        match self.durability {
-            Durability::Strict => self
-                .syncs
-                .sync(path, directory)
-                .map_err(|e| error("fsync", e)),
-            Durability::Relaxed => Ok(()),
+    pub(super) fn sync_directory(&self, directory: BorrowedFd<'_>) -> Result<(), Error> {
+        match self.is_strict() {
+            true => self.syncs.sync(directory).map_err(|e| error("fsync", e)),
+            false => Ok(()),
         }
     }
 
     /// `NoSuchBucket` unless the bucket is there.
     pub(super) fn bucket(&self, bucket: &BucketName) -> Result<OwnedFd, Error> {
         files::open_directory(self.root(), &format!("buckets/{bucket}/objects")).map_err(|errno| {
-            match errno {
-                Errno::NOENT | Errno::NOTDIR | Errno::LOOP => no_bucket(bucket),
-                errno => error("open a bucket", errno),
+            match files::says_absent(errno) {
+                true => no_bucket(bucket),
+                false => error("open a bucket", errno),
             }
         })
     }
 
-    /// Opens a file of the object form.
-    pub(super) fn open_record(&self, path: &str) -> Result<Option<Opened>, Error> {
-        let (file, length) = match files::open_file(self.root(), path) {
+    /// One of a bucket's directories beside its objects. Tools that copy a store may leave empty ones
+    /// out: it is made again.
+    pub(super) fn inside(&self, bucket: &BucketName, name: &str) -> Result<OwnedFd, Error> {
+        let path = format!("buckets/{bucket}/{name}");
+        let failed = |errno| error("open a bucket's directory", errno);
+        match files::open_directory(self.root(), &path) {
+            Err(Errno::NOENT) => {}
+            other => return other.map_err(failed),
+        }
+        drop(self.bucket(bucket)?);
+        let above = files::open_directory(self.root(), &format!("buckets/{bucket}"));
+        let above = above.map_err(failed)?;
+        files::make_directory(above.as_fd(), name).map_err(failed)?;
+        files::sync(above.as_fd()).map_err(failed)?;
+        files::open_directory(self.root(), &path).map_err(failed)
+    }
+
+    /// The node of a place's directory at `depth`.
+    pub(super) fn node(&self, place: &Place, depth: usize) -> Arc<Node> {
+        let above = place.directories.get(..depth).unwrap_or(&place.directories);
+        self.tree.node(&place.directory(depth), Level::of(above))
+    }
+
+    /// Opens a file of the object form; `None` when there is none.
+    pub(super) fn open_record(&self, path: &str) -> Result<Option<Opened>, Trouble> {
+        let (file, stat) = match files::open_file(self.root(), path) {
             Ok(opened) => opened,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO) => {
-                return Ok(None);
-            }
-            Err(errno) => return Err(error("open an object", errno)),
+            Err(errno) if files::says_absent(errno) => return Ok(None),
+            Err(errno) => return Err(Trouble::Io("open an object", errno)),
         };
-        let corrupt = || {
-            Error::internal(format_args!(
-                "`{path}` is damaged: its footer cannot be read"
-            ))
+        let length = files::length(&stat);
+        let failed = |errno| Trouble::Io("read an object", errno);
+        let damaged = || {
+            let what = "its footer cannot be read";
+            self.faults.damaged(path, what);
+            Trouble::Damaged {
+                path: path.to_owned(),
+                what,
+                length,
+                modified: OffsetDateTime::from_unix_timestamp(stat.st_mtime)
+                    .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            }
         };
         let tail = usize::try_from(length).unwrap_or(usize::MAX).min(TAIL);
         let start = length.saturating_sub(tail as u64);
-        let bytes =
-            files::read_at(file.as_fd(), start, tail).map_err(|e| error("read an object", e))?;
+        let bytes = files::read_at(file.as_fd(), start, tail).map_err(failed)?;
         let bytes = bytes::Bytes::from(bytes);
         let trailer = tail
             .checked_sub(TRAILER)
             .and_then(|at| bytes.get(at..))
-            .ok_or_else(corrupt)?;
-        let lengths = Lengths::read(trailer, length).ok_or_else(corrupt)?;
+            .ok_or_else(damaged)?;
+        let lengths = Lengths::read(trailer, length).ok_or_else(damaged)?;
         let footer = match tail.checked_sub(lengths.footer()) {
             Some(at) => bytes.slice(at..),
             None => files::read_at(file.as_fd(), lengths.data, lengths.footer())
-                .map_err(|e| error("read an object", e))?
+                .map_err(failed)?
                 .into(),
         };
-        let (record, crcs) = parse(&footer, lengths).ok_or_else(corrupt)?;
+        let (record, crcs) = parse(&footer, lengths).ok_or_else(damaged)?;
         let data = usize::try_from(lengths.data).ok().filter(|_| start == 0);
         let whole = data.map(|length| bytes.slice(..length));
         Ok(Some(Opened {
+            number: (stat.st_dev, stat.st_ino),
             file,
-            record,
+            record: Arc::new(record),
             crcs,
             data: lengths.data,
             whole,
@@ -221,333 +398,7 @@ impl Store {
     }
 
     /// Opens the object of a key, when there is one.
-    pub(super) fn open_object(&self, place: &Place) -> Result<Option<Opened>, Error> {
+    pub(super) fn open_object(&self, place: &Place) -> Result<Option<Opened>, Trouble> {
         self.open_record(&place.path())
     }
-
-    /// What a write or delete finds at its key. A damaged object can be replaced and removed, but not
-    /// be compared with.
-    fn replaceable(&self, place: &Place, conditional: bool) -> Result<Option<Opened>, Error> {
-        match self.open_object(place) {
-            Err(error) if !conditional => {
-                tracing::error!(%error, "a damaged object is replaced or removed");
-                Ok(None)
-            }
-            other => other,
-        }
-    }
-
-    /// Moves a finished temporary file to its key, durably, when `check` agrees with what is there.
-    pub(super) fn commit(
-        &self,
-        place: &Place,
-        key: &str,
-        temporary: &str,
-        conditional: bool,
-        check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let old = self.swap(place, key, temporary, conditional, check)?;
-        self.settle(place, old)
-    }
-
-    /// Makes a swap durable, and only then lets go of the parts of what it replaced.
-    pub(super) fn settle(&self, place: &Place, old: Option<Opened>) -> Result<(), Error> {
-        self.make_durable(place)?;
-        if let Some(manifest) = old.and_then(|old| old.record.manifest) {
-            self.discard_parts(&place.bucket, &manifest.directory);
-        }
-        Ok(())
-    }
-
-    /// Moves a finished temporary file to its key when `check` agrees with what is there, and answers
-    /// what that was. The new entry is not durable yet.
-    pub(super) fn swap(
-        &self,
-        place: &Place,
-        key: &str,
-        temporary: &str,
-        conditional: bool,
-        check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
-    ) -> Result<Option<Opened>, Error> {
-        let staging = files::open_directory(self.root(), &format!("buckets/{}/tmp", place.bucket))
-            .map_err(|_| no_bucket(&place.bucket))?;
-        let _placing = self.placing.read().unwrap_or_else(PoisonError::into_inner);
-        let _held = self.stripe(&place.bucket, key);
-        let old = self.replaceable(place, conditional)?;
-        check(old.as_ref())?;
-        self.rename_into(place, &staging, temporary)?;
-        Ok(old)
-    }
-
-    /// Renames into the key's directory, making directories that are missing. Another request may
-    /// remove one again while it is empty: then it is made again.
-    fn rename_into(&self, place: &Place, staging: &OwnedFd, temporary: &str) -> Result<(), Error> {
-        for _ in 0..64 {
-            let parent = match files::open_directory(self.root(), &place.parent()) {
-                Ok(parent) => parent,
-                Err(Errno::NOENT) => {
-                    self.make_directories(place)?;
-                    continue;
-                }
-                Err(errno) => return Err(error("open a directory", errno)),
-            };
-            match files::rename(staging.as_fd(), temporary, parent.as_fd(), &place.file) {
-                Ok(()) => return Ok(()),
-                Err(Errno::NOENT) => {}
-                Err(errno) => return Err(error("rename", errno)),
-            }
-        }
-        Err(no_bucket(&place.bucket))
-    }
-
-    fn make_directories(&self, place: &Place) -> Result<(), Error> {
-        let mut at = self.bucket(&place.bucket)?;
-        for (depth, directory) in place.directories.iter().enumerate() {
-            match files::make_directory(at.as_fd(), directory) {
-                // The directory above has just been removed as empty: the caller starts again.
-                Err(Errno::NOENT) => return Ok(()),
-                other => drop(other.map_err(|e| error("make a directory", e))?),
-            }
-            match files::open_directory(self.root(), &place.directory(depth.saturating_add(1))) {
-                Ok(next) => at = next,
-                Err(Errno::NOENT) => return Ok(()),
-                Err(errno) => return Err(error("open a directory", errno)),
-            }
-        }
-        Ok(())
-    }
-
-    /// The new entry, and those of directories that were made on the way, before anyone is told.
-    pub(super) fn make_durable(&self, place: &Place) -> Result<(), Error> {
-        if self.durability == Durability::Relaxed {
-            return Ok(());
-        }
-        // A directory counts as durable only once the one above it, which has its entry, is synced.
-        let mut below: Option<(String, u64)> = None;
-        for depth in (0..=place.directories.len()).rev() {
-            let path = place.directory(depth);
-            let directory = match files::open_directory(self.root(), &path) {
-                Ok(directory) => directory,
-                // Deleted since, and pruned: what we wrote has been overtaken.
-                Err(Errno::NOENT) => return Ok(()),
-                Err(errno) => return Err(error("open a directory", errno)),
-            };
-            self.sync_directory(&path, directory.as_fd())?;
-            if let Some(below) = below.take() {
-                self.durable.insert(below, ());
-            }
-            let stat = rustix::fs::fstat(&directory).map_err(|e| error("stat", e))?;
-            let this = (path, stat.st_ino);
-            if self.durable.contains_key(&this) {
-                return Ok(());
-            }
-            below = Some(this);
-        }
-        Ok(())
-    }
-
-    /// Removes a key's object, durably, when `check` agrees with what is there. A missing one is no
-    /// error.
-    pub(super) fn delete(
-        &self,
-        bucket: &BucketName,
-        key: &str,
-        conditional: bool,
-        check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let place = Place::of(bucket, key);
-        let old = {
-            let _held = self.stripe(bucket, key);
-            let old = self.replaceable(&place, conditional)?;
-            check(old.as_ref())?;
-            let parent = match files::open_directory(self.root(), &place.parent()) {
-                Ok(parent) => parent,
-                Err(Errno::NOENT) => return self.bucket(bucket).map(drop),
-                Err(errno) => return Err(error("open a directory", errno)),
-            };
-            match files::remove_file(parent.as_fd(), &place.file) {
-                // One who deletes again may do so because the first time could not be made durable.
-                Ok(()) | Err(Errno::NOENT) => (old, parent),
-                Err(errno) => return Err(error("remove an object", errno)),
-            }
-        };
-        self.sync_directory(&place.parent(), old.1.as_fd())?;
-        self.prune(&place);
-        if let Some(manifest) = old.0.and_then(|old| old.record.manifest) {
-            self.discard_parts(bucket, &manifest.directory);
-        }
-        Ok(())
-    }
-
-    /// Removes directories that are empty now. What fails is not empty, or gone.
-    fn prune(&self, place: &Place) {
-        for depth in (1..=place.directories.len()).rev() {
-            let above =
-                files::open_directory(self.root(), &place.directory(depth.saturating_sub(1)));
-            let (Ok(above), Some(name)) = (above, place.directories.get(depth.saturating_sub(1)))
-            else {
-                return;
-            };
-            if files::remove_directory(above.as_fd(), name).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Counts a reader of a parts directory, which stays until the last one has gone.
-    pub(super) fn enter_parts(&self, bucket: &BucketName, directory: &str) {
-        lock(&self.readers)
-            .entry(parts_path(bucket, directory))
-            .or_default()
-            .0 += 1;
-    }
-
-    /// The reader has gone.
-    pub(super) fn leave_parts(&self, bucket: &BucketName, directory: &str) {
-        let path = parts_path(bucket, directory);
-        let mut readers = lock(&self.readers);
-        let Some(entry) = readers.get_mut(&path) else {
-            return;
-        };
-        entry.0 = entry.0.saturating_sub(1);
-        let (0, doomed) = *entry else { return };
-        readers.remove(&path);
-        drop(readers);
-        if doomed {
-            self.remove_parts(&path);
-        }
-    }
-
-    /// A parts directory that no object names any more goes, now or with its last reader. After a
-    /// crash in between the collector finds it.
-    pub(super) fn discard_parts(&self, bucket: &BucketName, directory: &str) {
-        let path = parts_path(bucket, directory);
-        if let Some(entry) = lock(&self.readers).get_mut(&path) {
-            entry.1 = true;
-            return;
-        }
-        self.remove_parts(&path);
-    }
-
-    fn remove_parts(&self, path: &str) {
-        if let Err(error) = files::remove_all(self.root(), path) {
-            tracing::warn!(%error, path, "parts that are not needed cannot be removed");
-        }
-    }
-
-    /// Makes a bucket, whole or not at all.
-    pub(super) fn create_bucket(
-        &self,
-        bucket: &BucketName,
-        now: OffsetDateTime,
-    ) -> Result<(), Error> {
-        let staged = format!("staging/{}", random_name()?);
-        let make = |path: &str| match path.rsplit_once('/') {
-            Some((parent, name)) => {
-                let parent = files::open_directory(self.root(), parent)?;
-                files::make_directory(parent.as_fd(), name)?;
-                fsync(&parent)
-            }
-            None => Err(Errno::INVAL),
-        };
-        let created = now.unix_timestamp_nanos().to_string();
-        let build = || -> Result<(), Errno> {
-            make(&staged)?;
-            for name in ["objects", "uploads", "parts", "tmp"] {
-                make(&format!("{staged}/{name}"))?;
-            }
-            let file = files::create_file(self.root(), &format!("{staged}/created"))?;
-            files::write_all(file.as_fd(), created.as_bytes())?;
-            fsync(&file)?;
-            let staging = files::open_directory(self.root(), &staged)?;
-            fsync(&staging)?;
-            let buckets = files::open_directory(self.root(), "buckets")?;
-            // A bucket that is there is not empty, so it is never replaced.
-            files::rename(self.root(), &staged, buckets.as_fd(), bucket.as_str())?;
-            fsync(&buckets)
-        };
-        match build() {
-            Ok(()) => Ok(()),
-            Err(errno) => {
-                let _ = files::remove_all(self.root(), &staged);
-                Err(match errno {
-                    Errno::NOTEMPTY | Errno::EXIST => ErrorCode::BucketAlreadyOwnedByYou.into(),
-                    errno => error("make a bucket", errno),
-                })
-            }
-        }
-    }
-
-    /// Removes a bucket that has no object.
-    pub(super) fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
-        drop(self.bucket(bucket)?);
-        let away = format!("staging/{}", random_name()?);
-        let buckets =
-            files::open_directory(self.root(), "buckets").map_err(|e| error("open", e))?;
-        {
-            // Nobody moves an object in between the look and the bucket's going.
-            let _alone = self.placing.write().unwrap_or_else(PoisonError::into_inner);
-            if self.has_objects(&format!("buckets/{bucket}/objects"))? {
-                return Err(ErrorCode::BucketNotEmpty.into());
-            }
-            files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away)
-                .map_err(|_| no_bucket(bucket))?;
-        }
-        fsync(&buckets).map_err(|e| error("fsync", e))?;
-        files::remove_all(self.root(), &away).map_err(|e| error("remove a bucket", e))
-    }
-
-    /// Whether any object is below `path`.
-    fn has_objects(&self, path: &str) -> Result<bool, Error> {
-        let mut stack = vec![path.to_owned()];
-        while let Some(path) = stack.pop() {
-            let directory =
-                files::open_directory(self.root(), &path).map_err(|e| error("open", e))?;
-            let entries = rustix::fs::Dir::read_from(&directory).map_err(|e| error("list", e))?;
-            for entry in entries.flatten() {
-                let Ok(text) = entry.file_name().to_str() else {
-                    continue;
-                };
-                match name::decode(text.as_bytes()) {
-                    _ if matches!(text, "." | "..") => {}
-                    Some((name::Kind::Object, _)) => return Ok(true),
-                    Some(_) => stack.push(format!("{path}/{text}")),
-                    None => {}
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    /// When a bucket was created.
-    pub(super) fn created(&self, bucket: &BucketName) -> Option<OffsetDateTime> {
-        let (file, length) =
-            files::open_file(self.root(), &format!("buckets/{bucket}/created")).ok()?;
-        let bytes = files::read_at(file.as_fd(), 0, usize::try_from(length).ok()?.min(64)).ok()?;
-        let nanos = std::str::from_utf8(&bytes).ok()?.trim().parse().ok()?;
-        OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
-    }
-
-    /// Every bucket's name.
-    pub(super) fn buckets(&self) -> Result<Vec<BucketName>, Error> {
-        let directory =
-            files::open_directory(self.root(), "buckets").map_err(|e| error("open", e))?;
-        let entries = rustix::fs::Dir::read_from(&directory).map_err(|e| error("list", e))?;
-        let names = entries.flatten().filter_map(|entry| {
-            let name = BucketName::parse(entry.file_name().to_str().ok()?).ok()?;
-            self.bucket(&name).is_ok().then_some(name)
-        });
-        let mut names: Vec<_> = names.collect();
-        names.sort();
-        Ok(names)
-    }
-}
-
-fn parts_path(bucket: &BucketName, directory: &str) -> String {
-    format!("buckets/{bucket}/parts/{directory}")
-}
-
-/// `NoSuchBucket`.
-pub(super) fn no_bucket(bucket: &BucketName) -> Error {
-    Error::new(ErrorCode::NoSuchBucket).detail("BucketName", bucket.as_str())
 }

@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use rustix::fs::fsync;
 use rustix::io::Errno;
+
+use super::files;
+use super::store::lock;
 
 /// One directory's syncs.
 #[derive(Debug, Default)]
@@ -28,14 +30,11 @@ struct State {
     waiting: HashMap<u64, usize>,
 }
 
-/// The syncs of all directories.
+/// The syncs of all directories, each by its device and number: everyone who waits holds it open, so
+/// that no other directory can have them meanwhile. Its path could be another's by now.
 #[derive(Debug, Default)]
 pub(super) struct Syncs {
-    groups: Mutex<HashMap<String, Arc<Group>>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    groups: Mutex<HashMap<(u64, u64), Arc<Group>>>,
 }
 
 impl Syncs {
@@ -43,16 +42,15 @@ impl Syncs {
     ///
     /// # Errors
     /// The sync's own; it is never tried again as if nothing had happened.
-    pub(super) fn sync(&self, path: &str, directory: BorrowedFd<'_>) -> Result<(), Errno> {
-        let group = lock(&self.groups)
-            .entry(path.to_owned())
-            .or_default()
-            .clone();
+    pub(super) fn sync(&self, directory: BorrowedFd<'_>) -> Result<(), Errno> {
+        let stat = files::stat(directory)?;
+        let number = (stat.st_dev, stat.st_ino);
+        let group = lock(&self.groups).entry(number).or_default().clone();
         let outcome = group.sync(directory);
         let mut groups = lock(&self.groups);
         // The map and this call are all that hold an idle group.
         if Arc::strong_count(&group) == 2 {
-            groups.remove(path);
+            groups.remove(&number);
         }
         outcome
     }
@@ -74,7 +72,7 @@ impl Group {
             state.begun = ours;
             state.running = true;
             drop(state);
-            let outcome = fsync(directory);
+            let outcome = files::sync(directory);
             state = lock(&self.state);
             state.running = false;
             state.ended = ours;
@@ -133,7 +131,7 @@ mod tests {
             for _ in 0..64 {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        syncs.sync("d", handle.as_fd()).unwrap();
+                        syncs.sync(handle.as_fd()).unwrap();
                     }
                 });
             }

@@ -8,16 +8,16 @@
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, linkat};
 use rustix::io::Errno;
 
 use super::files::{self, error};
+use super::parts::{self, Using};
 use super::record::{Manifest, Record};
-use super::store::{Opened, Place, Store, no_bucket, random_name};
+use super::store::{Opened, Place, Store, random_name};
 use super::write::Draft;
 use super::{object, read};
 use crate::s3::call::OnObject;
-use crate::s3::{BucketName, Error, ErrorCode, TagSet};
+use crate::s3::{Error, ErrorCode, TagSet};
 
 /// How often one who is overtaken starts again.
 const ATTEMPTS: usize = 64;
@@ -51,6 +51,7 @@ fn current(store: &Store, call: &OnObject) -> Result<Opened, Error> {
 
 /// A file for the key with other tags in it, not yet in its place.
 pub(super) struct Retagged {
+    record: Record,
     draft: Draft,
     /// Where the bytes are linked, when for this.
     linked: Option<Linked>,
@@ -68,7 +69,7 @@ pub(super) fn retag(
     let mut linked = None;
     if record.manifest.is_none() && old.whole.is_some() {
         if old.data > 0 {
-            draft.write(&read::block(old, 0)?)?;
+            draft.write(&read::whole(store, old)?)?;
         }
     } else if record.manifest.is_none() {
         let Some(made) = Linked::new(store, place, old)? else {
@@ -82,7 +83,11 @@ pub(super) fn retag(
         linked = Some(made);
     }
     draft.finish(&record)?;
-    Ok(Some(Retagged { draft, linked }))
+    Ok(Some(Retagged {
+        record,
+        draft,
+        linked,
+    }))
 }
 
 /// Moves it to the key while `old` is there; says whether it was.
@@ -92,11 +97,14 @@ pub(super) fn commit(
     old: &Opened,
     retagged: Retagged,
 ) -> Result<bool, Error> {
-    let Retagged { draft, linked } = retagged;
+    let Retagged {
+        record,
+        draft,
+        linked,
+    } = retagged;
     let mut overtaken = false;
-    let key = old.record.key.as_str();
-    let moved = store.swap(place, key, &draft.name, true, |current| {
-        overtaken = !current.is_some_and(|current| current.is_file_of(old));
+    let moved = store.swap(place, &record, &draft.name, true, |current| {
+        overtaken = !current.is_some_and(|current| current.number == old.number);
         match overtaken {
             true => Err(ErrorCode::ConditionalRequestConflict.into()),
             false => Ok(()),
@@ -121,44 +129,42 @@ const LINK: u16 = 1;
 /// A directory below `parts` with a link to an object's file, which goes unless it is kept.
 struct Linked {
     store: Arc<Store>,
-    bucket: BucketName,
+    place: Place,
     directory: String,
+    /// From before it is there, so that the collector knows of it.
+    _using: Using,
     kept: bool,
 }
 
 impl Linked {
     /// Links to the file that `old` is, durably; `None` when the key holds another by now.
     fn new(store: &Arc<Store>, place: &Place, old: &Opened) -> Result<Option<Self>, Error> {
+        let directory = random_name()?;
         let linked = Self {
             store: store.clone(),
-            bucket: place.bucket.clone(),
-            directory: random_name()?,
+            place: place.clone(),
+            _using: store.use_parts(&place.bucket, &directory),
+            directory,
             kept: false,
         };
-        let above = format!("buckets/{}/parts", place.bucket);
-        let path = format!("{above}/{}", linked.directory);
-        let parts = files::open_directory(store.root(), &above);
-        let parts = parts.map_err(|_| no_bucket(&place.bucket))?;
         let failed = |errno| error("link an object", errno);
-        files::make_directory(parts.as_fd(), &linked.directory).map_err(failed)?;
+        let above = store.inside(&place.bucket, "parts")?;
+        files::make_directory(above.as_fd(), &linked.directory).map_err(failed)?;
+        let path = parts::path(&place.bucket, &linked.directory);
         let to = files::open_directory(store.root(), &path).map_err(failed)?;
         let name = LINK.to_string();
-        let link = || {
-            let from = files::open_directory(store.root(), &place.parent())?;
-            let file = place.file.as_str();
-            linkat(from.as_fd(), file, to.as_fd(), &*name, AtFlags::empty())
-        };
-        match link() {
+        let from = files::open_directory(store.root(), &place.parent());
+        match from.and_then(|from| files::link(from.as_fd(), &place.file, to.as_fd(), &name)) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(failed(errno)),
         }
         let found = store.open_record(&format!("{path}/{name}"))?;
-        if !found.is_some_and(|found| found.is_file_of(old)) {
+        if !found.is_some_and(|found| found.number == old.number) {
             return Ok(None);
         }
-        store.sync_directory(&path, to.as_fd())?;
-        store.sync_directory(&above, parts.as_fd())?;
+        store.sync_directory(to.as_fd())?;
+        store.sync_directory(above.as_fd())?;
         Ok(Some(linked))
     }
 
@@ -170,7 +176,7 @@ impl Linked {
 impl Drop for Linked {
     fn drop(&mut self) {
         if !self.kept {
-            self.store.discard_parts(&self.bucket, &self.directory);
+            self.store.discard_if_unnamed(&self.place, &self.directory);
         }
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::backend::Body;
 use crate::s3::{BucketName, Checksum, ObjectKey, ObjectMetadata, ReadConditions, WriteConditions};
 
 /// A body that is all there.
@@ -33,7 +34,12 @@ pub(super) fn bucket() -> BucketName {
 
 pub(super) fn open_at(path: &Path, durability: Durability) -> Disk {
     let path = path.to_owned();
-    Disk::open(&Config { path, durability }).unwrap()
+    Disk::open(&Config {
+        path,
+        durability,
+        memory: 16 << 20,
+    })
+    .unwrap()
 }
 
 pub(super) async fn fresh(path: &Path, durability: Durability) -> Disk {

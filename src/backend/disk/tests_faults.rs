@@ -65,6 +65,7 @@ async fn t70_a_planted_link_takes_no_file_outside_with_it() {
         drop(Disk::open(&Config {
             path,
             durability: Durability::Relaxed,
+            memory: 16 << 20,
         }));
         if !outside.path().join("d/precious").exists() {
             followed.push(planted);
@@ -148,9 +149,9 @@ async fn t76_bytes_and_tag_of_a_multipart_object_belong_together() {
         checksum: None,
     }];
     let now = OffsetDateTime::now_utc();
-    let (record, _) = multipart::assemble(&disk.store, &call, &named, now).unwrap();
+    let (record, _) = complete::assemble(&disk.store, &call, &named, now).unwrap();
     part(&disk, &id, b"other").await;
-    if multipart::complete(&disk.store, &call, &named, &record, |_| Ok(())).is_ok() {
+    if complete::complete(&disk.store, &call, &named, &record, |_| Ok(())).is_ok() {
         // An error in place of the bytes would do; other bytes under the first part's tag do not.
         if let Ok((tag, bytes)) = get(&disk, "k").await {
             let parts_tag = md5(&hex::decode(md5(&bytes)).unwrap());
@@ -185,6 +186,6 @@ async fn t72_a_completed_upload_does_not_outlive_a_crash() {
     drop(disk);
     // The crash came before the upload was removed.
     std::fs::rename(&kept, &upload).unwrap();
-    drop(open_at(root.path(), Durability::Relaxed));
+    open_at(root.path(), Durability::Relaxed).wait_for_collector();
     assert!(!upload.exists(), "the completed upload is still there");
 }

@@ -271,10 +271,11 @@ async fn records_without_tags_are_read() {
     std::fs::write(&format, "portcullis-disk 1\n").unwrap();
     drop(open_at(root.path(), Durability::Relaxed));
     assert_eq!(std::fs::read(&format).unwrap(), current);
-    std::fs::write(&format, "portcullis-disk 3\n").unwrap();
+    std::fs::write(&format, "portcullis-disk 4\n").unwrap();
     let config = Config {
         path: root.path().to_owned(),
         durability: Durability::Relaxed,
+        memory: 16 << 20,
     };
     assert!(Disk::open(&config).is_err());
 }

@@ -2,22 +2,27 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use md5::Digest as _;
-use tokio::sync::mpsc;
+use pingora_timeout::timeout;
+use tokio::task::JoinHandle;
 
 use super::files::{self, error};
-use super::record::{BLOCK, Record, crc32c};
-use super::store::{Store, no_bucket, random_name};
+use super::record::{BLOCK, Record};
+use super::store::{Store, random_name};
 use crate::backend::Upload;
-use crate::s3::{BucketName, Checksum, Error, ErrorCode};
+use crate::s3::{BucketName, Checksum, Error};
 
 /// A body up to this length is taken whole and written in one go.
-const SMALL: u64 = 128 * 1024;
+const SMALL: u64 = 64 * 1024;
 
-/// How many pieces may wait for the disk.
-const QUEUE: usize = 16;
+/// How many bytes are gathered before they are written: as many again may be on their way to the disk.
+const GATHER: usize = 256 * 1024;
+
+/// How long what was gathered waits for more.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A temporary file with a body in it, which goes when it is not committed.
 #[derive(Debug)]
@@ -37,11 +42,9 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(store: Arc<Store>, bucket: &BucketName) -> Result<Self, Error> {
         let name = random_name()?;
-        let file = files::create_file(store.root(), &format!("buckets/{bucket}/tmp/{name}"));
-        let file = file.map_err(|errno| match errno {
-            rustix::io::Errno::NOENT => no_bucket(bucket),
-            errno => error("create a file", errno),
-        })?;
+        let above = store.inside(bucket, "tmp")?;
+        let file = files::create_file(above.as_fd(), &name);
+        let file = file.map_err(|errno| error("create a file", errno))?;
         Ok(Self {
             store,
             bucket: bucket.clone(),
@@ -107,76 +110,132 @@ fn block() -> crc_fast::Digest {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.committed {
-            let _ = std::fs::remove_file(
-                self.store
-                    .path
-                    .join(format!("buckets/{}/tmp/{}", self.bucket, self.name)),
-            );
+        if self.committed {
+            return;
         }
+        let store = self.store.clone();
+        let (directory, name) = (format!("buckets/{}/tmp", self.bucket), self.name.clone());
+        // What cannot be removed now goes with the next start.
+        aside(move || {
+            let above = files::open_directory(store.root(), &directory);
+            let removed = above.and_then(|above| files::remove_file(above.as_fd(), &name));
+            if let Err(errno) = removed {
+                tracing::debug!(%errno, name, "a temporary file cannot be removed");
+            }
+        });
     }
 }
 
-/// Takes `body` into a draft, then hands it with the verified checksum to `commit`, all file work on
-/// blocking threads while the reactor awaits the next bytes.
+/// Takes `body` into a draft, then hands it with the verified checksum to `commit`. Bytes are gathered
+/// while the last ones are written, on blocking threads; a client that is slow has neither thread nor
+/// much memory.
 pub(super) async fn receive<T: Send + 'static>(
     store: Arc<Store>,
     bucket: BucketName,
     body: &mut dyn Upload,
     commit: impl FnOnce(Draft, Option<Checksum>) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    if body.length() <= SMALL {
-        let mut pieces = Vec::new();
-        while let Some(bytes) = body.next().await? {
-            pieces.push(bytes);
+    let mut draft = Writing::Unmade(store, bucket);
+    let mut gathered = Gathered::default();
+    loop {
+        match next(body, &mut gathered, &mut draft).await? {
+            Some(bytes) => gathered.push(bytes),
+            None => break,
         }
-        let checksum = body.checksum();
-        return blocking(move || {
-            let mut draft = Draft::new(store, &bucket)?;
+        if gathered.length >= GATHER {
+            draft = draft.write(gathered.take()).await?;
+        }
+    }
+    let checksum = body.checksum();
+    let (pieces, draft) = (gathered.take(), draft.idle().await?);
+    blocking(move || {
+        let mut draft = draft.made()?;
+        for bytes in &pieces {
+            draft.write(bytes)?;
+        }
+        commit(draft, checksum)
+    })
+    .await
+}
+
+/// The next bytes. While a client takes its time, what it has sent goes to the disk.
+async fn next(
+    body: &mut dyn Upload,
+    gathered: &mut Gathered,
+    draft: &mut Writing,
+) -> Result<Option<Bytes>, Error> {
+    // A small body is written in one go.
+    if gathered.length == 0 || body.length() <= SMALL {
+        return body.next().await;
+    }
+    let mut coming = body.next();
+    if let Ok(came) = timeout(PAUSE, &mut coming).await {
+        return came;
+    }
+    let taken = std::mem::replace(draft, Writing::Lost);
+    *draft = taken.write(gathered.take()).await?;
+    coming.await
+}
+
+/// Bytes that wait to be written.
+#[derive(Default)]
+struct Gathered {
+    pieces: Vec<Bytes>,
+    length: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, bytes: Bytes) {
+        self.length = self.length.saturating_add(bytes.len());
+        self.pieces.push(bytes);
+    }
+
+    fn take(&mut self) -> Vec<Bytes> {
+        self.length = 0;
+        std::mem::take(&mut self.pieces)
+    }
+}
+
+/// A draft that is written piece by piece.
+enum Writing {
+    /// No file yet.
+    Unmade(Arc<Store>, BucketName),
+    Idle(Draft),
+    /// A thread has it.
+    Busy(JoinHandle<Result<Draft, Error>>),
+    /// Only while another value is on its way, or after an error.
+    Lost,
+}
+
+impl Writing {
+    /// Waits until nobody writes.
+    async fn idle(self) -> Result<Self, Error> {
+        match self {
+            Self::Busy(writing) => Ok(Self::Idle(writing.await.map_err(Error::internal)??)),
+            other => Ok(other),
+        }
+    }
+
+    /// Writes `pieces` once those before are written, and does not wait for them.
+    async fn write(self, pieces: Vec<Bytes>) -> Result<Self, Error> {
+        let draft = self.idle().await?;
+        Ok(Self::Busy(tokio::task::spawn_blocking(move || {
+            let mut draft = draft.made()?;
             for bytes in &pieces {
                 draft.write(bytes)?;
             }
-            commit(draft, checksum)
-        })
-        .await;
+            Ok(draft)
+        })))
     }
-    let (sender, mut receiver) = mpsc::channel::<Bytes>(QUEUE);
-    let (verdict, outcome) = tokio::sync::oneshot::channel::<Option<Checksum>>();
-    let writer = tokio::task::spawn_blocking(move || {
-        let mut draft = Draft::new(store, &bucket)?;
-        while let Some(bytes) = receiver.blocking_recv() {
-            draft.write(&bytes)?;
-        }
-        // Without the verdict the body ended in an error, or its client left: the draft goes.
-        let checksum = outcome
-            .blocking_recv()
-            .map_err(|_| Error::new(ErrorCode::IncompleteBody))?;
-        commit(draft, checksum)
-    });
-    let mut fed = Ok(());
-    loop {
-        match body.next().await {
-            Ok(Some(bytes)) => {
-                // The writer stops reading when the disk fails; its own error says why.
-                if sender.send(bytes).await.is_err() {
-                    break;
-                }
-            }
-            Ok(None) => {
-                let _ = verdict.send(body.checksum());
-                drop(sender);
-                return writer.await.map_err(Error::internal)?;
-            }
-            Err(error) => {
-                fed = Err(error);
-                break;
-            }
+
+    /// The draft; blocks.
+    fn made(self) -> Result<Draft, Error> {
+        match self {
+            Self::Unmade(store, bucket) => Draft::new(store, &bucket),
+            Self::Idle(draft) => Ok(draft),
+            Self::Busy(_) | Self::Lost => Err(Error::internal("a draft is written by two")),
         }
     }
-    drop(sender);
-    drop(verdict);
-    let written = writer.await.map_err(Error::internal)?;
-    fed.and(written)
 }
 
 /// Runs file work on a blocking thread.
@@ -188,7 +247,10 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(Error::internal)?
 }
 
-/// CRC of a whole block, as the reader checks it.
-pub(super) fn verify(bytes: &[u8], crc: Option<&u32>) -> bool {
-    crc.is_some_and(|crc| crc32c(bytes) == *crc)
+/// Runs file work that nobody waits for, not on the reactor.
+pub(super) fn aside(work: impl FnOnce() + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
+    }
 }

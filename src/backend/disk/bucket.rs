@@ -1,0 +1,212 @@
+//! Buckets: made whole or not at all, out of reach before anything of them is removed.
+
+use std::os::fd::AsFd as _;
+
+use rustix::io::Errno;
+use time::OffsetDateTime;
+
+use super::files::{self, Is, error};
+use super::name::{Kind, Level, decode};
+use super::store::{Store, is_random_name, no_bucket, random_name};
+use crate::s3::{BucketName, Error, ErrorCode};
+
+/// A bucket's directories.
+pub(super) const DIRECTORIES: [&str; 4] = ["objects", "uploads", "parts", "tmp"];
+
+/// Where what is not the store's goes when the bucket around it is removed.
+const FOREIGN: &str = "foreign";
+
+impl Store {
+    /// Makes a bucket, whole or not at all.
+    pub(super) fn create_bucket(
+        &self,
+        bucket: &BucketName,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        let staged = format!("staging/{}", random_name()?);
+        match self.build_bucket(bucket, &staged, now) {
+            Ok(()) => Ok(()),
+            Err(errno) => {
+                self.clear_away(&staged);
+                Err(match errno {
+                    Errno::NOTEMPTY | Errno::EXIST => ErrorCode::BucketAlreadyOwnedByYou.into(),
+                    errno => error("make a bucket", errno),
+                })
+            }
+        }
+    }
+
+    fn build_bucket(
+        &self,
+        bucket: &BucketName,
+        staged: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), Errno> {
+        self.make(staged)?;
+        for name in DIRECTORIES {
+            self.make(&format!("{staged}/{name}"))?;
+        }
+        let file = files::create_file(self.root(), &format!("{staged}/created"))?;
+        let created = now.unix_timestamp_nanos().to_string();
+        files::write_all(file.as_fd(), created.as_bytes())?;
+        files::sync(file.as_fd())?;
+        files::sync(files::open_directory(self.root(), staged)?.as_fd())?;
+        let buckets = files::open_directory(self.root(), "buckets")?;
+        // A bucket that is there is not empty, so it is never replaced.
+        files::rename(self.root(), staged, buckets.as_fd(), bucket.as_str())?;
+        files::sync(buckets.as_fd())
+    }
+
+    /// Makes a directory, durably.
+    fn make(&self, path: &str) -> Result<(), Errno> {
+        let (parent, name) = path.rsplit_once('/').ok_or(Errno::INVAL)?;
+        let parent = files::open_directory(self.root(), parent)?;
+        files::make_directory(parent.as_fd(), name)?;
+        files::sync(parent.as_fd())
+    }
+
+    /// Removes a bucket that has no object.
+    pub(super) fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        drop(self.bucket(bucket)?);
+        let away = format!("staging/{}", random_name()?);
+        let buckets =
+            files::open_directory(self.root(), "buckets").map_err(|e| error("open", e))?;
+        {
+            let _alone = self.removing(bucket);
+            let objects = format!("buckets/{bucket}/objects");
+            if self.holds_object(&objects)? {
+                return Err(ErrorCode::BucketNotEmpty.into());
+            }
+            match files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away) {
+                Ok(()) => self.tree.forget(&objects),
+                Err(Errno::NOENT) => return Err(no_bucket(bucket)),
+                Err(errno) => return Err(error("remove a bucket", errno)),
+            }
+        }
+        files::sync(buckets.as_fd()).map_err(|e| error("fsync", e))?;
+        // It is gone. What is left of it is the collector's, should this fail.
+        self.clear_away(&away);
+        Ok(())
+    }
+
+    /// Removes what is below `staging` and was the store's; what was not stays, out of the way.
+    pub(super) fn clear_away(&self, path: &str) {
+        if let Err(errno) = self.remove_ours(path) {
+            tracing::warn!(%errno, path, "what is not needed cannot be removed");
+        }
+    }
+
+    fn remove_ours(&self, path: &str) -> Result<(), Errno> {
+        let (parent, name) = path.rsplit_once('/').ok_or(Errno::INVAL)?;
+        let staging = files::open_directory(self.root(), parent)?;
+        match files::remove_file(staging.as_fd(), name) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            Err(errno) => return Err(errno),
+        }
+        let directory = files::open_directory(self.root(), path)?;
+        for (entry, is) in files::names(self.root(), path)? {
+            let below = format!("{path}/{entry}");
+            match (entry.as_str(), is) {
+                ("objects", Is::Directory) => self.remove_empty(&below, Level::default())?,
+                ("tmp" | "uploads" | "parts", Is::Directory) => self.remove_made(&below)?,
+                ("created" | "upload", Is::File) => files::remove_file(directory.as_fd(), &entry)?,
+                (number, Is::File) if number.parse::<u16>().is_ok() => {
+                    files::remove_file(directory.as_fd(), number)?;
+                }
+                _ => {}
+            }
+        }
+        match files::remove_directory(staging.as_fd(), name) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => self.keep_foreign(path, name),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Moves what nobody here made to where it is in nobody's way.
+    fn keep_foreign(&self, path: &str, name: &str) -> Result<(), Errno> {
+        files::make_directory(self.root(), FOREIGN)?;
+        let to = files::open_directory(self.root(), FOREIGN)?;
+        files::rename(self.root(), path, to.as_fd(), name)?;
+        let kept = format!("{FOREIGN}/{name}");
+        self.faults
+            .foreign(&kept, "what stood in a bucket that was removed");
+        Ok(())
+    }
+
+    /// Removes directories of objects that are empty, and no object.
+    fn remove_empty(&self, path: &str, level: Level) -> Result<(), Errno> {
+        for (name, is) in files::names(self.root(), path)? {
+            if let (Some((kind @ (Kind::Directory | Kind::Piece), _)), Is::Directory) =
+                (decode(level, name.as_bytes()), is)
+            {
+                self.remove_empty(&format!("{path}/{name}"), level.below(kind))?;
+            }
+        }
+        self.remove_if_empty(path)
+    }
+
+    /// Removes what has a name that is only given here: temporary files, uploads, parts.
+    fn remove_made(&self, path: &str) -> Result<(), Errno> {
+        for (name, _) in files::names(self.root(), path)? {
+            if is_random_name(&name) {
+                files::remove_all(self.root(), &format!("{path}/{name}"))?;
+            }
+        }
+        self.remove_if_empty(path)
+    }
+
+    fn remove_if_empty(&self, path: &str) -> Result<(), Errno> {
+        let (parent, name) = path.rsplit_once('/').ok_or(Errno::INVAL)?;
+        let parent = files::open_directory(self.root(), parent)?;
+        match files::remove_directory(parent.as_fd(), name) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// When a bucket was created; `None` for one that does not say.
+    pub(super) fn created(&self, bucket: &BucketName) -> Result<Option<OffsetDateTime>, Error> {
+        let path = format!("buckets/{bucket}/created");
+        let failed = |errno| error("read when a bucket was created", errno);
+        let (file, stat) = match files::open_file(self.root(), &path) {
+            Ok(opened) => opened,
+            Err(errno) if files::says_absent(errno) => return Ok(None),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let length = usize::try_from(files::length(&stat).min(64)).unwrap_or(0);
+        let bytes = files::read_at(file.as_fd(), 0, length).map_err(failed)?;
+        let read = |text: &str| {
+            let nanoseconds = text.trim().parse().ok()?;
+            OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()
+        };
+        let created = std::str::from_utf8(&bytes).ok().and_then(read);
+        if created.is_none() {
+            self.faults.damaged(&path, "it is no time");
+        }
+        Ok(created)
+    }
+
+    /// Every bucket's name.
+    pub(super) fn buckets(&self) -> Result<Vec<BucketName>, Error> {
+        let failed = |errno| error("list buckets", errno);
+        let mut buckets = Vec::new();
+        for (name, is) in files::names(self.root(), "buckets").map_err(failed)? {
+            let path = || format!("buckets/{name}");
+            match (BucketName::parse(&name), is) {
+                (Ok(bucket), Is::Directory) => match self.bucket(&bucket) {
+                    Ok(_) => buckets.push(bucket),
+                    Err(error) if error.code() == ErrorCode::NoSuchBucket => {
+                        self.faults
+                            .foreign(&path(), "no bucket: it has no `objects`");
+                    }
+                    Err(error) => return Err(error),
+                },
+                _ => self.faults.foreign(&path(), "no bucket's name or kind"),
+            }
+        }
+        buckets.sort();
+        Ok(buckets)
+    }
+}

@@ -1,0 +1,185 @@
+//! What is wrong with a store and no request's fault: counted, named in the log once, told to the
+//! operator. In tests, also system calls that fail when they are told to.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::store::lock;
+
+/// How many paths are remembered as named in the log.
+const NAMED: usize = 1024;
+
+/// How many findings wait to be told.
+const WAITING: usize = 1024;
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// `damaged` or `foreign`.
+    pub kind: &'static str,
+    /// The path below the store's root.
+    pub path: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// Everything that was found since the store was opened.
+#[derive(Debug, Default)]
+pub struct Faults {
+    damaged: AtomicU64,
+    foreign: AtomicU64,
+    failed: AtomicU64,
+    named: Mutex<HashSet<String>>,
+    waiting: Mutex<VecDeque<Finding>>,
+}
+
+impl Faults {
+    /// Files found damaged, each time that one was found.
+    #[must_use]
+    pub fn damaged_count(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Entries that nobody here wrote, each counted once.
+    #[must_use]
+    pub fn foreign_count(&self) -> u64 {
+        self.foreign.load(Ordering::Relaxed)
+    }
+
+    /// Requests that failed because the disk did.
+    #[must_use]
+    pub fn failed_count(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// What was found since this was last asked, each path once.
+    #[must_use]
+    pub fn take(&self) -> Vec<Finding> {
+        lock(&self.waiting).drain(..).collect()
+    }
+
+    pub(super) fn damaged(&self, path: &str, what: &str) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        if self.is_new("damaged", path, what) {
+            tracing::error!(path, what, "damaged");
+        }
+    }
+
+    pub(super) fn foreign(&self, path: &str, what: &str) {
+        if self.is_new("foreign", path, what) {
+            self.foreign.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(path, what, "not the store's: left alone");
+        }
+    }
+
+    pub(super) fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Remembers a finding, unless it is known. Beyond some there are too many to be told apart.
+    fn is_new(&self, kind: &'static str, path: &str, what: &str) -> bool {
+        let mut named = lock(&self.named);
+        if named.len() >= NAMED || !named.insert(format!("{kind} {path}")) {
+            return false;
+        }
+        drop(named);
+        let mut waiting = lock(&self.waiting);
+        if waiting.len() < WAITING {
+            waiting.push_back(Finding {
+                kind,
+                path: path.to_owned(),
+                what: what.to_owned(),
+            });
+        }
+        true
+    }
+}
+
+#[cfg(not(test))]
+#[inline]
+pub(super) fn failing(_call: &'static str) -> Result<(), rustix::io::Errno> {
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) use injected::failing;
+
+/// System calls that fail on purpose, in the threads that are told to.
+#[cfg(test)]
+pub(super) mod injected {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    use rustix::io::Errno;
+
+    use crate::backend::disk::store::lock;
+
+    /// Which calls fail, and what was called.
+    #[derive(Debug, Default)]
+    pub(in crate::backend::disk) struct Plan {
+        inner: Mutex<Inner>,
+    }
+
+    #[derive(Debug, Default)]
+    struct Inner {
+        made: BTreeMap<&'static str, usize>,
+        rule: Option<Rule>,
+    }
+
+    /// The calls of one kind that fail.
+    #[derive(Clone, Copy, Debug)]
+    pub(in crate::backend::disk) struct Rule {
+        pub(in crate::backend::disk) call: &'static str,
+        /// Counted from 0.
+        pub(in crate::backend::disk) nth: usize,
+        /// And all that follow.
+        pub(in crate::backend::disk) lasting: bool,
+        pub(in crate::backend::disk) errno: Errno,
+    }
+
+    impl Plan {
+        /// From now on `rule` holds, and calls are counted anew.
+        pub(in crate::backend::disk) fn set(&self, rule: Option<Rule>) {
+            *lock(&self.inner) = Inner {
+                made: BTreeMap::new(),
+                rule,
+            };
+        }
+
+        /// How often each call was made.
+        pub(in crate::backend::disk) fn made(&self) -> BTreeMap<&'static str, usize> {
+            lock(&self.inner).made.clone()
+        }
+    }
+
+    thread_local! {
+        static PLAN: RefCell<Option<Arc<Plan>>> = const { RefCell::new(None) };
+    }
+
+    /// This thread's calls follow `plan`.
+    pub(in crate::backend::disk) fn follow(plan: Option<Arc<Plan>>) {
+        PLAN.with(|current| *current.borrow_mut() = plan);
+    }
+
+    pub(in crate::backend::disk) fn failing(call: &'static str) -> Result<(), Errno> {
+        PLAN.with(|current| {
+            let current = current.borrow();
+            let Some(plan) = current.as_ref() else {
+                return Ok(());
+            };
+            let mut inner = lock(&plan.inner);
+            let made = inner.made.entry(call).or_default();
+            let this = *made;
+            *made += 1;
+            match inner.rule {
+                Some(rule) if rule.call == call => {
+                    let hit = this == rule.nth || (rule.lasting && this > rule.nth);
+                    if hit { Err(rule.errno) } else { Ok(()) }
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+}

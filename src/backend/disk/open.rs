@@ -1,0 +1,317 @@
+//! Opens a store: its lock, its format, and what a crash or a careless copy left of its directories.
+
+use std::fs::File;
+use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
+use rustix::io::Errno;
+
+use super::Config;
+use super::bucket::DIRECTORIES;
+use super::files::{self, Is};
+use super::name::{Kind, earlier_decode, earlier_path, path as spelled};
+use super::store::{Store, is_random_name};
+use crate::s3::BucketName;
+
+/// The format that this program writes.
+const FORMAT: &str = "portcullis-disk 3\n";
+
+/// What is written while a store of an earlier format is carried over: no earlier program opens it, and
+/// this one goes on where it was stopped.
+const CARRYING: &str = "portcullis-disk 3 carrying over\n";
+
+/// The formats before, whose every file this program reads. The names of deep keys differ.
+const EARLIER: [&str; 2] = ["portcullis-disk 1\n", "portcullis-disk 2\n"];
+
+/// What may stand in a directory that becomes a store: a new file system has the second, a start that
+/// was stopped the others.
+const NOTHING: [&str; 4] = ["lock", "lost+found", "format", "format.new"];
+
+/// What a store says of itself.
+enum Format {
+    This,
+    Earlier,
+    /// No store yet.
+    New,
+}
+
+/// Opens a store: its handle, and the lock that is held with it.
+pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
+    let path = std::path::absolute(&config.path)?;
+    if !path.is_dir() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)?;
+    }
+    let (lock, read_only) = take_lock(&path)?;
+    let format = format(&path)?;
+    if read_only {
+        match format {
+            Format::This => {}
+            Format::Earlier => {
+                return Err(wrong("it cannot be written, and is of an earlier format"));
+            }
+            Format::New => return Err(wrong("it cannot be written, and is no store yet")),
+        }
+        tracing::warn!(path = %path.display(), "cannot be written: opened for reading");
+    } else {
+        if let Format::New = format {
+            write_format(&path, FORMAT)?;
+        }
+        for directory in ["buckets", "staging"] {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path.join(directory))?;
+        }
+        File::open(&path)?.sync_all()?;
+    }
+    let root = openat(
+        rustix::fs::CWD,
+        &path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let store = Store::new(root, config.durability, config.memory, read_only);
+    if !read_only {
+        if let Format::Earlier = format {
+            write_format(&path, CARRYING)?;
+            carry_over(&store)?;
+            write_format(&path, FORMAT)?;
+        }
+        tidy(&store)?;
+    }
+    Ok((Arc::new(store), lock))
+}
+
+fn wrong(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(ErrorKind::InvalidData, what)
+}
+
+/// The lock that one process has, and whether nothing can be written here.
+fn take_lock(path: &Path) -> Result<(File, bool)> {
+    let writing = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("lock"));
+    let (lock, read_only) = match writing {
+        Ok(lock) => (lock, false),
+        Err(error) => match error.kind() {
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                // A lock needs a file, not a writable one.
+                (File::open(path.join("format")).map_err(|_| error)?, true)
+            }
+            _ => return Err(error),
+        },
+    };
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok((lock, read_only)),
+        Err(Errno::WOULDBLOCK) => Err(Error::new(
+            ErrorKind::ResourceBusy,
+            "another process uses this directory",
+        )),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// A directory that something else wrote is not taken over; one of a later format is not read.
+fn format(path: &Path) -> Result<Format> {
+    let mut text = String::new();
+    match File::open(path.join("format")) {
+        Ok(mut opened) => {
+            opened.read_to_string(&mut text)?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    match text.as_str() {
+        FORMAT => Ok(Format::This),
+        CARRYING => Ok(Format::Earlier),
+        earlier if EARLIER.contains(&earlier) => Ok(Format::Earlier),
+        // A first start on a full disk leaves it so.
+        "" => {
+            for entry in std::fs::read_dir(path)? {
+                let name = entry?.file_name();
+                if !NOTHING.iter().any(|known| name == *known) {
+                    let name = name.display();
+                    return Err(wrong(format!(
+                        "the directory is not a store and not empty: it holds `{name}`"
+                    )));
+                }
+            }
+            Ok(Format::New)
+        }
+        other => Err(wrong(format!(
+            "its format is `{}`, this program's `{}`",
+            other.trim(),
+            FORMAT.trim()
+        ))),
+    }
+}
+
+/// Whole or not at all.
+fn write_format(path: &Path, text: &str) -> Result<()> {
+    let new = path.join("format.new");
+    let mut made = File::create(&new)?;
+    made.write_all(text.as_bytes())?;
+    made.sync_all()?;
+    std::fs::rename(new, path.join("format"))?;
+    File::open(path)?.sync_all()
+}
+
+/// Nothing runs yet, so whatever is temporary is left over. All by handles: a link that somebody put
+/// in a directory's place is not followed, and nothing behind it is touched. A bucket that cannot be
+/// tidied is served as it is.
+fn tidy(store: &Store) -> Result<()> {
+    for (name, is) in files::names(store.root(), "buckets")? {
+        let (Ok(bucket), Is::Directory) = (BucketName::parse(&name), is) else {
+            continue;
+        };
+        if let Err(error) = tidy_bucket(store, &bucket) {
+            tracing::error!(%error, %bucket, "a bucket cannot be tidied: it is served as it is");
+        }
+    }
+    Ok(())
+}
+
+fn tidy_bucket(store: &Store, bucket: &BucketName) -> Result<()> {
+    let path = format!("buckets/{bucket}");
+    let mut missing = DIRECTORIES.to_vec();
+    let mut is_ours = false;
+    for (name, is) in files::names(store.root(), &path)? {
+        is_ours |= name == "objects" || (name == "created" && is == Is::File);
+        missing.retain(|known| *known != name);
+    }
+    if !is_ours {
+        store.faults.foreign(&path, "no bucket");
+        return Ok(());
+    }
+    let directory = files::open_directory(store.root(), &path)?;
+    for name in &missing {
+        tracing::warn!(%bucket, name, "a bucket's directory is missing: it is made again");
+        files::make_directory(directory.as_fd(), name)?;
+    }
+    if !missing.is_empty() {
+        files::sync(directory.as_fd())?;
+    }
+    let temporary = format!("{path}/tmp");
+    let tmp = files::open_directory(store.root(), &temporary)?;
+    for (name, is) in files::names(store.root(), &temporary)? {
+        match is_random_name(&name) && is == Is::File {
+            true => files::remove_file(tmp.as_fd(), &name)?,
+            false => store
+                .faults
+                .foreign(&format!("{temporary}/{name}"), "no temporary file"),
+        }
+    }
+    Ok(())
+}
+
+/// Moves the objects whose keys are deeper than names are now to where they are looked for. What was
+/// moved stays moved, should this be stopped.
+fn carry_over(store: &Store) -> Result<()> {
+    tracing::warn!("the store is of an earlier format: it is carried over");
+    for bucket in store.buckets().map_err(Error::other)? {
+        let objects = format!("buckets/{bucket}/objects");
+        let mut moved = 0_u64;
+        carry_directory(store, &bucket, &objects, &[], 0, &mut moved)?;
+        tracing::info!(%bucket, moved, "carried over");
+    }
+    Ok(())
+}
+
+fn carry_directory(
+    store: &Store,
+    bucket: &BucketName,
+    path: &str,
+    stem: &[u8],
+    depth: usize,
+    moved: &mut u64,
+) -> Result<()> {
+    for (name, is) in files::names(store.root(), path)? {
+        let Some((kind, bytes)) = earlier_decode(name.as_bytes()) else {
+            continue;
+        };
+        let mut begins = [stem, &bytes].concat();
+        match (kind, is) {
+            (Kind::Object, Is::File) => {
+                // Shallow keys have one spelling in every version.
+                if depth > super::name::DEPTH {
+                    carry_object(store, bucket, path, &name, &begins, moved)?;
+                }
+            }
+            (Kind::Directory | Kind::Piece, Is::Directory) => {
+                if kind == Kind::Directory {
+                    begins.push(b'/');
+                }
+                let below = format!("{path}/{name}");
+                let deeper = depth.saturating_add(1);
+                carry_directory(store, bucket, &below, &begins, deeper, moved)?;
+                if deeper > super::name::DEPTH {
+                    let above = files::open_directory(store.root(), path)?;
+                    match files::remove_directory(above.as_fd(), &name) {
+                        Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+                        Err(errno) => return Err(errno.into()),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn carry_object(
+    store: &Store,
+    bucket: &BucketName,
+    path: &str,
+    name: &str,
+    key: &[u8],
+    moved: &mut u64,
+) -> Result<()> {
+    let Ok(key) = std::str::from_utf8(key) else {
+        return Ok(());
+    };
+    let (directories, file) = spelled(key);
+    let (earlier, _) = earlier_path(key);
+    let at = format!("buckets/{bucket}/objects/{}", earlier.join("/"));
+    // Only what stands where an earlier version put this very key.
+    if directories == earlier || at != path {
+        return Ok(());
+    }
+    let mut above = format!("buckets/{bucket}/objects");
+    for directory in &directories {
+        let parent = files::open_directory(store.root(), &above)?;
+        files::make_directory(parent.as_fd(), directory)?;
+        files::sync(parent.as_fd())?;
+        above = format!("{above}/{directory}");
+    }
+    let from = files::open_directory(store.root(), path)?;
+    let to = files::open_directory(store.root(), &above)?;
+    files::rename(from.as_fd(), name, to.as_fd(), &file)?;
+    files::sync(to.as_fd())?;
+    files::sync(from.as_fd())?;
+    *moved = moved.saturating_add(1);
+    Ok(())
+}
+
+/// Whether the store can be written: a file is made, made durable and removed.
+pub(super) fn probe(store: &Store) -> std::result::Result<(), crate::s3::Error> {
+    let failed = |errno| files::error("write a probe", errno);
+    if store.read_only {
+        return Err(failed(Errno::ROFS));
+    }
+    let name = super::store::random_name()?;
+    let staging = files::open_directory(store.root(), "staging").map_err(failed)?;
+    let file = files::create_file(staging.as_fd(), &name).map_err(failed)?;
+    let written =
+        files::write_all(file.as_fd(), &[0; 4096]).and_then(|()| files::sync_data(file.as_fd()));
+    let removed = files::remove_file(staging.as_fd(), &name);
+    written.and(removed).map_err(failed)
+}

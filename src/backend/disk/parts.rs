@@ -1,0 +1,114 @@
+//! Directories of parts: who reads them, and when they go.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::files;
+use super::store::{Opened, Place, Store, lock};
+use crate::s3::BucketName;
+
+/// Directories of parts in use, by their paths.
+#[derive(Debug, Default)]
+pub(super) struct Readers(Mutex<HashMap<String, Uses>>);
+
+/// Who uses a directory of parts.
+#[derive(Debug, Default)]
+struct Uses {
+    count: usize,
+    /// Whether it is to go when the last one has gone.
+    doomed: bool,
+}
+
+/// A directory of parts that somebody uses: it stays until the last one has gone.
+#[derive(Debug)]
+pub(super) struct Using {
+    store: std::sync::Arc<Store>,
+    path: String,
+}
+
+impl Using {
+    /// Its path below the store's root.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Drop for Using {
+    fn drop(&mut self) {
+        if self.store.leave(&self.path) {
+            let (store, path) = (self.store.clone(), std::mem::take(&mut self.path));
+            super::write::aside(move || store.remove_parts(&path));
+        }
+    }
+}
+
+/// Where the parts of a manifest are.
+pub(super) fn path(bucket: &BucketName, directory: &str) -> String {
+    format!("buckets/{bucket}/parts/{directory}")
+}
+
+impl Store {
+    /// Counts a user of a directory of parts.
+    pub(super) fn use_parts(
+        self: &std::sync::Arc<Self>,
+        bucket: &BucketName,
+        directory: &str,
+    ) -> Using {
+        let path = path(bucket, directory);
+        lock(&self.readers.0).entry(path.clone()).or_default().count += 1;
+        Using {
+            store: self.clone(),
+            path,
+        }
+    }
+
+    /// One user has gone; says whether the directory is to go now.
+    fn leave(&self, path: &str) -> bool {
+        let mut readers = lock(&self.readers.0);
+        let Some(uses) = readers.get_mut(path) else {
+            return false;
+        };
+        uses.count = uses.count.saturating_sub(1);
+        if uses.count > 0 {
+            return false;
+        }
+        let doomed = uses.doomed;
+        readers.remove(path);
+        doomed
+    }
+
+    /// A directory of parts that no object names any more goes, now or with its last user. What cannot
+    /// be removed is the collector's.
+    pub(super) fn discard_parts(&self, bucket: &BucketName, directory: &str) {
+        let path = path(bucket, directory);
+        if let Some(uses) = lock(&self.readers.0).get_mut(&path) {
+            uses.doomed = true;
+            return;
+        }
+        self.remove_parts(&path);
+    }
+
+    /// The same for one that its maker failed to bring to its key, unless the key names it all the same:
+    /// a failed call may have been carried out. What cannot be told stays, for the collector.
+    pub(super) fn discard_if_unnamed(&self, place: &Place, directory: &str) {
+        let current = self.open_object(place);
+        let named = |opened: &Opened| opened.record.names(directory);
+        match current {
+            Ok(current) if !current.as_ref().is_some_and(named) => {
+                self.discard_parts(&place.bucket, directory);
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    /// Whether anybody uses it.
+    pub(super) fn parts_are_used(&self, bucket: &BucketName, directory: &str) -> bool {
+        lock(&self.readers.0).contains_key(&path(bucket, directory))
+    }
+
+    fn remove_parts(&self, path: &str) {
+        if let Err(error) = files::remove_all(self.root(), path) {
+            tracing::warn!(%error, path, "parts that are not needed cannot be removed");
+        }
+    }
+}

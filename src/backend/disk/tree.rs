@@ -1,0 +1,448 @@
+//! Directories remembered: the names in them in the order of keys, what listings tell of each object,
+//! and whether a directory's own entry is durable.
+//!
+//! A directory's node is locked while a name in it is made, moved or removed, and is told in the same
+//! breath, so what is remembered is what is there. What is forgotten, because memory is bounded, is read
+//! again when it is asked for. Nodes are locked from above downward.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Bound;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustix::io::Errno;
+
+use super::faults::Faults;
+use super::files::{self, Is};
+use super::name::{Kind, Level, decode};
+use super::record::Listed;
+use super::store::lock;
+
+/// How many maps the nodes are spread over.
+const SHARDS: usize = 16;
+
+/// What a name takes in memory beside its bytes.
+const NAME: usize = 112;
+
+/// What a node takes in memory beside its path and its names.
+const NODE: usize = 256;
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// An object, and what is told of it in listings where that is known.
+    Object(Option<Listed>),
+    /// A directory, behind whose name a `/` follows, or a piece of a long segment.
+    Below(Kind),
+}
+
+/// Some of a directory's names: all from `from` to `upto`, both included.
+#[derive(Debug)]
+struct Known {
+    from: Vec<u8>,
+    /// `None`: to the end.
+    upto: Option<Vec<u8>>,
+    entries: BTreeMap<Box<[u8]>, Entry>,
+}
+
+impl Known {
+    fn covers(&self, name: &[u8]) -> bool {
+        name >= self.from.as_slice() && self.upto.as_deref().is_none_or(|upto| name <= upto)
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    known: Option<Known>,
+    /// Another one whenever the directory is made or removed.
+    generation: u64,
+    /// Whether the entry of this generation, in the directory above, is durable.
+    durable: bool,
+    /// What this node is counted as in memory.
+    cost: usize,
+}
+
+/// A directory.
+#[derive(Debug)]
+pub(super) struct Node {
+    path: String,
+    level: Level,
+    state: Mutex<State>,
+    used: AtomicU64,
+    shared: Arc<Shared>,
+}
+
+/// What the nodes of a tree have in common.
+#[derive(Debug)]
+struct Shared {
+    /// The most bytes that nodes and names may take.
+    budget: usize,
+    held: AtomicUsize,
+    generations: AtomicU64,
+}
+
+impl Shared {
+    fn generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Every directory that is remembered or in use, by its path.
+#[derive(Debug)]
+pub(super) struct Tree {
+    shards: Vec<Mutex<HashMap<String, Arc<Node>>>>,
+    hasher: RandomState,
+    clock: AtomicU64,
+    shared: Arc<Shared>,
+}
+
+/// Names of a directory in order.
+pub(super) struct Page {
+    pub(super) entries: Vec<(Box<[u8]>, Entry)>,
+    /// Where the next names begin, when there may be more.
+    pub(super) next: Option<Vec<u8>>,
+}
+
+impl Tree {
+    /// Remembers in at most about `budget` bytes.
+    pub(super) fn new(budget: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            clock: AtomicU64::new(0),
+            shared: Arc::new(Shared {
+                budget,
+                held: AtomicUsize::new(0),
+                generations: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The node of the directory at `path`, which need not be there.
+    pub(super) fn node(&self, path: &str, level: Level) -> Arc<Node> {
+        let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        let (node, is_new) = {
+            let mut shard = self.shard(path);
+            match shard.get(path) {
+                Some(node) => (node.clone(), false),
+                None => {
+                    let node = Arc::new(Node::new(path, level, self.shared.clone()));
+                    shard.insert(path.to_owned(), node.clone());
+                    (node, true)
+                }
+            }
+        };
+        node.used.store(now, Ordering::Relaxed);
+        if is_new {
+            self.trim();
+        }
+        node
+    }
+
+    fn shard(&self, path: &str) -> MutexGuard<'_, HashMap<String, Arc<Node>>> {
+        let at = usize::try_from(self.hasher.hash_one(path) % SHARDS as u64).unwrap_or(0);
+        match self.shards.get(at).or_else(|| self.shards.first()) {
+            Some(shard) => lock(shard),
+            // There are shards; a tree without would be a mistake of `new`.
+            None => lock(Box::leak(Box::default())),
+        }
+    }
+
+    /// Forgets every directory below `path`. Nobody may be changing one of them.
+    pub(super) fn forget(&self, path: &str) {
+        for shard in &self.shards {
+            lock(shard).retain(|known, _| {
+                !known
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+        }
+    }
+
+    /// Forgets what was not used for the longest time, when too much is remembered. A node that
+    /// somebody holds stays: two nodes of one directory would not know of each other's changes.
+    pub(super) fn trim(&self) {
+        let held = || self.shared.held.load(Ordering::Relaxed);
+        if held() <= self.shared.budget {
+            return;
+        }
+        let mut idle: Vec<(u64, String)> = Vec::new();
+        for shard in &self.shards {
+            let shard = lock(shard);
+            let unused = shard.values().filter(|node| Arc::strong_count(node) == 1);
+            idle.extend(unused.map(|n| (n.used.load(Ordering::Relaxed), n.path.clone())));
+        }
+        idle.sort_unstable();
+        let enough = self.shared.budget / 4 * 3;
+        for (_, path) in idle {
+            if held() <= enough {
+                return;
+            }
+            let mut shard = self.shard(&path);
+            if shard
+                .get(&path)
+                .is_some_and(|node| Arc::strong_count(node) == 1)
+            {
+                shard.remove(&path);
+            }
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let cost = lock(&self.state).cost;
+        self.shared.held.fetch_sub(cost, Ordering::Relaxed);
+    }
+}
+
+impl Node {
+    fn new(path: &str, level: Level, shared: Arc<Shared>) -> Self {
+        let cost = NODE.saturating_add(path.len().saturating_mul(2));
+        shared.held.fetch_add(cost, Ordering::Relaxed);
+        let state = State {
+            known: None,
+            generation: shared.generation(),
+            durable: false,
+            cost,
+        };
+        Self {
+            path: path.to_owned(),
+            level,
+            state: Mutex::new(state),
+            used: AtomicU64::new(0),
+            shared,
+        }
+    }
+
+    /// Its path below the store's root.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What names in it may be.
+    pub(super) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Nobody else changes a name in it while this is held.
+    pub(super) fn lock(&self) -> Held<'_> {
+        Held {
+            node: self,
+            state: lock(&self.state),
+        }
+    }
+
+    /// Which directory stands at this path now, and whether its own entry is durable.
+    pub(super) fn generation(&self) -> (u64, bool) {
+        let state = lock(&self.state);
+        (state.generation, state.durable)
+    }
+
+    /// The entry of `generation` is durable, if that directory is still the one that is there.
+    pub(super) fn set_durable(&self, generation: u64) {
+        let mut state = lock(&self.state);
+        if state.generation == generation {
+            state.durable = true;
+        }
+    }
+
+    /// Up to `most` names from `from` on.
+    pub(super) fn page(
+        &self,
+        root: BorrowedFd<'_>,
+        faults: &Faults,
+        from: &[u8],
+        most: usize,
+    ) -> Result<Page, Errno> {
+        let mut held = self.lock();
+        let known = held.state.known.as_ref();
+        if !known.is_some_and(|known| known.covers(from)) {
+            held.load(root, faults, from)?;
+        }
+        let mut page = Page {
+            entries: Vec::new(),
+            next: None,
+        };
+        let Some(known) = held.state.known.as_ref() else {
+            return Ok(page);
+        };
+        let range = (Bound::Included(from), Bound::Unbounded);
+        let mut range = known.entries.range::<[u8], _>(range);
+        let taken = range.by_ref().take(most);
+        page.entries = taken.map(|(n, e)| (n.clone(), e.clone())).collect();
+        let behind = |last: &[u8]| [last, &[0]].concat();
+        page.next = match (range.next(), &known.upto) {
+            (Some((next, _)), _) => Some(next.to_vec()),
+            (None, Some(upto)) => Some(behind(upto)),
+            (None, None) => None,
+        };
+        Ok(page)
+    }
+
+    /// Keeps what was read of objects that nobody has written since.
+    pub(super) fn fill(&self, read: Vec<(Box<[u8]>, Listed)>) {
+        let mut state = lock(&self.state);
+        let Some(known) = &mut state.known else {
+            return;
+        };
+        for (name, listed) in read {
+            // Whoever writes one says what it is: where nothing is known, nothing was written.
+            if let Some(entry @ Entry::Object(None)) = known.entries.get_mut(&name) {
+                *entry = Entry::Object(Some(listed));
+            }
+        }
+    }
+}
+
+/// A directory that nobody else changes.
+pub(super) struct Held<'n> {
+    node: &'n Node,
+    state: MutexGuard<'n, State>,
+}
+
+impl Held<'_> {
+    /// `name` is there now.
+    pub(super) fn insert(&mut self, name: &[u8], entry: Entry) {
+        let known = self.state.known.as_mut();
+        if let Some(known) = known.filter(|known| known.covers(name))
+            && known.entries.insert(name.into(), entry).is_none()
+        {
+            self.recount();
+        }
+    }
+
+    /// `name` is there no more.
+    pub(super) fn remove(&mut self, name: &[u8]) {
+        if let Some(known) = &mut self.state.known
+            && known.entries.remove(name).is_some()
+        {
+            self.recount();
+        }
+    }
+
+    /// The directory was made just now: nothing is in it, and its entry is not durable.
+    pub(super) fn is_made(&mut self) {
+        self.state.generation = self.node.shared.generation();
+        self.state.durable = false;
+        self.state.known = Some(Known {
+            from: Vec::new(),
+            upto: None,
+            entries: BTreeMap::new(),
+        });
+        self.recount();
+    }
+
+    /// The directory is gone.
+    pub(super) fn is_gone(&mut self) {
+        self.state.generation = self.node.shared.generation();
+        self.state.durable = false;
+        self.state.known = None;
+        self.recount();
+    }
+
+    /// What was done to a name failed, so that nobody knows whether it is there.
+    pub(super) fn unsure(&mut self) {
+        self.state.known = None;
+        self.recount();
+    }
+
+    /// Whether something is known to be in it.
+    pub(super) fn is_known_to_be_full(&self) -> bool {
+        let known = self.state.known.as_ref();
+        known.is_some_and(|known| !known.entries.is_empty())
+    }
+
+    /// Counts what is remembered. All names count alike: their bytes are few beside what a map needs.
+    fn recount(&mut self) {
+        let names = self.state.known.as_ref().map_or(0, |k| k.entries.len());
+        let base = NODE.saturating_add(self.node.path.len().saturating_mul(2));
+        let cost = base.saturating_add(names.saturating_mul(NAME));
+        let held = &self.node.shared.held;
+        held.fetch_add(cost, Ordering::Relaxed);
+        held.fetch_sub(
+            std::mem::replace(&mut self.state.cost, cost),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Reads the directory. Where it has more names than may be remembered of one, those from `from` on.
+    fn load(&mut self, root: BorrowedFd<'_>, faults: &Faults, from: &[u8]) -> Result<(), Errno> {
+        let most = (self.node.shared.budget / 2 / NAME).max(1024);
+        let mut found: Vec<(Box<[u8]>, Entry)> = Vec::new();
+        let mut known = Known {
+            from: Vec::new(),
+            upto: None,
+            entries: BTreeMap::new(),
+        };
+        read(root, faults, self.node, |name, entry| {
+            if !known.covers(&name) {
+                return;
+            }
+            found.push((name, entry));
+            if found.len() >= most.saturating_mul(2) {
+                known.from = from.to_vec();
+                found.retain(|(name, _)| known.covers(name));
+                if found.len() > most {
+                    let (_, last, _) = found.select_nth_unstable_by(most, |a, b| a.0.cmp(&b.0));
+                    known.upto = Some(last.0.to_vec());
+                    found.retain(|(name, _)| known.covers(name));
+                }
+            }
+        })?;
+        found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        known.entries = found.into_iter().collect();
+        self.state.known = Some(known);
+        self.recount();
+        Ok(())
+    }
+}
+
+/// Tells `each` of every name that is the store's.
+fn read(
+    root: BorrowedFd<'_>,
+    faults: &Faults,
+    node: &Node,
+    mut each: impl FnMut(Box<[u8]>, Entry),
+) -> Result<(), Errno> {
+    let directory = match files::open_directory(root, &node.path) {
+        Ok(directory) => directory,
+        // Removed since it was seen.
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) if is_foreign(root, &node.path, errno)? => {
+            faults.foreign(&node.path, "another user's directory, which cannot be read");
+            return Ok(());
+        }
+        Err(errno) => return Err(errno),
+    };
+    files::entries(directory.as_fd(), |name, is| {
+        match decode(node.level, name) {
+            Some((Kind::Object, bytes)) if is == Is::File => {
+                each(bytes.into(), Entry::Object(None));
+            }
+            Some((kind @ (Kind::Directory | Kind::Piece), bytes)) if is == Is::Directory => {
+                each(bytes.into(), Entry::Below(kind));
+            }
+            _ => {
+                let path = format!("{}/{}", node.path, String::from_utf8_lossy(name));
+                faults.foreign(&path, "no object's name or kind");
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether a directory that cannot be opened is somebody else's: the store's own belong to whoever runs
+/// it. One of its own that cannot be opened is a fault, and hides objects.
+pub(super) fn is_foreign(root: BorrowedFd<'_>, path: &str, errno: Errno) -> Result<bool, Errno> {
+    match errno {
+        Errno::NOTDIR | Errno::LOOP => Ok(true),
+        Errno::ACCESS => {
+            let stat = files::stat_entry(root, path)?;
+            Ok(stat.st_uid != rustix::process::geteuid().as_raw())
+        }
+        _ => Ok(false),
+    }
+}

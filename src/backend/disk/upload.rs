@@ -1,0 +1,305 @@
+//! Multipart uploads: a directory each, with what it was opened with and its parts in files of the
+//! object form.
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::files::{self, Is, error};
+use super::record::Record;
+use super::store::{Opened, Store, is_random_name, random_name};
+use super::write::Draft;
+use crate::backend::{ListedPart, PartPage};
+use crate::s3::call::{CreateMultipartUpload, ListParts, OnUpload};
+use crate::s3::{
+    BucketName, ChecksumAlgorithm, ChecksumType, ETag, Error, ErrorCode, ObjectMetadata,
+};
+
+/// How many uploads' records are remembered.
+const REMEMBERED: u64 = 50_000;
+
+/// The records of uploads that were looked at lately. One never changes, and its id is never used again.
+#[derive(Debug)]
+pub(super) struct Uploads(Cache<String, Arc<UploadRecord>>);
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+/// What an upload was opened with.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadRecord {
+    pub(super) key: String,
+    pub(super) initiated: i128,
+    standard: Vec<(String, String)>,
+    user: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tags: Vec<(String, String)>,
+    /// Algorithm, and whether the object's checksum is composite.
+    checksum: Option<(String, bool)>,
+}
+
+impl UploadRecord {
+    pub(super) fn checksum(&self) -> Option<(ChecksumAlgorithm, ChecksumType)> {
+        let (algorithm, composite) = self.checksum.as_ref()?;
+        let kind = if *composite {
+            ChecksumType::Composite
+        } else {
+            ChecksumType::FullObject
+        };
+        Some((ChecksumAlgorithm::from_name(algorithm)?, kind))
+    }
+
+    pub(super) fn begun(&self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(self.initiated)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    pub(super) fn metadata(&self) -> ObjectMetadata {
+        let record = Record {
+            key: String::new(),
+            size: 0,
+            etag: String::new(),
+            modified: 0,
+            checksum: None,
+            manifest: None,
+            standard: self.standard.clone(),
+            user: self.user.clone(),
+            tags: Vec::new(),
+        };
+        record.metadata()
+    }
+}
+
+pub(super) fn directory(bucket: &BucketName, id: &str) -> String {
+    format!("buckets/{bucket}/uploads/{id}")
+}
+
+fn no_upload(id: &str) -> Error {
+    Error::new(ErrorCode::NoSuchUpload).detail("UploadId", id)
+}
+
+/// What is at an upload's place.
+pub(super) enum Found {
+    Nothing,
+    Damaged,
+    Sound(Arc<UploadRecord>),
+}
+
+impl Found {
+    pub(super) fn sound(self) -> Option<Arc<UploadRecord>> {
+        match self {
+            Self::Sound(record) => Some(record),
+            Self::Nothing | Self::Damaged => None,
+        }
+    }
+}
+
+/// The upload's record; `NoSuchUpload` unless it is there and for this key.
+pub(super) fn find(store: &Store, upload: &OnUpload) -> Result<Arc<UploadRecord>, Error> {
+    let missing = || no_upload(&upload.upload_id);
+    drop(store.bucket(&upload.bucket)?);
+    // Never a path (T69).
+    if !is_random_name(&upload.upload_id) {
+        return Err(missing());
+    }
+    match read(store, &upload.bucket, &upload.upload_id)? {
+        Found::Sound(record) if record.key == upload.key.as_str() => Ok(record),
+        Found::Sound(_) | Found::Nothing => Err(missing()),
+        Found::Damaged => Err(Error::internal("the upload's record is damaged")),
+    }
+}
+
+/// Reads an upload's record.
+pub(super) fn read(store: &Store, bucket: &BucketName, id: &str) -> Result<Found, Error> {
+    let path = format!("{}/upload", directory(bucket, id));
+    if let Some(known) = store.uploads.0.get(&path) {
+        return Ok(Found::Sound(known));
+    }
+    let failed = |errno| error("read an upload", errno);
+    let (file, stat) = match files::open_file(store.root(), &path) {
+        Ok(opened) => opened,
+        Err(errno) if files::says_absent(errno) => return Ok(Found::Nothing),
+        Err(errno) => return Err(failed(errno)),
+    };
+    let length = usize::try_from(files::length(&stat)).map_err(Error::internal)?;
+    let bytes = files::read_at(file.as_fd(), 0, length).map_err(failed)?;
+    match serde_json::from_slice::<UploadRecord>(&bytes) {
+        Ok(record) => {
+            let record = Arc::new(record);
+            store.uploads.0.insert(path, record.clone());
+            Ok(Found::Sound(record))
+        }
+        Err(_) => {
+            store.faults.damaged(&path, "it is no upload's record");
+            Ok(Found::Damaged)
+        }
+    }
+}
+
+pub(super) fn create(
+    store: &Store,
+    call: &CreateMultipartUpload,
+    now: OffsetDateTime,
+) -> Result<String, Error> {
+    drop(store.bucket(&call.bucket)?);
+    let id = random_name()?;
+    let record = UploadRecord {
+        key: call.key.to_string(),
+        initiated: now.unix_timestamp_nanos(),
+        standard: call
+            .metadata
+            .standard
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), v.clone()))
+            .collect(),
+        user: call.metadata.user.clone(),
+        tags: call
+            .tags
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        checksum: call.checksum.map(|(algorithm, kind)| {
+            (algorithm.name().to_owned(), kind == ChecksumType::Composite)
+        }),
+    };
+    let bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
+    let uploads = store.inside(&call.bucket, "uploads")?;
+    // Made aside and moved into place, so that a crash leaves no upload without its record.
+    let staged = format!("staging/{id}");
+    let make = || -> Result<(), Errno> {
+        let staging = files::open_directory(store.root(), "staging")?;
+        files::make_directory(staging.as_fd(), &id)?;
+        let file = files::create_file(store.root(), &format!("{staged}/upload"))?;
+        files::write_all(file.as_fd(), &bytes)?;
+        files::sync(file.as_fd())?;
+        files::sync(files::open_directory(store.root(), &staged)?.as_fd())?;
+        files::rename(staging.as_fd(), &id, uploads.as_fd(), &id)?;
+        files::sync(uploads.as_fd())
+    };
+    // A bucket that is removed meanwhile has no uploads.
+    let _placing = store.placing(&call.bucket);
+    drop(store.bucket(&call.bucket)?);
+    match make() {
+        Ok(()) => Ok(id),
+        Err(errno) => {
+            store.clear_away(&staged);
+            Err(error("open an upload", errno))
+        }
+    }
+}
+
+/// Moves a finished draft to its part, durably.
+pub(super) fn commit_part(
+    store: &Store,
+    upload: &OnUpload,
+    number: u16,
+    draft: Draft,
+) -> Result<(), Error> {
+    let path = directory(&upload.bucket, &upload.upload_id);
+    let gone = |errno| match errno {
+        Errno::NOENT => no_upload(&upload.upload_id),
+        errno => error("keep a part", errno),
+    };
+    let target = files::open_directory(store.root(), &path).map_err(gone)?;
+    let staging = store.inside(&upload.bucket, "tmp")?;
+    let number = number.to_string();
+    files::rename(staging.as_fd(), &draft.name, target.as_fd(), &number).map_err(gone)?;
+    draft.keep();
+    store.sync_directory(target.as_fd())
+}
+
+/// The parts there are, ascending.
+fn parts(store: &Store, upload: &OnUpload) -> Result<Vec<u16>, Error> {
+    let path = directory(&upload.bucket, &upload.upload_id);
+    let names = match files::names(store.root(), &path) {
+        Err(Errno::NOENT) => return Err(no_upload(&upload.upload_id)),
+        other => other.map_err(|e| error("list parts", e))?,
+    };
+    let mut numbers = Vec::new();
+    for (name, is) in names {
+        match name.parse::<u16>() {
+            Ok(number) if is == Is::File && number.to_string() == name => numbers.push(number),
+            _ if name == "upload" => {}
+            _ => store
+                .faults
+                .foreign(&format!("{path}/{name}"), "no part's name or kind"),
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+pub(super) fn open_part(
+    store: &Store,
+    upload: &OnUpload,
+    number: u16,
+) -> Result<Option<Opened>, Error> {
+    let path = directory(&upload.bucket, &upload.upload_id);
+    Ok(store.open_record(&format!("{path}/{number}"))?)
+}
+
+pub(super) fn list_parts(store: &Store, call: &ListParts) -> Result<PartPage, Error> {
+    let record = find(store, &call.upload)?;
+    let mut page = PartPage {
+        checksum: record.checksum(),
+        ..PartPage::default()
+    };
+    for number in parts(store, &call.upload)?
+        .into_iter()
+        .filter(|number| *number > call.after)
+    {
+        if page.parts.len() >= call.max_parts as usize {
+            page.truncated = true;
+            break;
+        }
+        let Some(part) = open_part(store, &call.upload, number)? else {
+            continue;
+        };
+        page.parts.push(ListedPart {
+            part_number: number,
+            size: part.record.size,
+            etag: ETag(part.record.etag.clone()),
+            last_modified: part.record.modified(),
+            checksum: part
+                .record
+                .stored_checksum()
+                .map(|stored| stored.checksum)
+                .filter(|c| record.checksum().is_some_and(|(a, _)| a == c.algorithm)),
+        });
+    }
+    Ok(page)
+}
+
+pub(super) fn abort(store: &Store, upload: &OnUpload) -> Result<(), Error> {
+    find(store, upload)?;
+    remove(store, upload)
+}
+
+/// Out of sight first, then its files.
+pub(super) fn remove(store: &Store, upload: &OnUpload) -> Result<(), Error> {
+    let id = upload.upload_id.as_str();
+    let _placing = store.placing(&upload.bucket);
+    let uploads = store.inside(&upload.bucket, "uploads")?;
+    let away = format!("staging/{}", random_name()?);
+    match files::rename(uploads.as_fd(), id, store.root(), &away) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Err(no_upload(id)),
+        Err(errno) => return Err(error("remove an upload", errno)),
+    }
+    store
+        .uploads
+        .0
+        .invalidate(&format!("{}/upload", directory(&upload.bucket, id)));
+    store.sync_directory(uploads.as_fd())?;
+    // It is gone. What is left of it is the collector's, should this fail.
+    store.clear_away(&away);
+    Ok(())
+}
