@@ -169,8 +169,8 @@ fn of_config(
     let (Ok(bucket), true) = (BucketName::parse(bucket), state.is_dir()) else {
         return Ok(false);
     };
-    let failed = |error: std::io::Error| format!("{}: {error}", state.display());
-    let policies = BucketPolicies::open(&state).map_err(failed)?;
+    let failed = |error: std::io::Error| error.to_string();
+    let policies = BucketPolicies::existing(&state).map_err(failed)?;
     let policy = policies.policy(&bucket);
     let policy = policy.map_err(|_| format!("the policy of bucket `{bucket}` cannot be read"))?;
     let Some(policy) = policy else {
