@@ -62,6 +62,16 @@ impl<'a> Builder<'a> {
         text
     }
 
+    /// Looks whether a file is there that is read later.
+    pub(super) fn is_file(&self, key: &str, path: &Path) -> Result<(), Error> {
+        let wrong = match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => return Ok(()),
+            Ok(_) => "it is not a file".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(self.value(key, format!("`{}`: {wrong}", path.display())))
+    }
+
     /// A secret that the configuration names.
     pub(super) fn secret(&mut self, key: &str, source: &SecretSource) -> Result<Secret, Error> {
         if !self.reads_secrets {
@@ -286,12 +296,7 @@ impl<'a> Builder<'a> {
             }
         };
         for path in files.iter().flat_map(|(a, b)| [a, b]) {
-            let wrong = match std::fs::metadata(path) {
-                Ok(metadata) if metadata.is_file() => continue,
-                Ok(_) => "it is not a file".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            return Err(self.value("listener.tls", format!("`{}`: {wrong}", path.display())));
+            self.is_file("listener.tls", path)?;
         }
         let client_ca = tls.client_ca.as_ref().map(|path| self.base.join(path));
         Ok(Tls {

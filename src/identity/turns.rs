@@ -99,9 +99,10 @@ mod tests {
         for n in 0..100 {
             let _turn = turns.wait(&bucket(&format!("bucket-{n}"))).await;
         }
-        let (held, mut waits) = (turns.wait(&bucket("one")).await, Vec::new());
+        let one = bucket("one");
+        let (held, mut waits) = (turns.wait(&one).await, Vec::new());
         for _ in 0..10 {
-            let mut wait = Box::pin(turns.wait(&BucketName::parse("one").unwrap()));
+            let mut wait = Box::pin(turns.wait(&one));
             assert!(futures_pending(&mut wait).await);
             waits.push(wait);
         }

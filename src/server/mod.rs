@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod health;
+mod log;
 mod pulse;
 mod readiness;
 mod reload;
@@ -34,13 +35,10 @@ use crate::proxy::{Gateway, State};
 use crate::s3::Addressing;
 use bootstrap::Bootstrap;
 use health::Health;
+use log::Log;
 use pulse::Pulse;
 use readiness::{Phase, Readiness};
 use reload::Watcher;
-
-/// What libraries log that is not the operator's: every client that goes away, as an error; every
-/// client that names an address where TLS wants a name, as a warning.
-const QUIET: &str = "pingora_core=off,pingora=off,rustls::msgs::handshake=error";
 
 /// How often changed files are looked for, and backends that have not been asked for a while.
 const POLL: Duration = Duration::from_secs(1);
@@ -124,7 +122,13 @@ fn install_crypto() {
 pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error> {
     install_crypto();
     let config = Config::load(config_path, &overrides)?;
-    start_logging(&config.logging);
+    let log = Log::start(&config.logging)?;
+    let outcome = start(config_path, overrides, &config);
+    log.flush();
+    outcome
+}
+
+fn start(config_path: Option<&Path>, overrides: Overrides, config: &Config) -> Result<(), Error> {
     let (before, descriptors) = raise_descriptors();
     tracing::info!(
         before,
@@ -133,18 +137,18 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
     );
     let reserve = Reserve::new();
     // Before anything is created, so that an address that is taken leaves nothing behind.
-    let listeners = Listeners::bind(&config)?;
-    let bootstrap = Bootstrap::prepare(&config)?;
+    let listeners = Listeners::bind(config)?;
+    let bootstrap = Bootstrap::prepare(config)?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| Error::Bootstrap(error.to_string()))?);
+    let audit = Arc::new(Audit::open(&config.audit, metrics.audit())?);
     let disk = Disk::open(&config.disk)
         .map_err(|error| Error::Backend(format!("`{}`: {error}", config.disk.path.display())))?;
     let disk = Arc::new(disk);
     let policies = Arc::new(BucketPolicies::open(&config.data.join("state"))?);
     let state = Arc::new(ArcSwap::from_pointee(state(
-        &config, &bootstrap, &disk, &policies,
+        config, &bootstrap, &disk, &policies,
     )?));
-    let certificates = bootstrap.certificates(&config)?;
-    let metrics = Arc::new(Metrics::new().map_err(|error| Error::Bootstrap(error.to_string()))?);
-    let audit = Arc::new(Audit::open(&config.audit, metrics.audit())?);
+    let certificates = bootstrap.certificates(config)?;
     let running = Arc::new(Running {
         config_path: config_path.map(Path::to_owned),
         overrides,
@@ -155,14 +159,7 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
         certificates: certificates.clone(),
         audit: audit.clone(),
     });
-    serve(
-        &config,
-        &running,
-        listeners,
-        reserve,
-        certificates,
-        &metrics,
-    )
+    serve(config, &running, listeners, reserve, certificates, &metrics)
 }
 
 /// One state out of a configuration and what outlives it.
@@ -189,18 +186,6 @@ fn state(
         region: config.region.clone(),
         limits: config.limits.clone(),
     })
-}
-
-fn start_logging(logging: &config::Logging) {
-    use tracing_subscriber::{EnvFilter, fmt};
-    let directives = format!("{},{QUIET}", logging.level);
-    let filter = EnvFilter::try_new(directives);
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _ = match logging.json {
-        true => builder.json().try_init().map_err(drop),
-        false => builder.with_ansi(false).try_init().map_err(drop),
-    };
 }
 
 /// The addresses that are listened on.

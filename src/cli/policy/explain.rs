@@ -165,10 +165,10 @@ fn of_config(
         .and_then(|place| place.split('/').next())
         .unwrap_or_default();
     let state = config.data.join("state");
-    // Asking must not create a state that is not there.
-    let (Ok(bucket), true) = (BucketName::parse(bucket), state.is_dir()) else {
+    let Ok(bucket) = BucketName::parse(bucket) else {
         return Ok(false);
     };
+    // Asking must not create a state that is not there.
     let failed = |error: std::io::Error| error.to_string();
     let policies = BucketPolicies::existing(&state).map_err(failed)?;
     let policy = policies.policy(&bucket);
