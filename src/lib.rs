@@ -8,6 +8,9 @@ pub mod iam;
 pub mod s3;
 pub mod sigv4;
 
+// The gateway's own small files.
+pub mod files;
+
 // Verbs: turn nouns into proofs.
 pub mod authn;
 pub mod authz;

@@ -10,6 +10,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::audit;
 use crate::backend::upstream::Counters;
 use crate::s3::Operation;
 
@@ -30,6 +31,7 @@ pub struct Metrics {
     backend_up: IntGaugeVec,
     upstream_in_flight: IntGaugeVec,
     upstream_events: IntCounterVec,
+    audit: audit::Counts,
 }
 
 /// Statuses whose counters are resolved in advance.
@@ -106,6 +108,9 @@ impl Metrics {
             ),
             &["backend", "event"],
         )?;
+        let audit = audit::Counts::new()?;
+        registry.register(Box::new(audit.lost.clone()))?;
+        registry.register(Box::new(audit.refused.clone()))?;
         registry.register(Box::new(upstream_in_flight.clone()))?;
         registry.register(Box::new(upstream_events.clone()))?;
         registry.register(Box::new(requests.clone()))?;
@@ -139,6 +144,7 @@ impl Metrics {
             backend_up,
             upstream_in_flight,
             upstream_events,
+            audit,
             registry,
         })
     }
@@ -183,6 +189,17 @@ impl Metrics {
         self.backend_up
             .with_label_values(&[name])
             .set(i64::from(up));
+    }
+
+    /// Forgets a backend that is configured no more.
+    pub fn forget_backend(&self, name: &str) {
+        let _ = self.backend_up.remove_label_values(&[name]);
+    }
+
+    /// What audit counts.
+    #[must_use]
+    pub fn audit(&self) -> &audit::Counts {
+        &self.audit
     }
 
     /// Adds what an upstream has done since the last time.

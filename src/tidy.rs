@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 /// Rooms from the bottom up; a room may import those before it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "crypto",
+    "files",
     "iam",
     "s3",
     "sigv4",

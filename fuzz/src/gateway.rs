@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora_core::apps::ServerApp as _;
-use portcullis::audit::{Audit, Output};
+use portcullis::audit::{Audit, Config};
 use portcullis::authz::Authorizer;
 use portcullis::backend::router::Backends;
 use portcullis::identity::BucketPolicies;
@@ -74,7 +74,7 @@ impl Wire {
         };
         let state = Arc::new(ArcSwap::from_pointee(state));
         let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let audit = Arc::new(Audit::open(&Output::Off).expect("no audit"));
+        let audit = Arc::new(Audit::open(&Config::default(), metrics.audit()).expect("no audit"));
         Self {
             gateway: Arc::new(Gateway::new(state, metrics, audit)),
             shutdown: watch::Sender::new(false),

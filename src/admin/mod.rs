@@ -1,7 +1,6 @@
 //! The admin listener: health, readiness and metrics, on an address of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,18 +15,29 @@ use crate::metrics::Metrics;
 /// How long an admin client may take or be idle.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Says whether requests can be served, or in one line why not. It never waits for anything.
+pub trait Readiness: Send + Sync {
+    /// Why requests cannot be served; `None` when they can.
+    fn why_not(&self) -> Option<String>;
+}
+
 /// The application behind the admin listener.
-#[derive(Debug)]
 pub struct Admin {
-    ready: Arc<AtomicBool>,
+    readiness: Arc<dyn Readiness>,
     metrics: Arc<Metrics>,
 }
 
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admin")
+    }
+}
+
 impl Admin {
-    /// `ready` is what `/readyz` tells.
+    /// `readiness` is what `/readyz` tells.
     #[must_use]
-    pub fn new(ready: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
-        Self { ready, metrics }
+    pub fn new(readiness: Arc<dyn Readiness>, metrics: Arc<Metrics>) -> Self {
+        Self { readiness, metrics }
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
@@ -41,13 +51,13 @@ impl Admin {
         }
         match path {
             "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
-            "/readyz" => match self.ready.load(Ordering::Acquire) {
-                true => (StatusCode::OK, TEXT, "ready\n".to_owned()),
-                false => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    TEXT,
-                    "not ready\n".to_owned(),
-                ),
+            "/readyz" => match self.readiness.why_not() {
+                None => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+                Some(why) => {
+                    let why = why.lines().next().unwrap_or_default();
+                    let body = format!("not ready: {why}\n");
+                    (StatusCode::SERVICE_UNAVAILABLE, TEXT, body)
+                }
             },
             "/metrics" => (
                 StatusCode::OK,

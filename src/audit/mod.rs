@@ -1,16 +1,21 @@
-//! One event per request, as one line of JSON: who asked what from where, what was decided by which
+//! One event per request, and few others, each as one line of JSON: who asked what from where, what was decided by which
 //! statement, and what became of it. No secret is in it, since nothing secret is in its fields.
 
+mod queue;
+mod writer;
+
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use prometheus::IntCounter;
 use serde::Serialize;
+use time::OffsetDateTime;
 
-/// How many lines may wait for the writer before requests wait for it.
-const QUEUE: usize = 16 * 1024;
+use crate::s3::{Error, ErrorCode, time::iso8601};
+pub use queue::Place;
+use queue::Queue;
 
 /// How long the end of the process waits for the last events to be written.
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(5);
@@ -111,10 +116,39 @@ pub fn bounded(text: &str) -> &str {
         .unwrap_or_default()
 }
 
+/// What is told that is no request: of the store, or of audit itself.
+#[derive(Debug, Default, Serialize)]
+struct Incident<'a> {
+    /// When, ISO 8601.
+    time: String,
+    /// What kind of thing happened.
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bucket: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    /// How many events were lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<u64>,
+}
+
+fn now() -> String {
+    iso8601(OffsetDateTime::now_utc())
+}
+
+fn line(event: &impl Serialize) -> Option<Vec<u8>> {
+    let mut line = serde_json::to_vec(event).ok()?;
+    line.push(b'\n');
+    Some(line)
+}
+
 /// Where events go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Output {
     /// Nowhere.
+    #[default]
     Off,
     /// Standard output.
     Stdout,
@@ -122,41 +156,88 @@ pub enum Output {
     File(PathBuf),
 }
 
-enum Message {
-    Line(Vec<u8>),
-    /// Answered once everything before it is written.
-    Flush(SyncSender<()>),
+/// What gives way when events come faster than they can be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The events: they are lost and counted, and requests go on.
+    #[default]
+    Drop,
+    /// The requests: one is carried out only when its event has a place.
+    Block,
 }
 
-/// Writes events on a thread of its own.
+/// How audit is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Where events go.
+    pub output: Output,
+    /// What gives way when they cannot go there.
+    pub when_full: WhenFull,
+}
+
+/// What is counted of events.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// Events that nobody will see.
+    pub lost: IntCounter,
+    /// Requests that were not carried out, since their events had no place.
+    pub refused: IntCounter,
+}
+
+impl Counts {
+    /// Counters that stand at nought.
+    ///
+    /// # Errors
+    /// When a name is no name of a metric, which a test finds.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            lost: IntCounter::new(
+                "portcullis_audit_events_lost_total",
+                "Audit events that could not be written and are lost",
+            )?,
+            refused: IntCounter::new(
+                "portcullis_audit_refused_requests_total",
+                "Requests that were not carried out, since their audit events could not be written",
+            )?,
+        })
+    }
+}
+
+/// Hands events to a thread that writes them. Nobody waits for that thread.
 #[derive(Debug)]
 pub struct Audit {
-    lines: Option<SyncSender<Message>>,
-    reopen: std::sync::Arc<AtomicBool>,
+    queue: Option<Arc<Queue>>,
+    refused: IntCounter,
+    reopen: Arc<AtomicBool>,
 }
 
 impl Audit {
     /// Opens the output.
     ///
     /// # Errors
-    /// When the file cannot be opened for appending or the thread cannot start.
-    pub fn open(output: &Output) -> std::io::Result<Self> {
-        let reopen = std::sync::Arc::new(AtomicBool::new(false));
-        let lines = match output {
-            Output::Off => None,
-            Output::Stdout => Some(spawn(Sink::Stdout, reopen.clone())?),
-            Output::File(path) => Some(spawn(
-                Sink::File(append(path)?, path.clone()),
-                reopen.clone(),
-            )?),
+    /// When the file cannot be opened for appending, which the error names, or the thread cannot start.
+    pub fn open(config: &Config, counts: &Counts) -> std::io::Result<Self> {
+        let reopen = Arc::new(AtomicBool::new(false));
+        let mut audit = Self {
+            queue: None,
+            refused: counts.refused.clone(),
+            reopen: reopen.clone(),
         };
-        Ok(Self { lines, reopen })
+        if let Some(sink) = writer::Sink::open(&config.output)? {
+            let queue = Arc::new(Queue::new(config.when_full, counts));
+            audit.queue = Some(queue.clone());
+            let when_full = config.when_full;
+            std::thread::Builder::new()
+                .name("audit".to_owned())
+                .spawn(move || writer::run(sink, &queue, when_full, &reopen))?;
+        }
+        Ok(audit)
     }
 
     /// Whether events go anywhere.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.lines.is_some()
+        self.queue.is_some()
     }
 
     /// Opens the file again before the next line.
@@ -164,79 +245,69 @@ impl Audit {
         self.reopen.store(true, Ordering::Relaxed);
     }
 
-    /// Hands an event to the writer. When the queue is full the request waits: an event is never
-    /// lost silently.
-    pub fn record(&self, event: &Event<'_>) {
-        let Some(lines) = &self.lines else { return };
-        if let Ok(mut line) = serde_json::to_vec(event) {
-            line.push(b'\n');
-            let _ = lines.send(Message::Line(line));
+    /// A place for a request's event, to be had before the request is carried out.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` where nothing may go unaudited and there has been no place for a while.
+    pub async fn reserve(&self) -> Result<Place, Error> {
+        let Some(queue) = &self.queue else {
+            return Ok(Place::NONE);
+        };
+        queue.reserve().await.map_err(|queue::Full| {
+            self.refused.inc();
+            let why = queue.why_not().unwrap_or_default();
+            Error::new(ErrorCode::ServiceUnavailable).because(why)
+        })
+    }
+
+    /// Hands a request's event to the writer, and never waits.
+    pub fn record(&self, event: &Event<'_>, place: Place) {
+        self.hand(event, place);
+    }
+
+    /// Tells of something that is no request: `kind` is one of a few words, such as `damaged_object`.
+    /// Never waits.
+    pub fn incident(
+        &self,
+        kind: &'static str,
+        bucket: Option<&str>,
+        key: Option<&str>,
+        reason: &str,
+    ) {
+        let incident = Incident {
+            time: now(),
+            event: kind,
+            bucket: bucket.map(bounded),
+            key: key.map(bounded),
+            reason: Some(bounded(reason)),
+            lost: None,
+        };
+        self.hand(&incident, Place::NONE);
+    }
+
+    fn hand(&self, event: &impl Serialize, place: Place) {
+        let Some(queue) = &self.queue else { return };
+        match line(event) {
+            Some(line) => queue.push(line, place),
+            None => queue.lose(1),
         }
+    }
+
+    /// Why no request is carried out at the moment, where nothing may go unaudited.
+    #[must_use]
+    pub fn why_not_ready(&self) -> Option<String> {
+        self.queue.as_ref().and_then(|queue| queue.why_not())
     }
 
     /// Waits until every event so far is written, for a while: a full disk must not hold the end up.
     pub fn flush(&self) {
-        let Some(lines) = &self.lines else { return };
-        let (done, wait) = sync_channel(1);
-        if lines.send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(FLUSH);
-        }
-    }
-}
-
-enum Sink {
-    Stdout,
-    File(std::fs::File, PathBuf),
-}
-
-fn append(path: &PathBuf) -> std::io::Result<std::fs::File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-}
-
-fn spawn(sink: Sink, reopen: std::sync::Arc<AtomicBool>) -> std::io::Result<SyncSender<Message>> {
-    let (sender, receiver) = sync_channel(QUEUE);
-    std::thread::Builder::new()
-        .name("audit".to_owned())
-        .spawn(move || write(sink, &receiver, &reopen))?;
-    Ok(sender)
-}
-
-fn write(mut sink: Sink, lines: &Receiver<Message>, reopen: &AtomicBool) {
-    while let Ok(first) = lines.recv() {
-        // What waits is written at once.
-        let (mut batch, mut flushed) = (Vec::new(), Vec::new());
-        let mut next = Some(first);
-        while let Some(message) = next.take() {
-            match message {
-                Message::Line(line) => batch.extend_from_slice(&line),
-                Message::Flush(done) => flushed.push(done),
-            }
-            if batch.len() < 64 * 1024 {
-                next = lines.try_recv().ok();
-            }
-        }
-        if let (Sink::File(file, path), true) = (&mut sink, reopen.swap(false, Ordering::Relaxed)) {
-            match append(path) {
-                Ok(opened) => *file = opened,
-                Err(error) => {
-                    tracing::error!(%error, path = %path.display(), "the audit file cannot be opened again")
-                }
-            }
-        }
-        let outcome = match &mut sink {
-            Sink::Stdout => std::io::stdout().lock().write_all(&batch),
-            Sink::File(file, _) => file.write_all(&batch),
-        };
-        if let Err(error) = outcome {
-            tracing::error!(%error, "audit events cannot be written");
-        }
-        for done in flushed {
-            let _ = done.send(());
+        let Some(queue) = &self.queue else { return };
+        let left = queue.settle(FLUSH);
+        if left > 0 {
+            tracing::error!(
+                events = left,
+                "audit events are lost: they could not be written before the end"
+            );
         }
     }
 }

@@ -145,6 +145,16 @@ impl Granted<&CopyObject> {
     }
 }
 
+impl Granted<&CreateBucket> {
+    /// A look whether the bucket is there already.
+    #[must_use]
+    pub fn head(self) -> Granted<OnBucket> {
+        Granted(OnBucket {
+            bucket: self.bucket.clone(),
+        })
+    }
+}
+
 impl Granted<&OnObject> {
     /// A look at what is there, beside the look at its tags.
     #[must_use]

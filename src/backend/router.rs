@@ -40,6 +40,19 @@ struct Named {
     upstream: Option<Upstream>,
 }
 
+/// A backend whose health is asked for.
+#[derive(Debug)]
+pub struct Checked<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Itself.
+    pub backend: &'a Arc<dyn Backend>,
+    /// Whether it is of this process.
+    pub local: bool,
+    /// Whether a route or the default leads to it.
+    pub routed: bool,
+}
+
 /// All backends and the routes to them.
 #[derive(Debug)]
 pub struct Backends {
@@ -212,11 +225,27 @@ impl Backends {
         Ok(all)
     }
 
-    /// Every backend by its name, for health and metrics.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<dyn Backend>)> {
-        self.stores
-            .iter()
-            .map(|named| (named.name.as_str(), &named.backend))
+    /// Every backend, for health and metrics.
+    pub fn all(&self) -> impl Iterator<Item = Checked<'_>> {
+        let stores = self.stores.iter().enumerate();
+        stores.map(|(index, named)| Checked {
+            name: &named.name,
+            backend: &named.backend,
+            local: named.upstream.is_none(),
+            routed: self.is_routed(index),
+        })
+    }
+
+    /// Whether a bucket can be in this store at all: not behind a route that takes every bucket.
+    fn is_routed(&self, index: usize) -> bool {
+        if self.exact.values().any(|store| *store == index) {
+            return true;
+        }
+        let all = |(pattern, _): &&(BucketPattern, usize)| pattern.is_all();
+        let last = self.patterns.iter().find(all);
+        let until = self.patterns.iter().take_while(|pattern| !all(pattern));
+        let mut reached = until.chain(last).map(|(_, store)| *store);
+        reached.any(|store| store == index) || (last.is_none() && self.default == Some(index))
     }
 
     /// Every upstream, for metrics.
@@ -292,6 +321,30 @@ mod tests {
         assert!(backends.same_store(&bucket("one"), &bucket("x-tmp")));
         assert!(!backends.same_store(&bucket("one"), &bucket("two")));
         assert_eq!(backends.upstreams().count(), 3);
+    }
+
+    #[test]
+    fn a_store_behind_a_route_for_everything_is_out_of_reach() {
+        let routed = |routes| {
+            let stores = vec![upstream("a"), upstream("b"), upstream("c")];
+            let backends = Backends::new(stores, routes, Some("c")).unwrap();
+            let routed: String = backends
+                .all()
+                .filter(|checked| checked.routed)
+                .map(|checked| checked.name.to_owned())
+                .collect();
+            routed
+        };
+        assert_eq!(routed(vec![]), "c");
+        assert_eq!(routed(vec![route("x-*", "a", None)]), "ac");
+        assert_eq!(
+            routed(vec![route("*", "a", None), route("x-*", "b", None)]),
+            "a"
+        );
+        assert_eq!(
+            routed(vec![route("one", "b", None), route("*", "a", None)]),
+            "ab"
+        );
     }
 
     #[test]

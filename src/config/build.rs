@@ -68,6 +68,16 @@ impl<'a> Builder<'a> {
         text
     }
 
+    /// Looks whether a file is there that is read later.
+    pub(super) fn is_file(&self, key: &str, path: &Path) -> Result<(), Error> {
+        let wrong = match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => return Ok(()),
+            Ok(_) => "it is not a file".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(self.value(key, format!("`{}`: {wrong}", path.display())))
+    }
+
     /// A secret that the configuration names.
     pub(super) fn secret(&mut self, key: &str, source: &SecretSource) -> Result<Secret, Error> {
         if !self.reads_secrets {
@@ -186,7 +196,10 @@ impl<'a> Builder<'a> {
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
             logging: self.logging(&file.logging)?,
-            audit: self.audit(file.audit.output.as_ref())?,
+            audit: audit::Config {
+                output: self.audit(file.audit.output.as_ref())?,
+                when_full: self.when_full(file.audit.when_full.as_deref())?,
+            },
             account: account.into(),
             region: region.into(),
             users,
@@ -289,12 +302,7 @@ impl<'a> Builder<'a> {
             }
         };
         for path in files.iter().flat_map(|(a, b)| [a, b]) {
-            if !path.is_file() {
-                return Err(self.value(
-                    "listener.tls",
-                    format!("`{}` is not a file", path.display()),
-                ));
-            }
+            self.is_file("listener.tls", path)?;
         }
         let client_ca = tls.client_ca.as_ref().map(|path| self.base.join(path));
         Ok(Tls {
@@ -425,6 +433,17 @@ impl<'a> Builder<'a> {
             return Err(self.value("logging.level", why.to_string()));
         }
         Ok(Logging { json, level })
+    }
+
+    fn when_full(&self, written: Option<&str>) -> Result<audit::WhenFull, Error> {
+        match written {
+            None | Some("drop") => Ok(audit::WhenFull::Drop),
+            Some("block") => Ok(audit::WhenFull::Block),
+            Some(other) => Err(self.value(
+                "audit.when_full",
+                format!("`{other}` is neither `drop` nor `block`"),
+            )),
+        }
     }
 
     fn audit(&self, written: Option<&file::AuditOutput>) -> Result<audit::Output, Error> {

@@ -312,6 +312,8 @@ pub struct Logging {
 pub struct Audit {
     /// `"stdout"`, `"off"` or `{ file = "…" }`.
     pub output: Option<AuditOutput>,
+    /// `drop` or `block`.
+    pub when_full: Option<String>,
 }
 
 /// Where audit events go.

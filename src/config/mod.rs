@@ -129,7 +129,7 @@ pub struct Config {
     /// Logs.
     pub logging: Logging,
     /// Audit events.
-    pub audit: audit::Output,
+    pub audit: audit::Config,
     /// Files whose change makes a reload: the configuration, policies, secrets.
     pub watched: Vec<PathBuf>,
 }

@@ -78,9 +78,7 @@ impl Builder<'_> {
         );
         if let (Some(access_key_id), Some(secret_access_key), None | Some(Some(_))) = &files {
             for path in [access_key_id, secret_access_key] {
-                if !path.is_file() {
-                    return Err(self.value(&key, format!("`{}` is not a file", path.display())));
-                }
+                self.is_file(&key, path)?;
             }
             return Ok(CredentialsSource::Files {
                 access_key_id: access_key_id.clone(),

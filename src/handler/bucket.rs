@@ -83,11 +83,19 @@ pub(super) async fn create(
             message,
         ));
     }
-    context
-        .backends
-        .of(&call.bucket)?
-        .create_bucket(call)
-        .await?;
+    let backend = context.backends.of(&call.bucket)?;
+    let held = context.policies.hold(&call.bucket).await?;
+    match backend.head_bucket(call.head().as_ref()).await {
+        Ok(_) => return Err(ErrorCode::BucketAlreadyOwnedByYou.into()),
+        // What was kept of an earlier one is gone before there is a new one, whatever happens between:
+        // a crash, or the removal of the earlier one by somebody else than us.
+        Err(error) if error.code() == ErrorCode::NoSuchBucket => held.forget().await?,
+        // Another's, or not ours to look at: the answer to the request itself tells, and a bucket of
+        // which nothing is kept starts with nothing.
+        Err(_) if held.is_unknown() => {}
+        Err(error) => return Err(error),
+    }
+    backend.create_bucket(call).await?;
     let mut answer = Answer::empty(StatusCode::OK);
     answer.set(LOCATION, &format!("/{}", call.bucket));
     Ok(answer)
@@ -97,13 +105,20 @@ pub(super) async fn delete(
     context: &Context<'_>,
     call: Granted<&OnBucket>,
 ) -> Result<Answer, Error> {
-    context
-        .backends
-        .of(&call.bucket)?
-        .delete_bucket(call)
-        .await?;
-    // A bucket that is made anew under this name must not inherit who could reach the old one.
-    context.policies.forget(&call.bucket).await?;
+    let backend = context.backends.of(&call.bucket)?;
+    let held = context.policies.hold(&call.bucket).await?;
+    let deleted = backend.delete_bucket(call).await;
+    // A bucket that is made anew under this name must not inherit who could reach the old one. Where that
+    // cannot be forgotten now, this is asked again and comes here with a bucket that is gone; and nobody
+    // makes one of this name before it is forgotten.
+    let gone = match &deleted {
+        Ok(()) => true,
+        Err(error) => error.code() == ErrorCode::NoSuchBucket,
+    };
+    if gone {
+        held.forget().await?;
+    }
+    deleted?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 

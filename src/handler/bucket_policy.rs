@@ -53,10 +53,11 @@ pub(super) async fn put(
             ),
             _ => error,
         })?;
+    let held = context.policies.hold(&call.bucket).await?;
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
     let (authorizer, policies) = (context.authorizer, context.policies);
     let block = authorizer.public_access_block(policies, &call.bucket);
-    policies.put(&call.bucket, &document, block).await?;
+    held.put(&document, block).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
@@ -64,7 +65,8 @@ pub(super) async fn delete(
     context: &Context<'_>,
     call: Granted<&OnBucket>,
 ) -> Result<Answer, Error> {
+    let held = context.policies.hold(&call.bucket).await?;
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
-    context.policies.delete(&call.bucket).await?;
+    held.delete().await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }

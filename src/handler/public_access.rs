@@ -44,7 +44,7 @@ async fn configure(
     call: Granted<&OnBucket>,
     block: Option<crate::s3::PublicAccessBlock>,
 ) -> Result<(), Error> {
+    let held = context.policies.hold(&call.bucket).await?;
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
-    let policies = context.policies;
-    policies.configure_public_access(&call.bucket, block).await
+    held.configure_public_access(block).await
 }

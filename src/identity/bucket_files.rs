@@ -1,37 +1,49 @@
 //! What is kept of buckets: one file a bucket, compiled when it is written or read, never when a
 //! request asks.
 //!
-//! Other gateways may share the directory: [`BucketFiles::refresh`] picks up their changes.
+//! Other gateways may share the directory: [`BucketFiles::refresh`] picks up their changes. What else
+//! is in it is left alone.
 
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use rustix::fs::OFlags;
 
-use crate::s3::{BucketName, Error};
+use super::turns::Turn;
+use crate::files::{self, Stamp};
+use crate::s3::{BucketName, Error, ErrorCode};
 
 /// The file name's ending.
 const ENDING: &str = ".json";
 
+/// The longest file that is read: no policy is as long.
+const MAX_LENGTH: u64 = 1024 * 1024;
+
 /// What is there and cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unreadable;
+pub(super) enum Unreadable {
+    /// It is not what was written.
+    Broken,
+    /// The system cannot tell what it is, for the moment.
+    Unavailable,
+}
 
 /// A bucket's file, as it was when it was last read.
 #[derive(Debug)]
 struct Kept<T> {
     value: Result<Arc<T>, Unreadable>,
-    changed: Option<SystemTime>,
+    stamp: Stamp,
 }
 
 impl<T> Clone for Kept<T> {
     fn clone(&self) -> Self {
         Self {
             value: self.value.clone(),
-            changed: self.changed,
+            stamp: self.stamp,
         }
     }
 }
@@ -55,17 +67,30 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
     /// Opens `directory`, creating it, and reads what it holds.
     ///
     /// # Errors
-    /// When the directory cannot be created or read.
-    pub(super) fn open(directory: PathBuf, read: Read<T>) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&directory)?;
+    /// When the directory cannot be created or read; the error names it.
+    pub(super) fn open(directory: PathBuf, read: Read<T>) -> io::Result<Self> {
+        files::make_directory(&directory, 0o700)?;
+        files::sweep(&directory);
+        Self::existing(directory, read)
+    }
+
+    /// The same without a change: what is not there holds nothing.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; the error names it.
+    pub(super) fn existing(directory: PathBuf, read: Read<T>) -> io::Result<Self> {
         let files = Self {
             directory,
             read,
             snapshot: ArcSwap::from_pointee(Snapshot::new()),
             writing: Mutex::new(()),
         };
-        files.refresh()?;
-        Ok(files)
+        match files.refresh() {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(files::named(&files.directory, &error))
+            }
+            _ => Ok(files),
+        }
     }
 
     /// What `bucket`'s file says, when there is one.
@@ -78,29 +103,26 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
         kept.map(|kept| kept.value.clone()).transpose()
     }
 
-    /// Keeps `text`, which says `value`; durable when it returns.
+    /// Keeps `text`, which says `value`; durable when it returns. The turn is over when the file is
+    /// written, also where nobody waits for that any more.
     ///
     /// # Errors
-    /// `InternalError` when it cannot be kept.
+    /// `InsufficientStorage`, `ServiceUnavailable` or `InternalError` when it cannot be kept.
     pub(super) async fn put(
         self: &Arc<Self>,
         bucket: &BucketName,
         text: String,
         value: T,
+        turn: Arc<Turn>,
     ) -> Result<(), Error> {
         let (this, bucket) = (self.clone(), bucket.clone());
-        blocking(move || {
-            let _held = this.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            let path = this.path(&bucket);
-            this.write(&path, text.as_bytes())?;
-            let kept = Kept {
-                value: Ok(Arc::new(value)),
-                changed: changed(&path),
-            };
-            this.swap(|files| {
-                files.insert(bucket, kept);
-            });
-            Ok(())
+        blocking("what is kept of a bucket is not written", move || {
+            let _turn = turn;
+            this.change(&bucket, |path| {
+                let stamp = files::write(path, text.as_bytes(), 0o600)?;
+                let value = Ok(Arc::new(value));
+                Ok(Some(Kept { value, stamp }))
+            })
         })
         .await
     }
@@ -108,30 +130,54 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
     /// Forgets a file; durable when it returns. A missing one is no error.
     ///
     /// # Errors
-    /// `InternalError` when it cannot be removed.
-    pub(super) async fn delete(self: &Arc<Self>, bucket: &BucketName) -> Result<(), Error> {
+    /// `ServiceUnavailable` or `InternalError` when it cannot be removed.
+    pub(super) async fn delete(
+        self: &Arc<Self>,
+        bucket: &BucketName,
+        turn: Arc<Turn>,
+    ) -> Result<(), Error> {
         let (this, bucket) = (self.clone(), bucket.clone());
-        blocking(move || {
-            let _held = this.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            // Asked of the disk: another gateway may have written it since it was last looked at.
-            match std::fs::remove_file(this.path(&bucket)) {
-                Ok(()) => sync_directory(&this.directory)?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-            this.swap(|files| {
-                files.remove(&bucket);
-            });
-            Ok(())
+        blocking("what is kept of a bucket is not removed", move || {
+            let _turn = turn;
+            this.change(&bucket, |path| {
+                // Asked of the disk: another gateway may have written it since it was last looked at.
+                match std::fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    // A missing one may have been removed by an attempt that was not made durable.
+                    _ => files::sync_directory(&this.directory)?,
+                }
+                Ok(None)
+            })
         })
         .await
+    }
+
+    /// Changes a file and what is known of it together. After a failure what is known is what is there.
+    fn change(
+        &self,
+        bucket: &BucketName,
+        change: impl FnOnce(&Path) -> io::Result<Option<Kept<T>>>,
+    ) -> io::Result<()> {
+        let _held = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.path(bucket);
+        let (kept, outcome) = match change(&path) {
+            Ok(kept) => (kept, Ok(())),
+            Err(error) => (self.look(bucket, &path, None), Err(error)),
+        };
+        let mut files = Snapshot::clone(&self.snapshot.load());
+        match kept {
+            Some(kept) => files.insert(bucket.clone(), kept),
+            None => files.remove(bucket),
+        };
+        self.snapshot.store(Arc::new(files));
+        outcome
     }
 
     /// Reads again what has changed on disk since it was last read.
     ///
     /// # Errors
     /// When the directory cannot be read; what is known so far stays.
-    pub(super) fn refresh(&self) -> std::io::Result<()> {
+    pub(super) fn refresh(&self) -> io::Result<()> {
         let _held = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.snapshot.load_full();
         let mut found = Snapshot::new();
@@ -144,65 +190,82 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
             let Some(Ok(bucket)) = name.map(BucketName::parse) else {
                 continue;
             };
-            let kept = match known.get(&bucket) {
-                Some(kept) if kept.changed == changed(&path) => kept.clone(),
-                _ => self.read(&bucket, &path),
-            };
-            found.insert(bucket, kept);
+            if let Some(kept) = self.look(&bucket, &path, known.get(&bucket)) {
+                found.insert(bucket, kept);
+            }
         }
         self.snapshot.store(Arc::new(found));
         Ok(())
     }
 
-    fn read(&self, bucket: &BucketName, path: &Path) -> Kept<T> {
-        let changed = changed(path);
-        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
-        let value = text.and_then(|text| (self.read)(bucket, &text));
-        let value = value.map(Arc::new).map_err(|why| {
-            let path = path.display();
-            tracing::error!(%bucket, %path, %why, "what is kept of a bucket cannot be read: the bucket is closed");
-            Unreadable
+    /// How a bucket's file is now: as it was `known`, where it surely has not changed. `None` is only
+    /// what surely is not there.
+    fn look(&self, bucket: &BucketName, path: &Path, known: Option<&Kept<T>>) -> Option<Kept<T>> {
+        if let Some(known) = known.filter(|known| known.stamp.is_still(Stamp::of(path))) {
+            return Some(known.clone());
+        }
+        let (stamp, read) = match contents(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match std::fs::symlink_metadata(path) {
+                    Err(gone) if gone.kind() == io::ErrorKind::NotFound => return None,
+                    _ => (
+                        Stamp::Unknown,
+                        Err((Unreadable::Unavailable, error.to_string())),
+                    ),
+                }
+            }
+            Err(error) => {
+                let passes = Error::from_io("read", &error).code() == ErrorCode::ServiceUnavailable;
+                let unreadable = match passes {
+                    true => Unreadable::Unavailable,
+                    false => Unreadable::Broken,
+                };
+                (Stamp::Unknown, Err((unreadable, error.to_string())))
+            }
+            Ok((stamp, text)) => {
+                let value = text.and_then(|text| (self.read)(bucket, &text));
+                (stamp, value.map_err(|why| (Unreadable::Broken, why)))
+            }
+        };
+        let value = read.map(Arc::new).map_err(|(unreadable, why)| {
+            // Looked at again and again, and said once.
+            if !known.is_some_and(|known| known.value.as_ref().err() == Some(&unreadable)) {
+                let path = path.display();
+                tracing::error!(%bucket, %path, %why, "what is kept of a bucket cannot be read: the bucket is closed");
+            }
+            unreadable
         });
-        Kept { value, changed }
+        Some(Kept { value, stamp })
     }
 
     fn path(&self, bucket: &BucketName) -> PathBuf {
         self.directory.join(format!("{bucket}{ENDING}"))
     }
-
-    /// Whole or not at all: a temporary file, synced, renamed, and its directory synced.
-    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let temporary = path.with_extension("tmp");
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        sync_directory(&self.directory)
-    }
-
-    fn swap(&self, change: impl FnOnce(&mut Snapshot<T>)) {
-        let mut files = Snapshot::clone(&self.snapshot.load());
-        change(&mut files);
-        self.snapshot.store(Arc::new(files));
-    }
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .ok()
-}
-
-fn sync_directory(directory: &Path) -> std::io::Result<()> {
-    std::fs::File::open(directory)?.sync_all()
+/// A file's text as it was at `Stamp`, or why it is none.
+fn contents(path: &Path) -> io::Result<(Stamp, Result<String, String>)> {
+    // A FIFO would block an ordinary open.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(nonblocking).open(path)?;
+    let metadata = file.metadata()?;
+    let stamp = Stamp::from(&metadata);
+    if !metadata.is_file() || metadata.len() > MAX_LENGTH {
+        return Ok((stamp, Err("it is no file, or too long".to_owned())));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_LENGTH).read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).map_err(|error| error.to_string());
+    Ok((stamp, text))
 }
 
 async fn blocking(
-    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+    what: &'static str,
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> Result<(), Error> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Error::internal(error)),
+        Ok(outcome) => outcome.map_err(|error| Error::from_io(what, &error)),
         Err(error) => Err(Error::internal(error)),
     }
 }

@@ -3,13 +3,27 @@
 //!
 //! A policy that is there and cannot be read closes its bucket to everyone but root: what it would have
 //! denied is not known (T44). What blocks public access and cannot be read blocks all of it.
+//!
+//! A change is made by whoever has the bucket's turn ([`BucketPolicies::hold`]), so that it and the
+//! making and removing of the bucket itself come one after the other.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bucket_files::{BucketFiles, Unreadable};
+use super::turns::{Turn, Turns};
 use crate::iam::{Policy, PolicyKind};
 use crate::s3::{BucketName, Error, ErrorCode, PublicAccessBlock};
+
+/// The directory of policies.
+const POLICIES: &str = "bucket-policies";
+
+/// The directory of what of public access is blocked.
+const BLOCKS: &str = "public-access-blocks";
+
+/// How long a change waits for another of the same bucket.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A bucket's policy.
 #[derive(Debug)]
@@ -57,62 +71,73 @@ type Configured = Option<PublicAccessBlock>;
 pub struct BucketPolicies {
     policies: Arc<BucketFiles<BucketPolicy>>,
     blocks: Arc<BucketFiles<Configured>>,
+    turns: Turns,
+}
+
+/// A bucket's turn: what is kept of it changes by nobody else until this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    bucket: BucketName,
+    policies: Arc<BucketFiles<BucketPolicy>>,
+    blocks: Arc<BucketFiles<Configured>>,
+    turn: Arc<Turn>,
 }
 
 impl BucketPolicies {
     /// Opens what is in two directories of `state`, creating them, and compiles it.
     ///
     /// # Errors
-    /// When a directory cannot be created or read.
+    /// When a directory cannot be created or read; the error names it.
     pub fn open(state: &Path) -> std::io::Result<Self> {
-        let policies = BucketFiles::open(state.join("bucket-policies"), stored_policy)?;
-        let blocks = BucketFiles::open(state.join("public-access-blocks"), stored_block)?;
-        Ok(Self {
+        let policies = BucketFiles::open(state.join(POLICIES), stored_policy)?;
+        let blocks = BucketFiles::open(state.join(BLOCKS), stored_block)?;
+        Ok(Self::new(policies, blocks))
+    }
+
+    /// Reads what is in `state` and changes nothing there, for who only asks.
+    ///
+    /// # Errors
+    /// When a directory cannot be read; the error names it.
+    pub fn existing(state: &Path) -> std::io::Result<Self> {
+        let policies = BucketFiles::existing(state.join(POLICIES), stored_policy)?;
+        let blocks = BucketFiles::existing(state.join(BLOCKS), stored_block)?;
+        Ok(Self::new(policies, blocks))
+    }
+
+    fn new(policies: BucketFiles<BucketPolicy>, blocks: BucketFiles<Configured>) -> Self {
+        Self {
             policies: Arc::new(policies),
             blocks: Arc::new(blocks),
+            turns: Turns::default(),
+        }
+    }
+
+    /// Waits for `bucket`'s turn. Whoever changes what is kept of a bucket, or makes or removes it, looks
+    /// whether it is there only now.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` when the changes before do not end.
+    pub async fn hold(&self, bucket: &BucketName) -> Result<Held, Error> {
+        let turn = pingora_timeout::timeout(PATIENCE, self.turns.wait(bucket)).await;
+        let turn = turn.map_err(|_| {
+            Error::new(ErrorCode::ServiceUnavailable)
+                .because("another change of the same bucket does not end")
+        })?;
+        Ok(Held {
+            bucket: bucket.clone(),
+            policies: self.policies.clone(),
+            blocks: self.blocks.clone(),
+            turn: Arc::new(turn),
         })
     }
 
     /// The policy of `bucket`, when it has one.
     ///
     /// # Errors
-    /// `AccessDenied` when it has one that cannot be read.
+    /// `AccessDenied` when it has one that cannot be read, `ServiceUnavailable` when that may pass.
     pub fn policy(&self, bucket: &BucketName) -> Result<Option<Arc<BucketPolicy>>, Error> {
         let policy = self.policies.get(bucket);
-        policy.map_err(|Unreadable| unreadable("policy", bucket))
-    }
-
-    /// Checks, compiles and keeps a policy; durable when it returns. A public one is refused where
-    /// `block` says so.
-    ///
-    /// # Errors
-    /// `MalformedPolicy` saying where and why, `AccessDenied` for a public one, or `InternalError` when
-    /// it cannot be kept.
-    pub async fn put(
-        &self,
-        bucket: &BucketName,
-        document: &[u8],
-        block: PublicAccessBlock,
-    ) -> Result<(), Error> {
-        let (of, document) = (bucket.clone(), document.to_vec());
-        // The checks of a long one take a while, in which the reactor has others to serve.
-        let policy = tokio::task::spawn_blocking(move || new_policy(&of, document));
-        let policy = policy.await.map_err(Error::internal)??;
-        if policy.is_public() && block.block_public_policy {
-            let message = "Access Denied: public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access";
-            return Err(Error::with_message(ErrorCode::AccessDenied, message)
-                .because("the policy is public, and public policies are blocked"));
-        }
-        let text = policy.document().to_owned();
-        self.policies.put(bucket, text, policy).await
-    }
-
-    /// Forgets a policy; durable when it returns. A missing one is no error.
-    ///
-    /// # Errors
-    /// `InternalError` when it cannot be removed.
-    pub async fn delete(&self, bucket: &BucketName) -> Result<(), Error> {
-        self.policies.delete(bucket).await
+        policy.map_err(|why| unreadable(why, "policy", bucket))
     }
 
     /// What of public access `bucket` itself blocks: everything where it was never told anything else,
@@ -121,14 +146,14 @@ impl BucketPolicies {
     pub fn public_access_block(&self, bucket: &BucketName) -> PublicAccessBlock {
         match self.blocks.get(bucket) {
             Ok(Some(configured)) => configured.unwrap_or(PublicAccessBlock::NONE),
-            Ok(None) | Err(Unreadable) => PublicAccessBlock::ALL,
+            Ok(None) | Err(_) => PublicAccessBlock::ALL,
         }
     }
 
     /// The configuration of `bucket`, which a bucket has until it is deleted.
     ///
     /// # Errors
-    /// `AccessDenied` when there is one that cannot be read.
+    /// `AccessDenied` when there is one that cannot be read, `ServiceUnavailable` when that may pass.
     pub fn public_access_configuration(
         &self,
         bucket: &BucketName,
@@ -136,31 +161,8 @@ impl BucketPolicies {
         match self.blocks.get(bucket) {
             Ok(Some(configured)) => Ok(*configured),
             Ok(None) => Ok(Some(PublicAccessBlock::ALL)),
-            Err(Unreadable) => Err(unreadable("public access block", bucket)),
+            Err(why) => Err(unreadable(why, "public access block", bucket)),
         }
-    }
-
-    /// Keeps a bucket's configuration, or that it was deleted; durable when it returns.
-    ///
-    /// # Errors
-    /// `InternalError` when it cannot be kept.
-    pub async fn configure_public_access(
-        &self,
-        bucket: &BucketName,
-        configured: Option<PublicAccessBlock>,
-    ) -> Result<(), Error> {
-        let text = serde_json::to_string(&configured.map(Settings::from));
-        let text = text.map_err(Error::internal)?;
-        self.blocks.put(bucket, text, configured).await
-    }
-
-    /// Forgets all that a bucket said; durable when it returns.
-    ///
-    /// # Errors
-    /// `InternalError` when it cannot be removed.
-    pub async fn forget(&self, bucket: &BucketName) -> Result<(), Error> {
-        let (policy, block) = tokio::join!(self.delete(bucket), self.blocks.delete(bucket));
-        policy.and(block)
     }
 
     /// Reads again what has changed on disk since it was last read.
@@ -170,6 +172,70 @@ impl BucketPolicies {
     pub fn refresh(&self) -> std::io::Result<()> {
         let policies = self.policies.refresh();
         policies.and(self.blocks.refresh())
+    }
+}
+
+impl Held {
+    /// Checks, compiles and keeps a policy; durable when it returns. A public one is refused where
+    /// `block` says so.
+    ///
+    /// # Errors
+    /// `MalformedPolicy` saying where and why, `AccessDenied` for a public one, or what the file system
+    /// says when it cannot be kept.
+    pub async fn put(&self, document: &[u8], block: PublicAccessBlock) -> Result<(), Error> {
+        let (of, document) = (self.bucket.clone(), document.to_vec());
+        // The checks of a long one take a while, in which the reactor has others to serve.
+        let policy = tokio::task::spawn_blocking(move || new_policy(&of, document));
+        let policy = policy.await.map_err(Error::internal)??;
+        if policy.is_public() && block.block_public_policy {
+            let message = "Access Denied: public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access";
+            return Err(Error::with_message(ErrorCode::AccessDenied, message)
+                .because("the policy is public, and public policies are blocked"));
+        }
+        let text = policy.document().to_owned();
+        let turn = self.turn.clone();
+        self.policies.put(&self.bucket, text, policy, turn).await
+    }
+
+    /// Forgets a policy; durable when it returns. A missing one is no error.
+    ///
+    /// # Errors
+    /// What the file system says when it cannot be removed.
+    pub async fn delete(&self) -> Result<(), Error> {
+        self.policies.delete(&self.bucket, self.turn.clone()).await
+    }
+
+    /// Keeps the bucket's configuration, or that it was deleted; durable when it returns.
+    ///
+    /// # Errors
+    /// What the file system says when it cannot be kept.
+    pub async fn configure_public_access(
+        &self,
+        configured: Option<PublicAccessBlock>,
+    ) -> Result<(), Error> {
+        let text = serde_json::to_string(&configured.map(Settings::from));
+        let text = text.map_err(Error::internal)?;
+        let turn = self.turn.clone();
+        self.blocks.put(&self.bucket, text, configured, turn).await
+    }
+
+    /// Forgets all that the bucket said; durable when it returns.
+    ///
+    /// # Errors
+    /// What the file system says when it cannot be removed: then some of it may be left.
+    pub async fn forget(&self) -> Result<(), Error> {
+        let (policy, block) = tokio::join!(
+            self.delete(),
+            self.blocks.delete(&self.bucket, self.turn.clone())
+        );
+        policy.and(block)
+    }
+
+    /// Whether the bucket is surely one of which nothing is known.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        let policy = matches!(self.policies.get(&self.bucket), Ok(None));
+        policy && matches!(self.blocks.get(&self.bucket), Ok(None))
     }
 }
 
@@ -242,8 +308,12 @@ fn arn(bucket: &BucketName) -> String {
     format!("arn:aws:s3:::{bucket}")
 }
 
-fn unreadable(what: &str, bucket: &BucketName) -> Error {
-    Error::new(ErrorCode::AccessDenied).because(format_args!(
+fn unreadable(why: Unreadable, what: &str, bucket: &BucketName) -> Error {
+    let code = match why {
+        Unreadable::Broken => ErrorCode::AccessDenied,
+        Unreadable::Unavailable => ErrorCode::ServiceUnavailable,
+    };
+    Error::new(code).because(format_args!(
         "the {what} of bucket `{bucket}` cannot be read"
     ))
 }

@@ -3,8 +3,9 @@
 
 mod bucket_files;
 mod bucket_policies;
+mod turns;
 
-pub use bucket_policies::{BucketPolicies, BucketPolicy};
+pub use bucket_policies::{BucketPolicies, BucketPolicy, Held};
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,8 +1,6 @@
 //! The certificate authority that is made on first start, and the server certificate it signs, for
 //! those who bring none. Keys are files of mode 0600.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -10,6 +8,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
+
+use crate::files;
 
 /// How long the authority lives.
 const CA_LIFE: Duration = Duration::days(3650);
@@ -42,6 +42,19 @@ pub enum AuthorityError {
         /// Why.
         error: std::io::Error,
     },
+    /// The directory; the error names it.
+    #[error("{0}")]
+    Directory(std::io::Error),
+    /// One without the other.
+    #[error(
+        "`{certificate}` is there without `{key}`: bring the key back, or remove the certificate to have a new authority made, which clients then have to trust anew"
+    )]
+    WithoutKey {
+        /// The authority's certificate.
+        certificate: PathBuf,
+        /// Its key, which is missing.
+        key: PathBuf,
+    },
     /// A certificate.
     #[error("the generated certificate authority is not usable: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -57,27 +70,31 @@ pub fn ensure_authority(
     names: &[String],
     now: OffsetDateTime,
 ) -> Result<Authority, AuthorityError> {
-    std::fs::create_dir_all(directory).map_err(|error| AuthorityError::File {
-        path: directory.to_owned(),
-        error,
-    })?;
+    files::make_directory(directory, 0o755).map_err(AuthorityError::Directory)?;
+    files::sweep(directory);
     let files = Authority {
         ca: directory.join("ca.pem"),
         certificate: directory.join("server.pem"),
         key: directory.join("server-key.pem"),
     };
     let ca_key = directory.join("ca-key.pem");
-    let issuer = match (files.ca.exists(), ca_key.exists()) {
-        (true, true) => {
-            let key = KeyPair::from_pem(&read(&ca_key)?)?;
-            Issuer::from_ca_cert_pem(&read(&files.ca)?, key)?
+    let issuer = match (read(&files.ca)?, read(&ca_key)?) {
+        (Some(certificate), Some(key)) => {
+            Issuer::from_ca_cert_pem(&certificate, KeyPair::from_pem(&key)?)?
         }
-        _ => make_authority(&files.ca, &ca_key, now)?,
+        (Some(_), None) => {
+            return Err(AuthorityError::WithoutKey {
+                certificate: files.ca,
+                key: ca_key,
+            });
+        }
+        // A key alone is one whose certificate was not written: nobody trusts it yet.
+        (None, _) => make_authority(&files.ca, &ca_key, now)?,
     };
     // What the certificate was made for stands beside it, so that it is made anew when that changes.
     let names_file = directory.join("server-names.txt");
     let wanted = format!("{}\n", names.join("\n"));
-    let known = std::fs::read_to_string(&names_file).unwrap_or_default();
+    let known = read(&names_file)?.unwrap_or_default();
     let (made_for, until) = known.split_once("until ").unwrap_or_default();
     let until = until
         .trim()
@@ -85,7 +102,8 @@ pub fn ensure_authority(
         .ok()
         .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     let fresh = made_for == wanted && until.is_some_and(|until| until - now > RENEW_BEFORE);
-    if !(fresh && files.certificate.exists() && files.key.exists()) {
+    let there = read(&files.certificate)?.is_some() && read(&files.key)?.is_some();
+    if !(fresh && there) {
         make_leaf(&files, &issuer, names, now)?;
         let until = now.saturating_add(LEAF_LIFE).unix_timestamp();
         write(&names_file, &format!("{wanted}until {until}\n"), 0o644)?;
@@ -133,28 +151,21 @@ fn make_leaf(
     write(&files.certificate, &certificate.pem(), 0o644)
 }
 
-fn read(path: &Path) -> Result<String, AuthorityError> {
-    std::fs::read_to_string(path).map_err(|error| AuthorityError::File {
-        path: path.to_owned(),
-        error,
-    })
+/// A file's text; `None` only where there surely is no file.
+fn read(path: &Path) -> Result<Option<String>, AuthorityError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(AuthorityError::File {
+            path: path.to_owned(),
+            error,
+        }),
+    }
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
-    let temporary = path.with_extension("tmp");
-    let attempt = || {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    attempt().map_err(|error| AuthorityError::File {
+    let written = files::write(path, text.as_bytes(), mode);
+    written.map(drop).map_err(|error| AuthorityError::File {
         path: path.to_owned(),
         error,
     })

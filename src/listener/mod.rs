@@ -3,10 +3,14 @@
 mod accept;
 mod authority;
 mod connection;
+mod descriptors;
 pub mod peer;
+mod reserved;
 mod tls;
 mod wire;
 
 pub use accept::{Stop, Tls, accept, bind};
 pub use authority::{Authority, ensure_authority};
+pub use descriptors::{Reserve, descriptors, raise_descriptors};
+pub use reserved::accept_reserved;
 pub use tls::{Certificates, client_verifier};

@@ -28,7 +28,7 @@ use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 use time::OffsetDateTime;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Place};
 use crate::authz::{Permit, Undecided, Unpermitted};
 use crate::handler::{self, Answer};
 use crate::listener::peer;
@@ -101,8 +101,21 @@ impl Gateway {
     }
 
     /// Answers one request, start to end.
-    async fn serve(&self, state: &State, session: &mut ServerSession, seen: &mut Seen) -> Sent {
-        let outcome = self.line(state, session, seen).await;
+    async fn serve(
+        &self,
+        state: &State,
+        session: &mut ServerSession,
+        seen: &mut Seen,
+        place: Result<(), Error>,
+    ) -> Sent {
+        // What could not be told afterwards is not done.
+        let outcome = match place {
+            Ok(()) => self.line(state, session, seen).await,
+            Err(error) => {
+                seen.head_only = session.req_header().method == http::Method::HEAD;
+                Err(error)
+            }
+        };
         let refused = outcome.is_err();
         let answer = outcome.unwrap_or_else(|error| {
             let resource = seen.resource(session.req_header().uri.path());
@@ -219,12 +232,21 @@ impl Gateway {
         stopped(decided, seen)
     }
 
-    /// One event and one count per request, whatever became of it.
-    fn record(&self, state: &State, head: Option<&RequestHeader>, seen: &Seen, sent: Sent) {
+    /// One event and one count per request, whatever became of it. Without a place it was not carried
+    /// out, and is counted only.
+    fn record(
+        &self,
+        state: &State,
+        head: Option<&RequestHeader>,
+        seen: &Seen,
+        sent: Sent,
+        place: Option<Place>,
+    ) {
         let counted = event::observation(seen, sent);
         self.metrics.request(&counted);
-        if self.audit.is_on() {
-            self.audit.record(&event::of(state, head, seen, &counted));
+        if let (true, Some(place)) = (self.audit.is_on(), place) {
+            self.audit
+                .record(&event::of(state, head, seen, &counted), place);
         }
     }
 }
@@ -253,8 +275,12 @@ impl HttpServerApp for Gateway {
         session.set_keepalive((!closes).then_some(limits.idle_timeout.as_secs()));
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
         // Boxed: an idle connection does not hold what a request needs.
-        let sent = Box::pin(self.serve(&state, &mut session, &mut seen)).await;
-        self.record(&state, Some(session.req_header()), &seen, sent);
+        let (place, reserved) = match self.audit.reserve().await {
+            Ok(place) => (Some(place), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let sent = Box::pin(self.serve(&state, &mut session, &mut seen, reserved)).await;
+        self.record(&state, Some(session.req_header()), &seen, sent, place);
         if sent == Sent::Cut {
             return None;
         }
@@ -288,6 +314,7 @@ impl Gateway {
         if !matches!(error.etype(), pingora_error::ErrorType::InvalidHTTPHeader) {
             return None;
         }
+        let place = self.audit.reserve().await.ok()?;
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
         let refused = Error::new(ErrorCode::BadRequest).because(error.etype().as_str());
         let answer = handler::refusal(&refused, "/", &seen.request_id, false);
@@ -298,7 +325,7 @@ impl Gateway {
         let patience = state.limits.body_timeout;
         let (id, out) = (&seen.request_id, &mut seen.sent);
         let sent = respond::write(&mut session, answer, id, patience, out).await;
-        self.record(state, None, &seen, sent);
+        self.record(state, None, &seen, sent, Some(place));
         None
     }
 }

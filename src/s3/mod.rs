@@ -9,6 +9,7 @@ pub mod call;
 mod checksum;
 mod condition;
 mod error;
+mod fault;
 mod head;
 mod key;
 mod object;

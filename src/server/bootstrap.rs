@@ -1,9 +1,8 @@
 //! What a first start makes and later ones reuse: root's credentials, the certificate authority, and
 //! the block that clients need.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use time::OffsetDateTime;
 use super::{Error, write_out};
 use crate::config::{Config, RootKey};
 use crate::crypto::{Secret, random};
+use crate::files;
 use crate::listener::{Authority, Certificates, ensure_authority};
 
 /// Generated or given, ready to serve with.
@@ -19,6 +19,8 @@ use crate::listener::{Authority, Certificates, ensure_authority};
 pub(super) struct Bootstrap {
     root: RootKey,
     authority: Option<Authority>,
+    // Held as long as the process lives: two of them would write each other's files.
+    _lock: std::fs::File,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -28,11 +30,13 @@ struct RootFile {
 }
 
 impl Bootstrap {
-    /// Makes what is missing.
+    /// Makes what is missing. The directory is this process's before a byte of it is written.
     pub(super) fn prepare(config: &Config) -> Result<Self, Error> {
-        let mut directory = std::fs::DirBuilder::new();
-        let made = directory.recursive(true).mode(0o700).create(&config.data);
-        made.map_err(|error| Error::Bootstrap(format!("`{}`: {error}", config.data.display())))?;
+        let wrong = |error: std::io::Error| Error::Bootstrap(error.to_string());
+        files::make_directory(&config.data, 0o700).map_err(wrong)?;
+        let lock = files::lock(&config.data.join("lock")).map_err(wrong)?;
+        let lock = lock.ok_or_else(|| Error::InUse(config.data.clone()))?;
+        files::sweep(&config.data);
         let root = match &config.root {
             Some(root) => root.clone(),
             None => generated_root(&config.data.join("root.json"))?,
@@ -54,7 +58,11 @@ impl Bootstrap {
                 Some(made.map_err(|error| Error::Bootstrap(error.to_string()))?)
             }
         };
-        Ok(Self { root, authority })
+        Ok(Self {
+            root,
+            authority,
+            _lock: lock,
+        })
     }
 
     pub(super) fn root(&self) -> &RootKey {
@@ -89,7 +97,7 @@ impl Bootstrap {
         let export = |(name, value): &(&str, String)| format!("export {name}={}\n", quoted(value));
         let script: String = variables.iter().map(export).collect();
         let path = config.data.join("env.sh");
-        if let Err(error) = write_private(&path, script.as_bytes()) {
+        if let Err(error) = files::write(&path, script.as_bytes(), 0o600) {
             tracing::error!(%error, path = %path.display(), "cannot be written");
         }
         write_out(&format!(
@@ -198,7 +206,7 @@ fn generated_root(path: &Path) -> Result<RootKey, Error> {
                 secret_key: hex::encode(secret),
             };
             let bytes = serde_json::to_vec_pretty(&file).map_err(|e| wrong(&e))?;
-            write_private(path, &bytes).map_err(|e| wrong(&e))?;
+            files::write(path, &bytes, 0o600).map_err(|e| wrong(&e))?;
             Ok(RootKey {
                 id: file.access_key,
                 secret: Secret::new(file.secret_key),
@@ -206,18 +214,4 @@ fn generated_root(path: &Path) -> Result<RootKey, Error> {
         }
         Err(error) => Err(wrong(&error)),
     }
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let _ = std::fs::remove_file(&temporary);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
 }

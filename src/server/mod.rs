@@ -2,12 +2,15 @@
 //! the state, a signal drains.
 
 mod bootstrap;
+mod health;
+mod log;
+mod pulse;
+mod readiness;
 mod reload;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -23,21 +26,22 @@ use crate::backend::disk::Disk;
 use crate::backend::router::{Backends, Store};
 use crate::config::{self, Config, Overrides};
 use crate::identity::BucketPolicies;
-use crate::listener::{Certificates, Stop, Tls, accept, bind, client_verifier};
+use crate::listener::{
+    Certificates, Reserve, Stop, Tls, accept, accept_reserved, bind, client_verifier,
+    raise_descriptors,
+};
 use crate::metrics::Metrics;
 use crate::proxy::{Gateway, State};
 use crate::s3::Addressing;
 use bootstrap::Bootstrap;
+use health::Health;
+use log::Log;
+use pulse::Pulse;
+use readiness::{Phase, Readiness};
+use reload::Watcher;
 
-/// What libraries log that is not the operator's: every client that goes away, as an error; every
-/// client that names an address where TLS wants a name, as a warning.
-const QUIET: &str = "pingora_core=off,pingora=off,rustls::msgs::handshake=error";
-
-/// How often changed files are looked for.
+/// How often changed files are looked for, and backends that have not been asked for a while.
 const POLL: Duration = Duration::from_secs(1);
-
-/// How often backends are asked how they are.
-const HEALTH: Duration = Duration::from_secs(10);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,12 @@ pub enum Error {
     /// The generated files.
     #[error("{0}")]
     Bootstrap(String),
+    /// The directory of another process.
+    #[error(
+        "`{}` is in use by another portcullis: stop that one, or give this one a directory of its own \
+         with `--data`", .0.display()
+    )]
+    InUse(PathBuf),
     /// A listener.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -112,21 +122,34 @@ fn install_crypto() {
 pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error> {
     install_crypto();
     let config = Config::load(config_path, &overrides)?;
-    start_logging(&config.logging);
+    let log = Log::start(&config.logging)?;
+    let outcome = start(config_path, overrides, &config);
+    log.flush();
+    outcome
+}
+
+fn start(config_path: Option<&Path>, overrides: Overrides, config: &Config) -> Result<(), Error> {
+    let (before, descriptors) = raise_descriptors();
+    tracing::info!(
+        before,
+        descriptors,
+        "the limit of file descriptors is raised"
+    );
+    let reserve = Reserve::new();
     // Before anything is created, so that an address that is taken leaves nothing behind.
-    let listeners = Listeners::bind(&config)?;
-    let bootstrap = Bootstrap::prepare(&config)?;
+    let listeners = Listeners::bind(config)?;
+    let bootstrap = Bootstrap::prepare(config)?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| Error::Bootstrap(error.to_string()))?);
+    let audit = Arc::new(Audit::open(&config.audit, metrics.audit())?);
     let disk = Disk::open(&config.disk)
         .map_err(|error| Error::Backend(format!("`{}`: {error}", config.disk.path.display())))?;
     let disk = Arc::new(disk);
     let policies = Arc::new(BucketPolicies::open(&config.data.join("state"))?);
     let state = Arc::new(ArcSwap::from_pointee(state(
-        &config, &bootstrap, &disk, &policies,
+        config, &bootstrap, &disk, &policies,
     )?));
-    let certificates = bootstrap.certificates(&config)?;
-    let metrics = Arc::new(Metrics::new().map_err(|error| Error::Bootstrap(error.to_string()))?);
-    let audit = Arc::new(Audit::open(&config.audit)?);
-    let running = Running {
+    let certificates = bootstrap.certificates(config)?;
+    let running = Arc::new(Running {
         config_path: config_path.map(Path::to_owned),
         overrides,
         bootstrap,
@@ -135,8 +158,8 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
         state: state.clone(),
         certificates: certificates.clone(),
         audit: audit.clone(),
-    };
-    serve(&config, &running, listeners, certificates, &metrics)
+    });
+    serve(config, &running, listeners, reserve, certificates, &metrics)
 }
 
 /// One state out of a configuration and what outlives it.
@@ -165,18 +188,6 @@ fn state(
     })
 }
 
-fn start_logging(logging: &config::Logging) {
-    use tracing_subscriber::{EnvFilter, fmt};
-    let directives = format!("{},{QUIET}", logging.level);
-    let filter = EnvFilter::try_new(directives);
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _ = match logging.json {
-        true => builder.json().try_init().map_err(drop),
-        false => builder.with_ansi(false).try_init().map_err(drop),
-    };
-}
-
 /// The addresses that are listened on.
 struct Listeners {
     main: TcpListener,
@@ -197,12 +208,12 @@ impl Listeners {
 
 fn serve(
     config: &Config,
-    running: &Running,
+    running: &Arc<Running>,
     listeners: Listeners,
+    reserve: Reserve,
     certificates: Option<Arc<Certificates>>,
     metrics: &Arc<Metrics>,
 ) -> Result<(), Error> {
-    let ready = Arc::new(AtomicBool::new(false));
     let (closing, connections) = watch::channel(false);
     let (shutdown, accepting) = watch::channel(false);
     let stop = Stop {
@@ -216,12 +227,17 @@ fn serve(
         metrics.clone(),
         running.audit.clone(),
     ));
-    let admin = Arc::new(Admin::new(ready.clone(), metrics.clone()));
+    let readiness = Arc::new(Readiness::new(
+        Pulse::new(config.threads),
+        running.audit.clone(),
+    ));
+    let admin = Arc::new(Admin::new(readiness.clone(), metrics.clone()));
 
     // Threads that don't steal each other's work: a fifth less CPU for small requests.
     let workers = RuntimeBuilder::new(config.threads, "gateway")
         .work_steal(false)
         .build();
+    readiness.pulse.start(&workers);
     let aside = RuntimeBuilder::new(1, "aside").work_steal(false).build();
     let (handle, idle) = (workers.get_handle(), config.limits.idle_timeout);
     if let Some(http) = listeners.http {
@@ -234,22 +250,23 @@ fn serve(
         connections: never,
         ..stop
     };
-    let admin = accept(listeners.admin, None, admin, idle, admin_stop);
+    let admin = accept_reserved(listeners.admin, admin, idle, reserve, admin_stop);
     aside.get_handle().spawn(admin);
 
+    let watcher = Watcher::start(running, config)?;
     let signals = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     signals.block_on(async {
-        ready.store(true, Ordering::Release);
+        readiness.set(Phase::Serving);
         running.bootstrap.announce(config);
-        supervise(running, config, metrics, &workers).await
+        supervise(running, &watcher, &readiness.health, metrics, &workers).await
     })?;
 
     // Readiness goes red and connections close as they fall idle, so that balancers and clients go
     // elsewhere; then the listeners close; then what is under way may end.
     tracing::info!("draining");
-    ready.store(false, Ordering::Release);
+    readiness.set(Phase::Draining);
     let _ = closing.send(true);
     std::thread::sleep(config.shutdown_delay);
     let _ = shutdown.send(true);
@@ -265,40 +282,30 @@ fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {
     Tls::new(certificates, clients, config.tls.only_1_3).map_err(|error| wrong(&error))
 }
 
-/// Watches signals, files and backends until a signal ends the process.
+/// Watches signals, files and backends until a signal ends the process. Nothing here waits for a disk
+/// or a backend.
 async fn supervise(
     running: &Running,
-    config: &Config,
-    metrics: &Arc<Metrics>,
+    watcher: &Watcher,
+    health: &Arc<Health>,
+    metrics: &Metrics,
     workers: &pingora_runtime::Runtime,
 ) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut poll = tokio::time::interval(POLL);
-    let mut health = tokio::time::interval(HEALTH);
-    let mut reload = reload::Reload::new(config);
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
                 running.audit.reopen();
-                reload.now(running);
+                watcher.reload();
             }
-            _ = poll.tick() => reload.if_changed(running),
-            _ = health.tick() => {
-                let (state, metrics) = (running.state.load_full(), metrics.clone());
-                // Where requests are answered: the pool keeps the connections that this opens, and one
-                // of another thread's would wake that thread for every request.
-                workers.get_handle().spawn(async move {
-                    for (name, backend) in state.backends.all() {
-                        metrics.backend(name, backend.health().await.is_ok());
-                    }
-                    for upstream in state.backends.upstreams() {
-                        metrics.upstream(upstream.name(), upstream.counters());
-                    }
-                });
+            _ = poll.tick() => {
+                watcher.look();
+                health.ask(&running.state.load().backends, workers, metrics);
             }
         }
     }

@@ -1,18 +1,65 @@
 //! Reload: a changed file or SIGHUP builds a new state; a bad one keeps the last good one and says
-//! why.
+//! why. Files are looked at on a thread of its own: a disk that hangs holds up no signal.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::{Running, state};
 use crate::config::Config;
+use crate::files::Stamp;
+
+/// The thread that looks at files.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    look: SyncSender<()>,
+    reload: Arc<AtomicBool>,
+}
+
+impl Watcher {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn start(running: &Arc<Running>, config: &Config) -> std::io::Result<Self> {
+        let mut reload = Reload::new(config);
+        let (look, looks) = sync_channel(1);
+        let asked = Arc::new(AtomicBool::new(false));
+        let (running, now) = (running.clone(), asked.clone());
+        std::thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(move || {
+                while looks.recv().is_ok() {
+                    match now.swap(false, Ordering::AcqRel) {
+                        true => reload.now(&running),
+                        false => reload.if_changed(&running),
+                    }
+                }
+            })?;
+        Ok(Self {
+            look,
+            reload: asked,
+        })
+    }
+
+    /// Has changed files looked for, unless that is under way.
+    pub(super) fn look(&self) {
+        let _ = self.look.try_send(());
+    }
+
+    /// Has everything read again; when files are being looked at, after that.
+    pub(super) fn reload(&self) {
+        self.reload.store(true, Ordering::Release);
+        self.look();
+    }
+}
 
 /// What is watched, and how it was when it was last read.
 #[derive(Debug)]
-pub(super) struct Reload {
-    watched: HashMap<PathBuf, Option<SystemTime>>,
+struct Reload {
+    watched: HashMap<PathBuf, Stamp>,
     fixed: Fixed,
 }
 
@@ -21,7 +68,7 @@ pub(super) struct Reload {
 struct Fixed {
     addresses: [Option<std::net::SocketAddr>; 3],
     client_ca: Option<PathBuf>,
-    audit: crate::audit::Output,
+    audit: crate::audit::Config,
     logging: crate::config::Logging,
     disk: PathBuf,
     threads: usize,
@@ -53,7 +100,7 @@ impl Fixed {
 }
 
 impl Reload {
-    pub(super) fn new(config: &Config) -> Self {
+    fn new(config: &Config) -> Self {
         let mut reload = Self {
             watched: HashMap::new(),
             fixed: Fixed::of(config),
@@ -65,33 +112,33 @@ impl Reload {
     fn watch(&mut self, config: &Config) {
         let certificate = config.tls.files.iter().flat_map(|(a, b)| [a, b]);
         let paths = config.watched.iter().chain(certificate);
-        self.watched = paths.map(|path| (path.clone(), changed(path))).collect();
+        self.watched = paths.map(|path| (path.clone(), Stamp::of(path))).collect();
     }
 
     /// Reloads when a watched file has changed; bucket policies of other gateways are looked for in
     /// any case.
-    pub(super) fn if_changed(&mut self, running: &Running) {
+    fn if_changed(&mut self, running: &Running) {
         if let Err(error) = running.policies.refresh() {
             tracing::error!(%error, "bucket policies cannot be read again");
         }
         if self
             .watched
             .iter()
-            .any(|(path, known)| changed(path) != *known)
+            .any(|(path, known)| Stamp::of(path) != *known)
         {
             self.now(running);
         }
     }
 
     /// Reloads.
-    pub(super) fn now(&mut self, running: &Running) {
+    fn now(&mut self, running: &Running) {
         match self.attempt(running) {
             Ok(()) => tracing::info!("the configuration is reloaded"),
             Err(why) => {
                 tracing::error!(%why, "the configuration is not reloaded; the last good one stays");
                 // What was looked at is not looked at again until it changes once more.
                 for (path, known) in &mut self.watched {
-                    *known = changed(path);
+                    *known = Stamp::of(path);
                 }
             }
         }
@@ -99,7 +146,7 @@ impl Reload {
 
     fn attempt(&mut self, running: &Running) -> Result<(), String> {
         let paths = self.watched.keys();
-        let before: Vec<_> = paths.map(|path| (path.clone(), changed(path))).collect();
+        let before: Vec<_> = paths.map(|path| (path.clone(), Stamp::of(path))).collect();
         let config = Config::load(running.config_path.as_deref(), &running.overrides);
         let config = config.map_err(|error| error.to_string())?;
         let next = state(
@@ -132,10 +179,4 @@ impl Reload {
         }
         Ok(())
     }
-}
-
-fn changed(path: &PathBuf) -> Option<SystemTime> {
-    std::fs::metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .ok()
 }

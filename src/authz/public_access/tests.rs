@@ -75,7 +75,10 @@ async fn t45_the_server_or_the_bucket_restricts() {
     let (none, all) = (PublicAccessBlock::NONE, PublicAccessBlock::ALL);
     for (policy, public) in [(PUBLIC, true), (NEAR, false)] {
         policies
-            .put(&bucket(), policy.as_bytes(), none)
+            .hold(&bucket())
+            .await
+            .unwrap()
+            .put(policy.as_bytes(), none)
             .await
             .unwrap();
         for server in [none, all, RESTRICT, BUT_RESTRICT] {
@@ -87,7 +90,10 @@ async fn t45_the_server_or_the_bucket_restricts() {
                 None,
             ] {
                 policies
-                    .configure_public_access(&bucket(), own)
+                    .hold(&bucket())
+                    .await
+                    .unwrap()
+                    .configure_public_access(own)
                     .await
                     .unwrap();
                 let own = own.unwrap_or(none);
@@ -115,7 +121,10 @@ async fn t45_what_is_new_or_cannot_be_read_restricts() {
     let state = tempfile::tempdir().unwrap();
     let policies = BucketPolicies::open(state.path()).unwrap();
     policies
-        .put(&bucket(), PUBLIC.as_bytes(), PublicAccessBlock::NONE)
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .put(PUBLIC.as_bytes(), PublicAccessBlock::NONE)
         .await
         .unwrap();
     let open = authorizer(PublicAccessBlock::NONE);
@@ -123,7 +132,10 @@ async fn t45_what_is_new_or_cannot_be_read_restricts() {
     let blocked = Err((false, IS_BLOCKED.to_owned()));
     assert_eq!(get(&policies), blocked);
     policies
-        .configure_public_access(&bucket(), None)
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .configure_public_access(None)
         .await
         .unwrap();
     assert_eq!(get(&policies), Ok(()));
@@ -146,7 +158,10 @@ async fn t45_a_deny_is_told_as_one() {
     let state = tempfile::tempdir().unwrap();
     let policies = BucketPolicies::open(state.path()).unwrap();
     policies
-        .put(&bucket(), PUBLIC.as_bytes(), PublicAccessBlock::NONE)
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .put(PUBLIC.as_bytes(), PublicAccessBlock::NONE)
         .await
         .unwrap();
     for server in [PublicAccessBlock::ALL, PublicAccessBlock::NONE] {
@@ -181,7 +196,10 @@ async fn who_is_of_the_account_is_not_of_the_public() {
     let state = tempfile::tempdir().unwrap();
     let policies = BucketPolicies::open(state.path()).unwrap();
     policies
-        .put(&bucket(), PUBLIC.as_bytes(), PublicAccessBlock::NONE)
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .put(PUBLIC.as_bytes(), PublicAccessBlock::NONE)
         .await
         .unwrap();
     let policy = policies.policy(&bucket()).unwrap().unwrap();

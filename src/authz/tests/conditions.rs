@@ -134,12 +134,18 @@ fn t36_what_is_known_of_who_asks() {
                 let none = PublicAccessBlock::NONE;
                 stage
                     .policies
-                    .put(&bucket, text.as_bytes(), none)
+                    .hold(&bucket)
+                    .await
+                    .unwrap()
+                    .put(text.as_bytes(), none)
                     .await
                     .unwrap();
                 stage
                     .policies
-                    .configure_public_access(&bucket, None)
+                    .hold(&bucket)
+                    .await
+                    .unwrap()
+                    .configure_public_access(None)
                     .await
                     .unwrap();
             });

@@ -35,6 +35,12 @@ impl BucketPattern {
         BucketName::parse(&self.0).ok()
     }
 
+    /// Whether it takes every bucket.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b'*')
+    }
+
     /// Whether it takes `bucket`.
     #[must_use]
     pub fn matches(&self, bucket: &BucketName) -> bool {

@@ -165,12 +165,12 @@ fn of_config(
         .and_then(|place| place.split('/').next())
         .unwrap_or_default();
     let state = config.data.join("state");
-    // Asking must not create a state that is not there.
-    let (Ok(bucket), true) = (BucketName::parse(bucket), state.is_dir()) else {
+    let Ok(bucket) = BucketName::parse(bucket) else {
         return Ok(false);
     };
-    let failed = |error: std::io::Error| format!("{}: {error}", state.display());
-    let policies = BucketPolicies::open(&state).map_err(failed)?;
+    // Asking must not create a state that is not there.
+    let failed = |error: std::io::Error| error.to_string();
+    let policies = BucketPolicies::existing(&state).map_err(failed)?;
     let policy = policies.policy(&bucket);
     let policy = policy.map_err(|_| format!("the policy of bucket `{bucket}` cannot be read"))?;
     let Some(policy) = policy else {

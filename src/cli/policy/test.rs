@@ -124,8 +124,7 @@ const ENDING: &str = ".test.json";
 
 fn find(path: &Path, tables: &mut Vec<PathBuf>) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    if !path.is_dir() {
-        std::fs::metadata(path).map_err(failed)?;
+    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
         tables.push(path.to_owned());
         return Ok(());
     }
@@ -135,7 +134,8 @@ fn find(path: &Path, tables: &mut Vec<PathBuf>) -> Result<(), String> {
         let is_folder = entry.file_type().map_err(failed)?.is_dir();
         let path = entry.path();
         let is_table = path.to_str().is_some_and(|name| name.ends_with(ENDING));
-        if is_folder || (is_table && path.is_file()) {
+        let is_file = || std::fs::metadata(&path).map(|metadata| metadata.is_file());
+        if is_folder || (is_table && is_file().map_err(failed)?) {
             find(&path, tables)?;
         }
     }

@@ -13,7 +13,12 @@ fn bucket() -> BucketName {
 }
 
 async fn put(policies: &BucketPolicies, text: &str, block: PublicAccessBlock) -> Option<ErrorCode> {
-    let put = policies.put(&bucket(), text.as_bytes(), block).await;
+    let put = policies
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .put(text.as_bytes(), block)
+        .await;
     put.err().map(|error| error.code())
 }
 
@@ -76,7 +81,10 @@ async fn what_is_blocked_is_kept_and_told_apart() {
         (Some(none), none),
     ] {
         policies
-            .configure_public_access(&bucket(), configured)
+            .hold(&bucket())
+            .await
+            .unwrap()
+            .configure_public_access(configured)
             .await
             .unwrap();
         same(&policies, block, configured);
@@ -87,16 +95,31 @@ async fn what_is_blocked_is_kept_and_told_apart() {
         );
     }
     policies
-        .put(&bucket(), PUBLIC.as_bytes(), none)
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .put(PUBLIC.as_bytes(), none)
         .await
         .unwrap();
-    policies.forget(&bucket()).await.unwrap();
+    policies
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .forget()
+        .await
+        .unwrap();
     same(&policies, all, Some(all));
     assert_eq!(public(&policies), None);
     let again = BucketPolicies::open(state.path()).unwrap();
     same(&again, all, Some(all));
     assert_eq!(public(&again), None);
-    policies.forget(&bucket()).await.unwrap();
+    policies
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .forget()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -104,7 +127,10 @@ async fn t44_what_cannot_be_read_blocks_everything() {
     let state = tempfile::tempdir().unwrap();
     let policies = BucketPolicies::open(state.path()).unwrap();
     policies
-        .configure_public_access(&bucket(), None)
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .configure_public_access(None)
         .await
         .unwrap();
     let kept = state.path().join("public-access-blocks/bucket.json");
@@ -129,7 +155,10 @@ async fn t44_what_cannot_be_read_blocks_everything() {
         );
         // It can be mended, and forgotten.
         opened
-            .configure_public_access(&bucket(), None)
+            .hold(&bucket())
+            .await
+            .unwrap()
+            .configure_public_access(None)
             .await
             .unwrap();
         assert_eq!(
@@ -159,4 +188,128 @@ async fn what_was_stored_before_a_check_existed_is_still_read() {
     .unwrap();
     policies.refresh().unwrap();
     assert_eq!(public(&policies), Some(false));
+}
+
+/// What the system cannot tell for the moment is neither unchanged nor absent: the bucket is closed, and
+/// told to be so for the moment, until it can be read again.
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_neither_unchanged_nor_absent() {
+    let state = tempfile::tempdir().unwrap();
+    let policies = BucketPolicies::open(state.path()).unwrap();
+    assert_eq!(put(&policies, PRIVATE, PublicAccessBlock::NONE).await, None);
+    let file = state.path().join("bucket-policies/bucket.json");
+    let aside = state.path().join("aside.json");
+    std::fs::rename(&file, &aside).unwrap();
+    // A link that leads to itself: there, and no metadata can be had of what it stands for.
+    std::os::unix::fs::symlink("bucket.json", &file).unwrap();
+    policies.refresh().unwrap();
+    let told = policies.policy(&bucket());
+    assert_eq!(
+        told.map(|_| ()).map_err(|e| e.code()),
+        Err(ErrorCode::AccessDenied)
+    );
+    // One that leads nowhere, as on a share that is not mounted at the moment.
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(state.path().join("not-yet"), &file).unwrap();
+    for _ in 0..2 {
+        policies.refresh().unwrap();
+        let told = policies.policy(&bucket());
+        assert_eq!(
+            told.map(|_| ()).map_err(|e| e.code()),
+            Err(ErrorCode::ServiceUnavailable)
+        );
+        assert_eq!(
+            policies.public_access_block(&bucket()),
+            PublicAccessBlock::ALL
+        );
+    }
+    std::fs::rename(&aside, &file).unwrap();
+    policies.refresh().unwrap();
+    assert_eq!(public(&policies), Some(false));
+}
+
+/// A directory that cannot be read takes nothing away.
+#[tokio::test]
+async fn a_directory_that_cannot_be_read_leaves_what_is_known() {
+    let state = tempfile::tempdir().unwrap();
+    let policies = BucketPolicies::open(state.path()).unwrap();
+    assert_eq!(put(&policies, PRIVATE, PublicAccessBlock::NONE).await, None);
+    let directory = state.path().join("bucket-policies");
+    std::fs::rename(&directory, state.path().join("aside")).unwrap();
+    std::fs::write(&directory, b"no directory").unwrap();
+    assert!(policies.refresh().is_err());
+    assert_eq!(public(&policies), Some(false));
+    // Nor is anything acknowledged that could not be written or removed.
+    let held = policies.hold(&bucket()).await.unwrap();
+    assert!(held.delete().await.is_err());
+    let put = held.put(PUBLIC.as_bytes(), PublicAccessBlock::NONE).await;
+    assert!(put.is_err());
+}
+
+/// What is no policy of a bucket's stays as it is, and in nobody's way.
+#[tokio::test]
+async fn foreign_files_are_left_alone() {
+    let state = tempfile::tempdir().unwrap();
+    drop(BucketPolicies::open(state.path()).unwrap());
+    let directory = state.path().join("bucket-policies");
+    let names = [
+        ".DS_Store",
+        ".nfs000000000001",
+        "README",
+        "Not A Bucket.json",
+        "bucket.tmp",
+    ];
+    for name in names {
+        std::fs::write(directory.join(name), b"foreign").unwrap();
+    }
+    std::fs::create_dir(directory.join("lost+found")).unwrap();
+    let policies = BucketPolicies::open(state.path()).unwrap();
+    assert_eq!(put(&policies, PRIVATE, PublicAccessBlock::NONE).await, None);
+    policies.refresh().unwrap();
+    assert_eq!(public(&policies), Some(false));
+    policies
+        .hold(&bucket())
+        .await
+        .unwrap()
+        .forget()
+        .await
+        .unwrap();
+    for name in names {
+        assert_eq!(std::fs::read(directory.join(name)).unwrap(), b"foreign");
+    }
+    assert_eq!(
+        std::fs::read_dir(&directory).unwrap().count(),
+        names.len() + 1
+    );
+}
+
+/// A special file where a policy should be blocks nobody.
+#[tokio::test]
+async fn a_fifo_is_no_policy() {
+    let state = tempfile::tempdir().unwrap();
+    drop(BucketPolicies::open(state.path()).unwrap());
+    let fifo = state.path().join("bucket-policies/bucket.json");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let policies = BucketPolicies::open(state.path()).unwrap();
+    let told = policies.policy(&bucket());
+    assert_eq!(
+        told.map(|_| ()).map_err(|e| e.code()),
+        Err(ErrorCode::AccessDenied)
+    );
+}
+
+/// Whoever only asks changes nothing.
+#[test]
+fn asking_makes_no_directory() {
+    let state = tempfile::tempdir().unwrap();
+    let policies = BucketPolicies::existing(state.path()).unwrap();
+    assert_eq!(public(&policies), None);
+    assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0);
 }

@@ -1,0 +1,314 @@
+//! The thread that writes lines. It may be held up by whoever reads them: nobody waits for it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::queue::Queue;
+use super::{Output, WhenFull};
+
+/// How many bytes are written at once.
+const BATCH: usize = 64 * 1024;
+
+/// How long it takes until what could not be written is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How long a pipe that does not block is left alone when it is full.
+const STALLED: Duration = Duration::from_millis(10);
+
+/// How often the log says that nothing can be written, at most.
+const SAY: Duration = Duration::from_secs(10);
+
+/// Where lines go.
+#[derive(Debug)]
+pub(super) struct Sink {
+    to: File,
+    path: Option<PathBuf>,
+}
+
+impl Sink {
+    /// Opens an output; `None` where there is none.
+    pub(super) fn open(output: &Output) -> io::Result<Option<Self>> {
+        Ok(match output {
+            Output::Off => None,
+            // Past the library's buffer, in which a line could wait for the next one.
+            Output::Stdout => Some(Self {
+                to: io::stdout().as_fd().try_clone_to_owned()?.into(),
+                path: None,
+            }),
+            Output::File(path) => Some(Self {
+                to: append(path).map_err(|error| crate::files::named(path, &error))?,
+                path: Some(path.clone()),
+            }),
+        })
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Writes what comes, for ever.
+pub(super) fn run(mut sink: Sink, queue: &Arc<Queue>, when_full: WhenFull, reopen: &AtomicBool) {
+    let mut batch = Batch::default();
+    let mut said = None;
+    loop {
+        let taken = queue.take(BATCH);
+        if taken.lost > 0 {
+            batch.notice(taken.lost);
+        }
+        for line in &taken.lines {
+            batch.push(line);
+        }
+        loop {
+            if reopen.swap(false, Ordering::Relaxed) {
+                reopened(&mut sink, &mut batch);
+            }
+            let Err(error) = batch.write(&mut sink.to) else {
+                queue.failing(None);
+                queue.told(batch.told);
+                batch = Batch::default();
+                break;
+            };
+            if said.is_none_or(|said: Instant| said.elapsed() > SAY) {
+                tracing::error!(%error, path = ?sink.path, "audit events cannot be written");
+                said = Some(Instant::now());
+            }
+            match when_full {
+                WhenFull::Drop => {
+                    queue.lose(batch.give_up());
+                    break;
+                }
+                WhenFull::Block => {
+                    queue.failing(Some(error.to_string()));
+                    std::thread::sleep(AGAIN);
+                }
+            }
+        }
+    }
+}
+
+fn reopened(sink: &mut Sink, batch: &mut Batch) {
+    let Some(path) = &sink.path else { return };
+    match append(path) {
+        Ok(opened) => {
+            sink.to = opened;
+            batch.begin_again();
+        }
+        Err(error) => {
+            tracing::error!(%error, path = %path.display(), "the audit file cannot be opened again")
+        }
+    }
+}
+
+/// Lines that are being written.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where each line ends, and whether it is an event.
+    lines: Vec<(usize, bool)>,
+    /// How many bytes are written.
+    at: usize,
+    /// How many losses its notices tell.
+    told: u64,
+}
+
+impl Batch {
+    fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        self.lines.push((self.bytes.len(), true));
+    }
+
+    /// Tells how many events were lost.
+    fn notice(&mut self, lost: u64) {
+        // One that is already here in part is told, and this is of those after it.
+        let lost = lost.saturating_sub(self.told);
+        if lost == 0 {
+            return;
+        }
+        let incident = super::Incident {
+            time: super::now(),
+            event: "audit_events_lost",
+            lost: Some(lost),
+            ..super::Incident::default()
+        };
+        if let Some(line) = super::line(&incident) {
+            self.push(&line);
+            if let Some((_, is_event)) = self.lines.last_mut() {
+                *is_event = false;
+            }
+            self.told = self.told.saturating_add(lost);
+        }
+    }
+
+    /// Writes what is not written yet.
+    fn write(&mut self, to: &mut impl Write) -> io::Result<()> {
+        while let Some(rest) = self.bytes.get(self.at..).filter(|rest| !rest.is_empty()) {
+            match to.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.at = self.at.saturating_add(written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::thread::sleep(STALLED);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the line begins that is being written, and which it is.
+    fn line(&self) -> (usize, usize) {
+        let whole = self.lines.iter().take_while(|(end, _)| *end <= self.at);
+        let index = whole.clone().count();
+        (whole.last().map_or(0, |(end, _)| *end), index)
+    }
+
+    /// Gives up what is not written, but for the rest of a line that has begun: it is not torn. Answers
+    /// how many events that are.
+    fn give_up(&mut self) -> u64 {
+        let (start, index) = self.line();
+        let begun = self.at > start;
+        let kept = match self.lines.get(index) {
+            Some(line) if begun => Some(*line),
+            _ => None,
+        };
+        let lost = self.lines.iter().skip(index + usize::from(begun));
+        let lost = lost.filter(|(_, is_event)| *is_event).count();
+        match kept {
+            Some((end, is_event)) => {
+                self.bytes.truncate(end);
+                self.bytes.drain(..start);
+                self.at = self.at.saturating_sub(start);
+                self.lines = vec![(self.bytes.len(), is_event)];
+                self.told = if is_event { 0 } else { self.told };
+            }
+            None => *self = Self::default(),
+        }
+        lost as u64
+    }
+
+    /// Into another file a line goes whole.
+    fn begin_again(&mut self) {
+        self.at = self.line().0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    /// Takes some bytes, and then fails until it is given more room.
+    #[derive(Default)]
+    struct Narrow {
+        taken: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.room.min(bytes.len()).min(3);
+            if room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.taken.extend_from_slice(bytes.get(..room).unwrap());
+            self.room -= room;
+            Ok(room)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const LINES: [&[u8]; 4] = [b"{1111}\n", b"{22}\n", b"{3}\n", b"{444}\n"];
+
+    #[test]
+    fn what_cannot_be_written_is_kept_and_no_line_is_torn() {
+        let all = LINES.concat();
+        for room in 0..all.len() {
+            let mut to = Narrow::default();
+            let mut batch = Batch::default();
+            LINES.iter().for_each(|line| batch.push(line));
+            to.room = room;
+            assert!(batch.write(&mut to).is_err());
+            assert_eq!(to.taken.len(), room);
+            to.room = usize::MAX;
+            batch.write(&mut to).unwrap();
+            assert_eq!(to.taken, all, "{room}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_is_counted_and_no_line_is_torn() {
+        let all = LINES.concat();
+        for room in 0..all.len() {
+            let mut to = Narrow::default();
+            let mut batch = Batch::default();
+            LINES.iter().for_each(|line| batch.push(line));
+            to.room = room;
+            assert!(batch.write(&mut to).is_err());
+            let lost = batch.give_up();
+            to.room = usize::MAX;
+            batch.push(b"{after}\n");
+            batch.write(&mut to).unwrap();
+            let text = String::from_utf8(to.taken).unwrap();
+            let lines: Vec<_> = text.split_inclusive('\n').map(str::as_bytes).collect();
+            assert_eq!(lines.last(), Some(&&b"{after}\n"[..]));
+            let written = &lines[..lines.len() - 1];
+            assert_eq!(written, &LINES[..written.len()], "{room}");
+            assert_eq!(written.len() as u64 + lost, 4, "{room}");
+        }
+    }
+
+    #[test]
+    fn another_file_gets_whole_lines() {
+        let mut batch = Batch::default();
+        LINES.iter().for_each(|line| batch.push(line));
+        let mut to = Narrow {
+            room: 9,
+            ..Narrow::default()
+        };
+        assert!(batch.write(&mut to).is_err());
+        batch.begin_again();
+        let mut another = Narrow {
+            room: usize::MAX,
+            ..Narrow::default()
+        };
+        batch.write(&mut another).unwrap();
+        assert_eq!(another.taken, LINES[1..].concat());
+    }
+
+    #[test]
+    fn a_notice_is_no_event_and_is_told_once() {
+        let mut batch = Batch::default();
+        batch.notice(5);
+        batch.push(LINES[0]);
+        let mut to = Narrow {
+            room: 2,
+            ..Narrow::default()
+        };
+        assert!(batch.write(&mut to).is_err());
+        assert_eq!((batch.give_up(), batch.told), (1, 5));
+        batch.notice(6);
+        to.room = usize::MAX;
+        batch.write(&mut to).unwrap();
+        let text = String::from_utf8(to.taken).unwrap();
+        let lost: Vec<u64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|event| event["lost"].as_u64().unwrap())
+            .collect();
+        assert_eq!((lost, batch.told), (vec![5, 1], 6));
+    }
+}

@@ -1,0 +1,65 @@
+//! The way in for operators: without TLS, and with descriptors of its own, so that health is told when
+//! clients have taken all others.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::apps::HttpServerApp;
+use pingora_timeout::sleep;
+use rustix::io::Errno;
+
+use super::accept::Stop;
+use super::connection::Connection;
+use super::descriptors::Reserve;
+use super::wire::Wire;
+
+/// How long nothing is accepted when nothing is left to give up. Shorter than what health may take.
+const EXHAUSTED: Duration = Duration::from_millis(10);
+
+/// Accepts as [`super::accept`] does, and gives up a descriptor of `reserve` where there is none left.
+///
+/// # Errors
+/// When the listener cannot be taken into the runtime.
+pub async fn accept_reserved<A>(
+    listener: std::net::TcpListener,
+    app: Arc<A>,
+    idle: Duration,
+    reserve: Reserve,
+    mut stop: Stop,
+) -> io::Result<()>
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            changed = stop.accepting.changed() => match changed {
+                Ok(()) if !*stop.accepting.borrow() => continue,
+                _ => return Ok(()),
+            },
+        };
+        match accepted {
+            Ok((tcp, peer)) => {
+                let _ = tcp.set_nodelay(true);
+                let (app, ends, reserve) = (app.clone(), stop.connections.clone(), reserve.clone());
+                pingora_runtime::current_handle().spawn(async move {
+                    let connection = Box::new(Connection::plain(Wire::new(tcp, peer)));
+                    connection.serve(app, idle, ends).await;
+                    reserve.refill();
+                });
+            }
+            Err(error) => {
+                let none = [Errno::MFILE, Errno::NFILE].map(|errno| errno.raw_os_error());
+                let given = error.raw_os_error().is_some_and(|e| none.contains(&e));
+                // At once, before a client takes what was given up.
+                if !(given && reserve.give()) {
+                    tracing::warn!(%error, "an operator's connection cannot be accepted");
+                    sleep(EXHAUSTED).await;
+                    reserve.refill();
+                }
+            }
+        }
+    }
+}
