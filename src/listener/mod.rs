@@ -3,10 +3,14 @@
 mod accept;
 mod authority;
 mod connection;
+mod head;
 pub mod peer;
+mod room;
 mod tls;
 mod wire;
 
-pub use accept::{Stop, Tls, accept, bind};
+pub use accept::{Application, Stop, Tls, accept, bind};
 pub use authority::{Authority, ensure_authority};
+pub use head::TooLarge;
+pub use room::{Counters, Room};
 pub use tls::{Certificates, client_verifier};

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 
+use super::places::{Place, Share};
 use crate::authz::{Denied, Permit};
 use crate::s3::{BucketName, Error, Head, Operation, Peer, Request, Target, xml};
 
@@ -42,6 +43,10 @@ pub(super) struct Seen {
     pub(super) body_failed: bool,
     /// Body bytes sent.
     pub(super) sent: u64,
+    /// Its place among all requests, until it is over.
+    pub(super) place: Option<Place>,
+    /// Its place among its caller's.
+    pub(super) share: Option<Share>,
 }
 
 impl Seen {
@@ -63,6 +68,8 @@ impl Seen {
             received: 0,
             body_failed: false,
             sent: 0,
+            place: None,
+            share: None,
         }
     }
 

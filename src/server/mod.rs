@@ -23,7 +23,7 @@ use crate::backend::disk::Disk;
 use crate::backend::router::{Backends, Store};
 use crate::config::{self, Config, Overrides};
 use crate::identity::BucketPolicies;
-use crate::listener::{Certificates, Stop, Tls, accept, bind, client_verifier};
+use crate::listener::{Certificates, Room, Stop, Tls, accept, bind, client_verifier};
 use crate::metrics::Metrics;
 use crate::proxy::{Gateway, State};
 use crate::s3::Addressing;
@@ -38,6 +38,12 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// How often backends are asked how they are.
 const HEALTH: Duration = Duration::from_secs(10);
+
+/// The most connections of a data listener where nothing else is configured: they take 250 MB idle.
+const MOST_CONNECTIONS: usize = 16_384;
+
+/// The most connections of the admin listener.
+const ADMIN_CONNECTIONS: usize = 256;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -223,18 +229,23 @@ fn serve(
         .work_steal(false)
         .build();
     let aside = RuntimeBuilder::new(1, "aside").work_steal(false).build();
-    let (handle, idle) = (workers.get_handle(), config.limits.idle_timeout);
+    let handle = workers.get_handle();
+    let most = most_connections(config);
+    let room = |name| Room::new(most, metrics.connections(name));
     if let Some(http) = listeners.http {
-        handle.spawn(accept(http, None, gateway.clone(), idle, stop.clone()));
+        let room = room("http");
+        handle.spawn(accept(http, None, gateway.clone(), room, stop.clone()));
     }
-    handle.spawn(accept(listeners.main, tls, gateway, idle, stop.clone()));
+    let main = room("main");
+    handle.spawn(accept(listeners.main, tls, gateway, main, stop.clone()));
     // Health is told to the end.
     let (_open, never) = watch::channel(false);
     let admin_stop = Stop {
         connections: never,
         ..stop
     };
-    let admin = accept(listeners.admin, None, admin, idle, admin_stop);
+    let room = Room::new(ADMIN_CONNECTIONS, metrics.connections("admin"));
+    let admin = accept(listeners.admin, None, admin, room, admin_stop);
     aside.get_handle().spawn(admin);
 
     let signals = tokio::runtime::Builder::new_current_thread()
@@ -256,6 +267,18 @@ fn serve(
     drain(metrics, config.drain_timeout);
     running.audit.flush();
     Ok(())
+}
+
+/// How many connections each data listener may have. By default they get half of the descriptors that
+/// the process may open: the other half is for files and upstreams' connections.
+fn most_connections(config: &Config) -> usize {
+    config.connections.unwrap_or_else(|| {
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let descriptors = descriptors.and_then(|most| usize::try_from(most).ok());
+        let listeners = 1 + usize::from(config.http_listen.is_some());
+        let half = descriptors.unwrap_or(usize::MAX) / 2 / listeners;
+        half.clamp(16, MOST_CONNECTIONS)
+    })
 }
 
 fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {
