@@ -214,13 +214,13 @@ async fn connect(
     let Some(tls) = tls else {
         return Some(Box::new(Connection::plain(wire)));
     };
-    match timeout(HANDSHAKE, room.idle(tls.0.accept(wire))).await {
-        Ok(Some(Ok(stream))) => Some(Box::new(Connection::tls(stream))),
-        Ok(Some(Err(error))) => {
+    match room.idle(HANDSHAKE, tls.0.accept(wire)).await {
+        Some(Ok(stream)) => Some(Box::new(Connection::tls(stream))),
+        Some(Err(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             None
         }
-        Ok(None) | Err(_) => {
+        None => {
             tracing::debug!(%peer, "a TLS handshake took too long");
             None
         }

@@ -38,6 +38,9 @@ const LITTLE: usize = 16 * 1024;
 /// So many reads in a row that were filled are of a client that sends much.
 const MUCH: u8 = 16;
 
+/// How many buffers of 4 KiB are thrown away of a head that is too large.
+const DISCARDED: usize = 64;
+
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -121,8 +124,8 @@ impl Connection {
         let mut connection = self;
         if connection.selected_alpn_proto() == Some(ALPN::H2) {
             // All of it: Pingora would wait for the rest without end.
-            let preface = timeout(app.idle_timeout(), connection.begins(24, Head::default()));
-            if let Some(Ok(true)) = room.idle(preface).await {
+            let preface = connection.begins(24, Head::default());
+            if let Some(true) = room.idle(app.idle_timeout(), preface).await {
                 app.process_new(connection, &ends).await;
             }
             return;
@@ -133,9 +136,7 @@ impl Connection {
             let head = Head::begins(app.head_bytes());
             let begun = tokio::select! {
                 biased;
-                begun = room.idle(timeout(idle, connection.begins(1, head))) => {
-                    begun.is_some_and(|begun| begun.unwrap_or(false))
-                }
+                begun = room.idle(idle, connection.begins(1, head)) => begun.unwrap_or(false),
                 _ = ending.wait_for(|ends| *ends) => false,
             };
             if !begun {
@@ -162,6 +163,19 @@ impl Connection {
         }
     }
 
+    /// Throws away what has come and will not be looked at, within reason: a connection that is closed
+    /// before it was read takes its last answer with it.
+    fn discard(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..DISCARDED {
+            let mut bytes = [0; 4096];
+            let mut to = ReadBuf::new(&mut bytes);
+            match self.inner().poll_read(cx, &mut to) {
+                Poll::Ready(Ok(())) if !to.filled().is_empty() => {}
+                _ => return,
+            }
+        }
+    }
+
     fn inner(&mut self) -> Pin<&mut dyn Duplex> {
         match &mut self.layer {
             Layer::Plain(wire) => Pin::new(wire),
@@ -179,7 +193,10 @@ impl AsyncRead for Connection {
         if to.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        self.head.goes_on()?;
+        if let Err(error) = self.head.goes_on() {
+            self.discard(cx);
+            return Poll::Ready(Err(error));
+        }
         let before = to.filled().len();
         if self.waiting.is_empty() && (self.filled == MUCH || to.remaining() <= LITTLE) {
             ready!(self.inner().poll_read(cx, to))?;

@@ -101,17 +101,22 @@ impl Room {
         some
     }
 
-    /// Waits for what an idle connection waits for; `None` when it has to give way.
-    pub(super) async fn idle<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+    /// Waits for what an idle connection waits for; `None` when it takes longer than `patience`, or
+    /// when the connection has to give way.
+    pub(super) async fn idle<T>(
+        &self,
+        patience: Duration,
+        waiting: impl Future<Output = T>,
+    ) -> Option<T> {
         let mut waiting = pin!(waiting);
         // One that is in use does not stand in line.
-        if let Ok(done) = timeout(GRACE, &mut waiting).await {
+        if let Ok(done) = timeout(GRACE.min(patience), &mut waiting).await {
             return Some(done);
         }
         let _idle = Idle::begins(&self.idle);
         tokio::select! {
             biased;
-            done = waiting => Some(done),
+            done = timeout(patience.saturating_sub(GRACE), waiting) => done.ok(),
             () = self.wanted.notified() => {
                 self.counters.gave_way.inc();
                 None
@@ -177,7 +182,7 @@ mod tests {
                 let Entry::Welcome(_place) = room.enter() else {
                     return "not welcome";
                 };
-                match room.idle(pending::<()>()).await {
+                match room.idle(Duration::from_secs(60), pending::<()>()).await {
                     Some(()) => "served",
                     None => name,
                 }

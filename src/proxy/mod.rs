@@ -123,7 +123,8 @@ impl Gateway {
     }
 
     /// There is no place for a request.
-    fn crowded(&self, limit: &'static str) -> Error {
+    fn crowded(&self, seen: &mut Seen, limit: &'static str) -> Error {
+        seen.limited = true;
         self.metrics.limited(limit);
         Error::new(ErrorCode::SlowDown).because(format_args!("the limit `{limit}` is reached"))
     }
@@ -200,8 +201,10 @@ impl Gateway {
         seen.head(&head);
         // Behind what makes sure that the next request's beginning is known: this one's connection may
         // go on.
-        let place = self.places.take(state.limits.requests);
-        seen.place = Some(place.ok_or_else(|| self.crowded("requests"))?);
+        seen.place = self.places.take(state.limits.requests);
+        if seen.place.is_none() {
+            return Err(self.crowded(seen, "requests").into());
+        }
         let request = Request::parse(head, &state.addressing)?;
         seen.parsed(&request);
         let caller = state
@@ -213,8 +216,11 @@ impl Gateway {
             Error::from(error)
         })?;
         let who = Who::is(&caller, &request.head.peer);
-        let share = self.places.share(who, state.limits.requests_per_caller);
-        seen.share = Some(share.ok_or_else(|| self.crowded("requests_per_caller"))?);
+        seen.share = self.places.share(who, state.limits.requests_per_caller);
+        if seen.share.is_none() {
+            seen.crowding = Some(caller);
+            return Err(self.crowded(seen, "requests_per_caller").into());
+        }
         let authorizer = &state.authorizer;
         let decided = authorizer.authorize(request, caller, &state.policies, seen.now);
         stopped(decided, seen)
@@ -302,7 +308,7 @@ impl Application for Gateway {
         seen.head_only = session.req_header().method == http::Method::HEAD;
         seen.peer = Some(peer::connection(&session));
         session.set_keepalive(None);
-        let refused = Err(self.crowded("connections"));
+        let refused = Err(self.crowded(&mut seen, "connections"));
         let sent = deliver(&state, &mut session, &mut seen, refused).await;
         self.record(&state, Some(session.req_header()), &seen, sent);
         let _ = session.finish().await;
