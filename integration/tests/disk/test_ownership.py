@@ -118,6 +118,25 @@ def test_a_bucket_deleted_beside_its_policy_leaves_none(watched, bucket, moment,
     assert raw.request(watched, "GET", f"/{bucket}", [("policy", "")]).code == "NoSuchBucketPolicy"
 
 
+def test_a_storm_of_policies_leaves_none_for_the_next_bucket(watched):
+    for n in range(80):
+        bucket = f"b-{uuid.uuid4().hex[:12]}"
+        ok(watched, "PUT", f"/{bucket}")
+        requests = [("PUT", f"/{bucket}", [("policy", "")], [], policy(bucket)), ("PUT", f"/{bucket}", [("publicAccessBlock", "")], [], b"<PublicAccessBlockConfiguration/>")]
+        requests = [raw.signed(watched, *request) for request in [*requests * 4, ("DELETE", f"/{bucket}"), *requests * 4]]
+        connections = [raw.Connection(watched) for _ in requests]
+        for connection, request in zip(connections, requests):
+            connection.send(request)
+        for connection in connections:
+            answer = connection.answer()
+            assert answer.status in (200, 204) or answer.code == "NoSuchBucket", answer
+            connection.sock.close()
+        ok(watched, "PUT", f"/{bucket}")
+        assert raw.request(watched, "GET", f"/{bucket}", [("policy", "")]).code == "NoSuchBucketPolicy"
+        assert ok(watched, "GET", f"/{bucket}", [("publicAccessBlock", "")]).body.count(b"true") == 4
+        ok(watched, "DELETE", f"/{bucket}")
+
+
 @pytest.mark.parametrize("calls", [("unlink", "unlinkat"), ("rename", "renameat", "renameat2"), ("fsync",)])
 def test_a_policy_that_cannot_be_removed_is_not_inherited(watched, bucket, calls):
     ok(watched, "PUT", f"/{bucket}", [("policy", "")], body=policy(bucket))
