@@ -110,7 +110,7 @@ def test_t94_head(spied, spy):
     for many in ([(f"x-{n}", "1") for n in range(1000)], [("x-padding", "p" * 200_000)], [("x" * 9000, "1")]):
         try:
             spy.refuses(put(extra=many), "RequestHeaderSectionTooLarge", "BadRequest", statuses=(400,))
-        except ConnectionError:
+        except OSError:
             pass  # Beyond what is worth an answer.
     spy.recorder.settle()
     assert spy.arrived == []
@@ -118,7 +118,7 @@ def test_t94_head(spied, spy):
 
 def test_t94_head_on_http_2(spied, spy):
     """Compressed it is small, and it is as long as without."""
-    put = lambda extra: h2.signed(spied, "PUT", "/bucket/key", body=BODY, extra=extra)
+    put = lambda extra: h2.signed(spied, "PUT", "/bucket/key", body=BODY, extra=[("content-length", str(len(BODY))), *extra])
     spy.passes(put([("x-padding", "p" * 7000)]))
     spy.refuses(put([("x-padding", "p" * 8200)]), "RequestHeaderSectionTooLarge", statuses=(400,))
     spy.refuses(put([(f"x-{n}", "p" * 50) for n in range(150)]), "RequestHeaderSectionTooLarge", statuses=(400,))
@@ -131,7 +131,7 @@ def test_t94_head_on_http_2(spied, spy):
     assert spy.arrived == []
 
 
-@pytest.mark.parametrize("begun", [b"GET /bucket/key HTTP/1.1\r\nhost: x\r\nx-a: ", b"GET /bucket/", b"GET /bucket/key HTTP/1.1\r\nx: y\r\nx-a: " + b"a\r\nx-a: " * 800, b"\r\n" * 5000])
+@pytest.mark.parametrize("begun", [b"GET /bucket/key HTTP/1.1\r\nhost: x\r\nx-a: ", b"GET /bucket/", b"GET /bucket/key HTTP/1.1\r\nx: y\r\nx-a: " + (b"a" * 80 + b"\r\nx-a: ") * 100, b"\r\n" * 5000])
 def test_t94_a_head_that_does_not_end(spied, spy, begun):
     """It is refused when it is too long, not when it ends, and what stands behind it is no request."""
     behind = raw.signed(spied, "PUT", "/bucket/behind", body=BODY)
@@ -162,7 +162,7 @@ def test_t89_a_query_of_many_keys(spied, spy, version):
     spy.refuses(ask("/bucket/key?" + keys(1500) + "&" + link("", 0)), "InvalidArgument", statuses=(400,))
     try:
         assert (answer := ask("/bucket/key?" + keys(10_000))) is None or answer.status in (400, 431)
-    except ConnectionError:
+    except OSError:
         pass  # Beyond what is worth an answer.
     spy.passes(raw.send(spied, "PUT", "/bucket/key", raw.presign(spied, "PUT", "/bucket/key", [(f"x-amz-meta-{n:x}", "") for n in range(230)]), body=BODY))
 
