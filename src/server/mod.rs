@@ -270,15 +270,25 @@ fn serve(
 }
 
 /// How many connections each data listener may have. By default they get half of the descriptors that
-/// the process may open: the other half is for files and upstreams' connections.
+/// the process may open, and never more than three quarters: the others are for files and upstreams.
 fn most_connections(config: &Config) -> usize {
-    config.connections.unwrap_or_else(|| {
-        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let descriptors = descriptors.and_then(|most| usize::try_from(most).ok());
-        let listeners = 1 + usize::from(config.http_listen.is_some());
-        let half = descriptors.unwrap_or(usize::MAX) / 2 / listeners;
-        half.clamp(16, MOST_CONNECTIONS)
-    })
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = descriptors.and_then(|most| usize::try_from(most).ok());
+    let listeners = 1 + usize::from(config.http_listen.is_some());
+    let each = descriptors.unwrap_or(usize::MAX) / listeners;
+    let most = (each / 4).saturating_mul(3).max(16);
+    match config.connections {
+        Some(wanted) if wanted > most => {
+            tracing::warn!(
+                wanted,
+                most,
+                "the limit of open files has no room for `limits.connections`"
+            );
+            most
+        }
+        Some(wanted) => wanted,
+        None => (each / 2).clamp(16, MOST_CONNECTIONS),
+    }
 }
 
 fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {
