@@ -177,7 +177,8 @@ async fn read_head(session: &mut HttpSession, patience: Duration) -> Result<(), 
     let reading = async {
         let mut interim = 0;
         loop {
-            session.read_response().await.map_err(no_head)?;
+            let read = session.read_response().await;
+            read.map_err(|error| no_head(&error))?;
             if is_final(session) {
                 return Ok(());
             }
@@ -189,10 +190,10 @@ async fn read_head(session: &mut HttpSession, patience: Duration) -> Result<(), 
     read.unwrap_or(Err(Error::Timeout("waiting for an answer").into()))
 }
 
-fn no_head(error: pingora_error::BError) -> Failure {
+fn no_head(error: &pingora_error::BError) -> Failure {
     use pingora_error::ErrorType::{ConnectionClosed, ReadError};
     let stale = matches!(error.etype(), ConnectionClosed | ReadError);
-    let error = Error::broken("waiting for an answer", &error);
+    let error = Error::broken("waiting for an answer", error);
     if stale {
         Failure::Stale(error)
     } else {
