@@ -86,6 +86,75 @@ fn rooms_import_only_downward() {
     assert!(seen > 100, "the imports were not found");
 }
 
+/// The files of `backend/upstream` from the bottom up; one may import those before it.
+const UPSTREAM: [&str; 26] = [
+    "counters",
+    "error",
+    "xml",
+    "mapping",
+    "credentials",
+    "config",
+    "framing",
+    "request",
+    "pool",
+    "slots",
+    "endpoint",
+    "tls",
+    "remote",
+    "lease",
+    "exchange",
+    "download",
+    "answer",
+    "client",
+    "response",
+    "health",
+    "buckets",
+    "objects",
+    "tagging",
+    "listing",
+    "multipart",
+    "copy",
+];
+
+#[test]
+fn an_upstreams_files_import_only_downward() {
+    let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/backend/upstream");
+    let text = |name: &str| std::fs::read_to_string(room.join(format!("{name}.rs"))).unwrap();
+    let modules = text("mod");
+    let modules = modules.lines().filter_map(|line| line.strip_prefix("mod "));
+    let modules = modules.map(|name| name.trim_end_matches(';'));
+    let unlisted: Vec<_> = modules
+        .filter(|name| !UPSTREAM.contains(name) && *name != "tests")
+        .collect();
+    assert!(
+        unlisted.is_empty(),
+        "{unlisted:?} have no place in the order"
+    );
+    let mut seen = 0;
+    for (at, importer) in UPSTREAM.iter().enumerate() {
+        let text = text(importer);
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for imported in code.split("super::").skip(1) {
+            let names = match imported.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap(),
+                None => imported
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next()
+                    .unwrap(),
+            };
+            for name in names.split(',').map(str::trim) {
+                let below = UPSTREAM.iter().take(at).any(|file| *file == name);
+                assert!(
+                    below,
+                    "`{importer}` imports `{name}`, which is not below it"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 80, "the imports were not found");
+}
+
 #[test]
 fn every_room_is_in_the_order() {
     let lib =
