@@ -95,7 +95,7 @@ class Server:
     """A process on one core, started once its port answers or it `says` so. Its CPU time is its own
     and its children's."""
 
-    def __init__(self, command, port, core, directory, env=None, says=None):
+    def __init__(self, command, port, core, directory, env=None, says=None, patience=30):
         self.port, self.host = port, f"127.0.0.1:{port}"
         self.err = open(directory / "stderr", "ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
@@ -103,7 +103,7 @@ class Server:
             command, stdout=self.err, stderr=self.err, stdin=subprocess.DEVNULL, env=environment | (env or {}),
             preexec_fn=lambda: pin(core),
         )
-        deadline = time.time() + 30
+        deadline = time.time() + patience
         while True:
             if says:
                 if says in (directory / "stderr").read_text(errors="replace"):
@@ -146,14 +146,24 @@ class Server:
                 self.process.wait()
 
 
-def gateway(binary, directory, upstream=None, idle=""):
+def gateway(binary, directory, upstream=None, idle="", more="", patience=30):
+    """`plain` of what is answered is the same server over plain HTTP."""
     directory.mkdir(parents=True, exist_ok=True)
-    port, admin = free_port(), free_port()
-    text = CONFIG.format(key=ACCESS_KEY, statements=STATEMENTS, idle=idle)
+    port, admin, plain = free_port(), free_port(), free_port()
+    text = CONFIG.format(key=ACCESS_KEY, statements=STATEMENTS, idle=idle) + f'[listener]\nhttp_address = "127.0.0.1:{plain}"\n{more}\n'
     (directory / "portcullis.toml").write_text(text + (UPSTREAM.format(port=upstream) if upstream else ""))
     command = [binary, "serve", "--config", str(directory / "portcullis.toml"), "--data", str(directory / "data")]
     command += ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"]
-    return Server(command, port, SERVER_CORE, directory, {"BENCH_SECRET": SECRET}, says="\nready\n")
+    server = Server(command, port, SERVER_CORE, directory, {"BENCH_SECRET": SECRET}, says="\nready\n", patience=patience)
+    server.admin, server.plain, server.ca = admin, Plain(server, plain), directory / "data" / "tls" / "ca.pem"
+    return server
+
+
+class Plain:
+    """Another port of a server."""
+
+    def __init__(self, server, port):
+        self.port, self.host, self.cpu, self.memory = port, f"127.0.0.1:{port}", server.cpu, server.memory
 
 
 def nginx(directory, http, port, core):

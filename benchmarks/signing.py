@@ -30,12 +30,13 @@ class Signer:
             key = mac(key, part)
         self.key = key
 
-    def headers(self, method, host, path, payload=NOTHING, more=()):
-        """The headers of a request for a path that needs no encoding; `seed` is its signature."""
+    def headers(self, method, host, path, payload=NOTHING, more=(), query=""):
+        """The headers of a request for a path that needs no encoding and a query that is encoded and sorted; `seed` is its
+        signature."""
         headers = {"host": host, "x-amz-content-sha256": payload, "x-amz-date": self.date, **dict(more)}
         names = ";".join(sorted(headers))
         lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-        canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{payload}"
+        canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         self.seed = mac(self.key, f"AWS4-HMAC-SHA256\n{self.date}\n{self.scope}\n{digest}").hex()
         headers["authorization"] = (

@@ -1,6 +1,6 @@
 """Measures the gateway against its neighbours and prints one table of ratios.
 
-`benchmarks/table.py [decide|policies|upstream|disk|durable|memory]`. Every pair is measured in turns in one
+`benchmarks/table.py [decide|policies|upstream|disk|durable|memory|crowd|health|refused|listing|start]`. Every pair is measured in turns in one
 run, because absolute times depend on the machine. A rate is per second of the server's CPU, which on
 a saturated core is the rate itself, and does not count what the load generator costs.
 
@@ -19,32 +19,21 @@ import tempfile
 import threading
 import time
 
+import crowd
+import many
+import report
 import servers
 import signing
+from report import BINARY, HERE, MIB, ROUNDS, SECONDS, TARGET, row, signer
 
-HERE = pathlib.Path(__file__).resolve().parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
-BINARY = TARGET / "release" / "portcullis"
 NEIGHBOUR = TARGET / "release" / "examples" / "neighbour"
-ROUNDS, SECONDS = int(os.environ.get("ROUNDS", 5)), int(os.environ.get("SECONDS", 3))
-GIB, MIB = 1 << 30, 1 << 20
-ROWS = []
-
-
-def row(what, value, least, unit="", most=False):
-    good = value <= least if most else value >= least
-    ROWS.append((what, f"{value:.2f}{unit}", f"{'≤' if most else '≥'} {least}{unit}", "yes" if good else "NO"))
-    print(*ROWS[-1], sep="  |  ", flush=True)
+GIB = 1 << 30
 
 
 def on_client_core(command, **more):
     return subprocess.run(
         ["taskset", "-c", str(servers.CLIENT_CORE), *map(str, command)], check=True, capture_output=True, text=True, **more
     ).stdout
-
-
-def signer():
-    return signing.Signer(servers.ACCESS_KEY, servers.SECRET)
 
 
 def small(server, path, signed=None):
@@ -154,7 +143,7 @@ def upstream(directory):
         get = lambda s: small(s, "/bench/small", signed if s is ours else None)
         against_bare, against_nginx = ratio(get, ours, bare, nginx)
         row("4 KiB GET to an upstream, against a bare Pingora pass-through", against_bare, 0.85)
-        row("4 KiB GET to an upstream, against nginx proxy_pass", against_nginx, 0.75)
+        row("4 KiB GET to an upstream, against nginx proxy_pass", against_nginx, 0.8)
         path = "/bench/large"
         url = lambda s, path=path: f"https://{s.host}{path}"
         headers = lambda s, method, path=path: signer().headers(method, s.host, path, signing.UNSIGNED) if s is ours else {}
@@ -188,7 +177,7 @@ def disk(directory):
             put(ours, f"/bench/{name}", files / "bench" / name)
         signed = signer()
         get = lambda s: small(s, "/bench/small", signed if s is ours else None)
-        row("4 KiB GET from disk, against nginx serving the file", ratio(get, ours, nginx)[0], 0.4)
+        row("4 KiB GET from disk, against nginx serving the file", ratio(get, ours, nginx)[0], 0.5)
         path = "/bench/large"
         headers = lambda s: signer().headers("GET", s.host, path) if s is ours else {}
         get = lambda s: large(s, [f"https://{s.host}{path}"], headers(s), 256 * MIB)
@@ -227,7 +216,7 @@ def durable(directory):
             if "Non-2xx" in report:
                 raise SystemExit(report)
             ratios.append(float(report.split("Requests/sec:")[1].split()[0]) / synced)
-        row("durable 4 KiB PUTs, 64 clients, against one fdatasync after another", statistics.median(ratios), 8)
+        row("durable 4 KiB PUTs, 64 clients, against one fdatasync after another", statistics.median(ratios), 13)
     finally:
         ours.stop()
 
@@ -290,7 +279,8 @@ def memory(directory):
 
 
 def main():
-    every = {"decide": decide, "policies": policies, "upstream": upstream, "disk": disk, "durable": durable, "memory": memory}
+    every = {"decide": decide, "policies": policies, "upstream": upstream, "disk": disk, "durable": durable, "memory": memory,
+             "crowd": crowd.slow, "health": crowd.saturated, "refused": crowd.refused, "listing": many.listing, "start": many.start}
     chosen = sys.argv[1:] or list(every)
     for name in chosen:
         directory = pathlib.Path(tempfile.mkdtemp(prefix="portcullis-benchmark-", dir=os.environ.get("BENCH_DIR")))
@@ -298,10 +288,7 @@ def main():
             every[name](directory / name)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-    widths = [max(len(r[n]) for r in ROWS) for n in range(4)]
-    print()
-    for cells in [("what", "measured", "asked", "met"), *ROWS]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)))
+    report.table()
 
 
 main()

@@ -12,6 +12,7 @@ use prometheus::{
 
 use crate::audit;
 use crate::backend::upstream::Counters;
+use crate::listener;
 use crate::s3::Operation;
 
 /// All metrics.
@@ -28,6 +29,8 @@ pub struct Metrics {
     cut: IntCounter,
     in_flight: IntGauge,
     authentication_failures: IntCounterVec,
+    connections: IntGaugeVec,
+    limited: IntCounterVec,
     backend_up: IntGaugeVec,
     upstream_in_flight: IntGaugeVec,
     upstream_events: IntCounterVec,
@@ -90,6 +93,19 @@ impl Metrics {
             ),
             &["reason"],
         )?;
+        let connections = IntGaugeVec::new(
+            Opts::new("portcullis_connections", "Open connections by listener"),
+            &["listener"],
+        )?;
+        let limited = IntCounterVec::new(
+            Opts::new(
+                "portcullis_limited_total",
+                "Requests and connections that a limit refused or closed, by what was reached",
+            ),
+            &["limit"],
+        )?;
+        registry.register(Box::new(connections.clone()))?;
+        registry.register(Box::new(limited.clone()))?;
         let backend_up = IntGaugeVec::new(
             Opts::new("portcullis_backend_up", "Whether a backend answers"),
             &["backend"],
@@ -141,6 +157,8 @@ impl Metrics {
             cut,
             in_flight,
             authentication_failures,
+            connections,
+            limited,
             backend_up,
             upstream_in_flight,
             upstream_events,
@@ -169,6 +187,22 @@ impl Metrics {
         self.authentication_failures
             .with_label_values(&[reason])
             .inc();
+    }
+
+    /// Counts what a limit refused; `limit` is one of a bounded set.
+    pub fn limited(&self, limit: &'static str) {
+        self.limited.with_label_values(&[limit]).inc();
+    }
+
+    /// What is counted of the connections of a listener.
+    #[must_use]
+    pub fn connections(&self, listener: &'static str) -> listener::Counters {
+        let limited = |limit| self.limited.with_label_values(&[limit]);
+        listener::Counters {
+            open: self.connections.with_label_values(&[listener]),
+            gave_way: limited("idle_connections"),
+            closed: limited("connections_unheard"),
+        }
     }
 
     /// Counts a request as being answered until the guard is dropped.

@@ -65,11 +65,10 @@ impl Wire {
             account: ACCOUNT.into(),
             region: crate::REGION.into(),
             limits: Limits {
-                header_bytes: 8192,
                 header_timeout: second,
                 body_timeout: second,
                 idle_timeout: second,
-                bodies: portcullis::transform::Limits::default(),
+                ..Limits::default()
             },
         };
         let state = Arc::new(ArcSwap::from_pointee(state));

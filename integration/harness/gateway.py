@@ -48,6 +48,8 @@ class Gateway:
         if root:
             self.env.update(PORTCULLIS_ROOT_ACCESS_KEY=ROOT_KEY, PORTCULLIS_ROOT_SECRET_KEY=ROOT_SECRET)
         self.process = None
+        # A program that starts it, and what that needs of our descriptors.
+        self.launcher, self.inherited = [], ()
 
     @property
     def data(self):
@@ -62,13 +64,14 @@ class Gateway:
         return str(self.data / "tls" / "ca.pem")
 
     def start(self, wait=True):
-        command = [BINARY, "serve", "--config", str(self.config_file), "--data", str(self.data)]
+        command = [*self.launcher, BINARY, "serve", "--config", str(self.config_file), "--data", str(self.data)]
         command += ["--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin_port}"]
         command += ([] if self.tls else ["--insecure-http"]) + self.args
         self.out = open(self.directory / "stdout", "ab")
         self.err = open(self.directory / "stderr", "ab")
         mark = (self.directory / "stdout").stat().st_size
-        self.process = subprocess.Popen(command, stdout=self.out, stderr=self.err, stdin=subprocess.DEVNULL, env=self.env)
+        self.process = subprocess.Popen(
+            command, stdout=self.out, stderr=self.err, stdin=subprocess.DEVNULL, env=self.env, pass_fds=self.inherited)
         deadline = time.time() + 30
         while wait:
             text = (self.directory / "stdout").read_bytes()[mark:].decode()

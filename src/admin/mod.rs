@@ -10,7 +10,11 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_http::ResponseHeader;
 
+use crate::listener::Application;
 use crate::metrics::Metrics;
+
+/// The longest head of an admin client's request.
+const HEAD: usize = 8192;
 
 /// How long an admin client may take or be idle.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -97,4 +101,17 @@ impl HttpServerApp for Admin {
         let reusable = session.finish().await.ok().flatten()?;
         Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
     }
+}
+
+#[async_trait]
+impl Application for Admin {
+    fn head_bytes(&self) -> usize {
+        HEAD
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    async fn turn_away(&self, _session: ServerSession) {}
 }

@@ -59,7 +59,7 @@ pub struct Event<'a> {
     /// Further resources: a copy's source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
-    /// `allow`, `explicit_deny`, `implicit_deny`, `unauthenticated` or `invalid`.
+    /// `allow`, `explicit_deny`, `implicit_deny`, `unauthenticated`, `limited` or `invalid`.
     pub decision: &'static str,
     /// The policy that decided.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -91,12 +91,13 @@ fn offer(head: &Head) -> Result<Offer, Error> {
     if authorizations.next().is_some() {
         return Err(Error::TwoMechanisms);
     }
-    let v4_query = head.query.pairs().any(|(key, _)| {
-        matches!(
-            key,
-            "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature" | "X-Amz-SignedHeaders"
-        )
-    });
+    const V4: [&str; 4] = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Signature",
+        "X-Amz-SignedHeaders",
+    ];
+    let v4_query = V4.iter().any(|key| head.query.has(key));
     let v2_query = head.query.has("AWSAccessKeyId") || head.query.has("Signature");
     match (authorization, v4_query, v2_query) {
         (None, false, false) => Ok(Offer::Nothing),

@@ -178,6 +178,7 @@ impl<'a> Builder<'a> {
             explain_denials: file.authorization.explain_denials.unwrap_or(false),
             public_access_block: public_access_block(&file.public_access_block),
             limits: self.limits(&file.limits)?,
+            connections: self.most("connections", file.limits.connections)?,
             drain_timeout: self.delay(
                 "limits.drain_timeout",
                 file.limits.drain_timeout.as_deref(),
@@ -389,30 +390,55 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn limits(&self, written: &file::Limits) -> Result<Limits, Error> {
-        let mut bodies = transform::Limits::default();
-        if let Some(upload) = written.upload_bytes {
-            bodies.upload = upload;
+    /// The key `limits.<name>`: at least one, or nothing would ever be answered.
+    fn most<T: PartialEq + From<u8>>(
+        &self,
+        name: &str,
+        written: Option<T>,
+    ) -> Result<Option<T>, Error> {
+        match written {
+            Some(most) if most == T::from(0) => Err(self.value(
+                &format!("limits.{name}"),
+                "there must be room for one".to_owned(),
+            )),
+            most => Ok(most),
         }
-        let header_bytes = written.header_bytes.unwrap_or(8192);
+    }
+
+    fn limits(&self, written: &file::Limits) -> Result<Limits, Error> {
+        let usual = Limits::default();
+        let bodies = transform::Limits {
+            upload: written.upload_bytes.unwrap_or(usual.bodies.upload),
+            unverified: written.unverified_bytes.unwrap_or(usual.bodies.unverified),
+        };
+        let requests = self.most("requests", written.requests)?;
+        let requests = requests.unwrap_or(usual.requests);
+        let per_caller = self.most("requests_per_caller", written.requests_per_caller)?;
+        let header_bytes = written.header_bytes.unwrap_or(usual.header_bytes);
         if !(1024..=65_536).contains(&header_bytes) {
             return Err(self.value(
                 "limits.header_bytes",
                 format!("`{header_bytes}` is not between 1024 and 65536"),
             ));
         }
-        let one = |name: &str, text: &Option<String>, seconds| {
-            self.duration(
-                &format!("limits.{name}"),
-                text.as_deref(),
-                Duration::from_secs(seconds),
-            )
+        let one = |name: &str, text: &Option<String>, usual| {
+            self.duration(&format!("limits.{name}"), text.as_deref(), usual)
         };
         Ok(Limits {
             header_bytes,
-            header_timeout: one("header_timeout", &written.header_timeout, 10)?,
-            body_timeout: one("body_timeout", &written.body_timeout, 30)?,
-            idle_timeout: one("idle_timeout", &written.idle_timeout, 75)?,
+            header_timeout: one(
+                "header_timeout",
+                &written.header_timeout,
+                usual.header_timeout,
+            )?,
+            body_timeout: one("body_timeout", &written.body_timeout, usual.body_timeout)?,
+            idle_timeout: one("idle_timeout", &written.idle_timeout, usual.idle_timeout)?,
+            requests,
+            // Half, so that there is always room for another.
+            requests_per_caller: per_caller.unwrap_or(requests.div_ceil(2)),
+            streams: self
+                .most("streams", written.streams)?
+                .unwrap_or(usual.streams),
             bodies,
         })
     }

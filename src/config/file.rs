@@ -292,6 +292,16 @@ pub struct Limits {
     pub drain_timeout: Option<String>,
     /// How long readiness is red before the listeners close.
     pub shutdown_delay: Option<String>,
+    /// The most connections of a listener.
+    pub connections: Option<usize>,
+    /// The most requests at a time.
+    pub requests: Option<usize>,
+    /// The most requests of one caller at a time.
+    pub requests_per_caller: Option<usize>,
+    /// The most streams of an HTTP/2 connection.
+    pub streams: Option<u32>,
+    /// The most bytes of signed chunks that are held until they are verified.
+    pub unverified_bytes: Option<usize>,
     /// Threads that answer requests.
     pub threads: Option<usize>,
 }

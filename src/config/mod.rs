@@ -120,6 +120,8 @@ pub struct Config {
     pub public_access_block: PublicAccessBlock,
     /// Limits on clients.
     pub limits: Limits,
+    /// The most connections of a listener; by default what the limit of descriptors has room for.
+    pub connections: Option<usize>,
     /// How long requests may go on after SIGTERM.
     pub drain_timeout: Duration,
     /// How long readiness is red before the listeners close.

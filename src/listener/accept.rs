@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::apps::HttpServerApp;
+use async_trait::async_trait;
+use pingora_core::apps::{HttpServerApp, ReusedHttpStream};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::H2Options;
 use pingora_core::server::ShutdownWatch;
 use pingora_timeout::{sleep, timeout};
 use rustls::ServerConfig;
@@ -16,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Connection;
+use super::room::{Entry, Room};
 use super::tls::Certificates;
 use super::wire::Wire;
 
@@ -25,6 +29,9 @@ const HANDSHAKE: Duration = Duration::from_secs(15);
 /// How long nothing is accepted when the process has no file descriptor left: asking again at once
 /// would burn a core.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// How long a connection may take that is told that there is no room for it.
+const TURNED_AWAY: Duration = Duration::from_secs(5);
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -89,21 +96,64 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// Accepts until `stop` says so; connections go on. `idle` is how long one may wait for its next
-/// request.
+/// What answers on a listener.
+#[async_trait]
+pub trait Application: HttpServerApp + Send + Sync + 'static {
+    /// The longest head of a request, in bytes.
+    fn head_bytes(&self) -> usize;
+
+    /// How long a connection may wait for its next request.
+    fn idle_timeout(&self) -> Duration;
+
+    /// Answers the one request on a connection for which there is no room.
+    async fn turn_away(&self, session: ServerSession);
+}
+
+/// Stands in for an application where there is no room for a connection.
+struct Full<A>(Arc<A>);
+
+#[async_trait]
+impl<A: Application> HttpServerApp for Full<A> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        _shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        self.0.turn_away(session).await;
+        None
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        self.0.h2_options()
+    }
+}
+
+#[async_trait]
+impl<A: Application> Application for Full<A> {
+    fn head_bytes(&self) -> usize {
+        self.0.head_bytes()
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        TURNED_AWAY
+    }
+
+    async fn turn_away(&self, session: ServerSession) {
+        self.0.turn_away(session).await;
+    }
+}
+
+/// Accepts until `stop` says so; connections go on.
 ///
 /// # Errors
 /// When the listener cannot be taken into the runtime.
-pub async fn accept<A>(
+pub async fn accept<A: Application>(
     listener: std::net::TcpListener,
     tls: Option<Arc<Tls>>,
     app: Arc<A>,
-    idle: Duration,
+    room: Arc<Room>,
     mut stop: Stop,
-) -> io::Result<()>
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
+) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
         let accepted = tokio::select! {
@@ -113,20 +163,41 @@ where
                 _ => return Ok(()),
             },
         };
-        match accepted {
-            Ok((tcp, peer)) => {
-                let (app, tls, ends) = (app.clone(), tls.clone(), stop.connections.clone());
-                pingora_runtime::current_handle().spawn(async move {
-                    // Boxed: what a handshake needs is gone when it is over.
-                    if let Some(connection) = Box::pin(connect(tcp, peer, tls)).await {
-                        connection.serve(app, idle, ends).await;
-                    }
-                });
-            }
+        let (tcp, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
+                // Whoever is idle may hold the descriptor that is wanted.
+                room.make_way();
                 sleep(EXHAUSTED).await;
+                continue;
             }
+        };
+        let (app, tls, ends) = (app.clone(), tls.clone(), stop.connections.clone());
+        match room.enter() {
+            Entry::Welcome(place) => {
+                let room = room.clone();
+                pingora_runtime::current_handle().spawn(async move {
+                    // Boxed: what a handshake needs is gone when it is over.
+                    if let Some(connection) = Box::pin(connect(tcp, peer, tls, &room)).await {
+                        connection.serve(app, &room, ends).await;
+                    }
+                    drop(place);
+                });
+            }
+            Entry::Told(place) => {
+                let (app, room) = (Arc::new(Full(app)), room.clone());
+                pingora_runtime::current_handle().spawn(async move {
+                    let telling = async {
+                        if let Some(connection) = connect(tcp, peer, tls, &room).await {
+                            connection.serve(app, &room, ends).await;
+                        }
+                    };
+                    let _ = timeout(TURNED_AWAY, Box::pin(telling)).await;
+                    drop(place);
+                });
+            }
+            Entry::Closed => {}
         }
     }
 }
@@ -136,19 +207,20 @@ async fn connect(
     tcp: TcpStream,
     peer: SocketAddr,
     tls: Option<Arc<Tls>>,
+    room: &Room,
 ) -> Option<Box<Connection>> {
     let _ = tcp.set_nodelay(true);
     let wire = Wire::new(tcp, peer);
     let Some(tls) = tls else {
         return Some(Box::new(Connection::plain(wire)));
     };
-    match timeout(HANDSHAKE, tls.0.accept(wire)).await {
-        Ok(Ok(stream)) => Some(Box::new(Connection::tls(stream))),
-        Ok(Err(error)) => {
+    match room.idle(HANDSHAKE, tls.0.accept(wire)).await {
+        Some(Ok(stream)) => Some(Box::new(Connection::tls(stream))),
+        Some(Err(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             None
         }
-        Err(_) => {
+        None => {
             tracing::debug!(%peer, "a TLS handshake took too long");
             None
         }

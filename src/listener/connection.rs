@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora_core::apps::{HttpServerApp, ServerApp as _};
+use pingora_core::apps::ServerApp as _;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
@@ -23,10 +23,23 @@ use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
+use super::accept::Application;
+use super::head::Head;
+use super::room::Room;
 use super::wire::Wire;
 
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
+
+/// Read at once of a client that sends little: the buffer that Pingora offers is as large as a fast one
+/// needs, and what is touched of it stays in memory for as long as the upload lasts.
+const LITTLE: usize = 16 * 1024;
+
+/// So many reads in a row that were filled are of a client that sends much.
+const MUCH: u8 = 16;
+
+/// How many buffers of 4 KiB are thrown away of a head that is too large.
+const DISCARDED: usize = 64;
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -39,7 +52,9 @@ pub(super) struct Connection {
     first: [u8; PREFACE],
     // Where in `first` what was read and not yet given begins and ends.
     waiting: Range<u8>,
-    line: RequestLine,
+    head: Head,
+    // How many reads in a row were filled.
+    filled: u8,
 }
 
 /// What bytes pass on their way to the wire.
@@ -60,7 +75,8 @@ impl Connection {
             digest: None,
             first: [0; PREFACE],
             waiting: 0..0,
-            line: RequestLine::default(),
+            head: Head::default(),
+            filled: 0,
         }
     }
 
@@ -79,12 +95,13 @@ impl Connection {
             digest: Some(Arc::new(digest)),
             first: [0; PREFACE],
             waiting: 0..0,
-            line: RequestLine::default(),
+            head: Head::default(),
+            filled: 0,
         }
     }
 
     /// Waits for the first `length` bytes; `false` when the client is gone.
-    async fn begins(&mut self, length: u8) -> bool {
+    async fn begins(&mut self, length: u8, head: Head) -> bool {
         let mut first = [0; PREFACE];
         let Some(to) = first.get_mut(..usize::from(length)) else {
             return false;
@@ -92,29 +109,34 @@ impl Connection {
         let read = self.read_exact(to).await.is_ok();
         self.first = first;
         self.waiting = 0..if read { length } else { 0 };
-        self.line = RequestLine::default();
+        self.head = head;
         read
     }
 
-    /// Answers requests until either side has enough or `ends` says so; `idle` is how long the
-    /// client may take to begin the next one.
-    pub(super) async fn serve<A>(self: Box<Self>, app: Arc<A>, idle: Duration, ends: ShutdownWatch)
-    where
-        A: HttpServerApp + Send + Sync + 'static,
-    {
+    /// Answers requests until either side has enough or `ends` says so. While it waits for the next
+    /// one, it gives way to another connection when `room` is short.
+    pub(super) async fn serve<A: Application>(
+        self: Box<Self>,
+        app: Arc<A>,
+        room: &Room,
+        ends: ShutdownWatch,
+    ) {
         let mut connection = self;
         if connection.selected_alpn_proto() == Some(ALPN::H2) {
             // All of it: Pingora would wait for the rest without end.
-            if let Ok(true) = timeout(idle, connection.begins(24)).await {
+            let preface = connection.begins(24, Head::default());
+            if let Some(true) = room.idle(app.idle_timeout(), preface).await {
                 app.process_new(connection, &ends).await;
             }
             return;
         }
         let mut ending = ends.clone();
         loop {
+            let idle = app.idle_timeout();
+            let head = Head::begins(app.head_bytes());
             let begun = tokio::select! {
                 biased;
-                begun = timeout(idle, connection.begins(1)) => begun.unwrap_or(false),
+                begun = room.idle(idle, connection.begins(1, head)) => begun.unwrap_or(false),
                 _ = ending.wait_for(|ends| *ends) => false,
             };
             if !begun {
@@ -141,6 +163,19 @@ impl Connection {
         }
     }
 
+    /// Throws away what has come and will not be looked at, within reason: a connection that is closed
+    /// before it was read takes its last answer with it.
+    fn discard(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..DISCARDED {
+            let mut bytes = [0; 4096];
+            let mut to = ReadBuf::new(&mut bytes);
+            match self.inner().poll_read(cx, &mut to) {
+                Poll::Ready(Ok(())) if !to.filled().is_empty() => {}
+                _ => return,
+            }
+        }
+    }
+
     fn inner(&mut self) -> Pin<&mut dyn Duplex> {
         match &mut self.layer {
             Layer::Plain(wire) => Pin::new(wire),
@@ -158,9 +193,22 @@ impl AsyncRead for Connection {
         if to.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
+        if let Err(error) = self.head.goes_on() {
+            self.discard(cx);
+            return Poll::Ready(Err(error));
+        }
         let before = to.filled().len();
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && (self.filled == MUCH || to.remaining() <= LITTLE) {
             ready!(self.inner().poll_read(cx, to))?;
+            if to.filled().len() < before + LITTLE {
+                self.filled = 0;
+            }
+        } else if self.waiting.is_empty() {
+            let mut little = ReadBuf::new(to.initialize_unfilled_to(LITTLE));
+            ready!(self.inner().poll_read(cx, &mut little))?;
+            let read = little.filled().len();
+            self.filled = if read == LITTLE { self.filled + 1 } else { 0 };
+            to.advance(read);
         } else {
             let (from, end) = (
                 usize::from(self.waiting.start),
@@ -179,40 +227,10 @@ impl AsyncRead for Connection {
             }
         }
         if let Some(read) = to.filled_mut().get_mut(before..) {
-            self.line.check(read);
+            let passed = self.head.check(read);
+            to.set_filled(before + passed);
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// The request line as it passes: Pingora repairs one with a space or a carriage return too many into
-/// another target, and who stands before or behind us may repair it differently (T47).
-#[derive(Debug, Default)]
-struct RequestLine {
-    over: bool,
-    spaces: u8,
-    returned: bool,
-}
-
-impl RequestLine {
-    /// Makes what is one too many a `#`, which no target has and every parser here refuses.
-    fn check(&mut self, bytes: &mut [u8]) {
-        if self.over {
-            return;
-        }
-        for byte in bytes {
-            let returned = std::mem::replace(&mut self.returned, *byte == b'\r');
-            match byte {
-                b'\n' => {
-                    self.over = true;
-                    return;
-                }
-                _ if returned => *byte = b'#',
-                b' ' if self.spaces == 2 => *byte = b'#',
-                b' ' => self.spaces += 1,
-                _ => {}
-            }
-        }
     }
 }
 
@@ -295,32 +313,3 @@ impl GetProxyDigest for Connection {
 }
 
 impl Peek for Connection {}
-
-#[cfg(test)]
-mod tests {
-    use super::RequestLine;
-
-    #[test]
-    fn t47_a_request_line_has_two_spaces_and_one_end() {
-        for (line, checked) in [
-            (
-                "GET /a%20b HTTP/1.1\r\nhost: a  b\r\r\n",
-                "GET /a%20b HTTP/1.1\r\nhost: a  b\r\r\n",
-            ),
-            ("GET /a b HTTP/1.1\r\n", "GET /a b#HTTP/1.1\r\n"),
-            (
-                "GET /k HTTP/1.1 HTTP/1.1\r\n",
-                "GET /k HTTP/1.1#HTTP/1.1\r\n",
-            ),
-            ("GET /a\rb HTTP/1.1\r\n", "GET /a\r# HTTP/1.1\r\n"),
-            ("GET /a HTTP/1.1\r\r\n", "GET /a HTTP/1.1\r#\n"),
-        ] {
-            for size in [1, 3, 100] {
-                let mut state = RequestLine::default();
-                let mut bytes = line.as_bytes().to_vec();
-                bytes.chunks_mut(size).for_each(|piece| state.check(piece));
-                assert_eq!(String::from_utf8_lossy(&bytes), checked);
-            }
-        }
-    }
-}

@@ -4,13 +4,17 @@ mod accept;
 mod authority;
 mod connection;
 mod descriptors;
+mod head;
 pub mod peer;
 mod reserved;
+mod room;
 mod tls;
 mod wire;
 
-pub use accept::{Stop, Tls, accept, bind};
+pub use accept::{Application, Stop, Tls, accept, bind};
 pub use authority::{Authority, ensure_authority};
 pub use descriptors::{Reserve, descriptors, raise_descriptors};
+pub use head::TooLarge;
 pub use reserved::accept_reserved;
+pub use room::{Counters, Room};
 pub use tls::{Certificates, client_verifier};

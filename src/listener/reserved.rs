@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::apps::HttpServerApp;
 use pingora_timeout::sleep;
 use rustix::io::Errno;
 
-use super::accept::Stop;
+use super::accept::{Application, Stop};
 use super::connection::Connection;
 use super::descriptors::Reserve;
+use super::room::{Entry, Room};
 use super::wire::Wire;
 
 /// How long nothing is accepted when nothing is left to give up. Shorter than what health may take.
@@ -21,16 +21,13 @@ const EXHAUSTED: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// When the listener cannot be taken into the runtime.
-pub async fn accept_reserved<A>(
+pub async fn accept_reserved<A: Application>(
     listener: std::net::TcpListener,
     app: Arc<A>,
-    idle: Duration,
+    room: Arc<Room>,
     reserve: Reserve,
     mut stop: Stop,
-) -> io::Result<()>
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
+) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
         let accepted = tokio::select! {
@@ -43,10 +40,17 @@ where
         match accepted {
             Ok((tcp, peer)) => {
                 let _ = tcp.set_nodelay(true);
-                let (app, ends, reserve) = (app.clone(), stop.connections.clone(), reserve.clone());
+                // Beyond its room nobody is told why: an operator's client asks again.
+                let Entry::Welcome(place) = room.enter() else {
+                    reserve.refill();
+                    continue;
+                };
+                let (app, room) = (app.clone(), room.clone());
+                let (ends, reserve) = (stop.connections.clone(), reserve.clone());
                 pingora_runtime::current_handle().spawn(async move {
                     let connection = Box::new(Connection::plain(Wire::new(tcp, peer)));
-                    connection.serve(app, idle, ends).await;
+                    connection.serve(app, &room, ends).await;
+                    drop(place);
                     reserve.refill();
                 });
             }

@@ -43,13 +43,15 @@ pub(super) fn of<'a>(
             Some(&denied.caller),
             denied.by.as_ref(),
         ),
-        (None, None) => (None, None, None),
+        // Nothing was decided; it may be known all the same who would have asked for too much.
+        (None, None) => (None, seen.crowding.as_ref(), None),
     };
     let decision = match (&seen.permit, &seen.denied) {
         (Some(_), _) => "allow",
         (None, Some(denied)) if denied.by.is_some() => "explicit_deny",
         (None, Some(_)) => "implicit_deny",
         (None, None) if seen.unauthenticated.is_some() => "unauthenticated",
+        (None, None) if seen.limited => "limited",
         (None, None) => "invalid",
     };
     let bucket = seen.bucket();

@@ -7,6 +7,7 @@ mod body;
 mod event;
 mod framing;
 mod ids;
+mod places;
 mod respond;
 mod seen;
 mod state;
@@ -31,17 +32,30 @@ use time::OffsetDateTime;
 use crate::audit::{Audit, Place};
 use crate::authz::{Permit, Undecided, Unpermitted};
 use crate::handler::{self, Answer};
-use crate::listener::peer;
+use crate::listener::{Application, TooLarge, peer};
 use crate::metrics::Metrics;
 use crate::s3::{Error, ErrorCode, Request};
 use body::SessionBody;
 use ids::RequestIds;
+use places::{Places, Who};
 use respond::Sent;
 use seen::Seen;
 
-/// HTTP/2's flow-control windows: 64 KiB, the protocol's default, would bound a stream to 64 KiB a
-/// round trip.
-const H2_WINDOW: u32 = 2 * 1024 * 1024;
+/// HTTP/2's flow-control window of a stream: 64 KiB, the protocol's default, would bound it to 64 KiB
+/// a round trip.
+const H2_STREAM: u32 = 256 * 1024;
+
+/// That of a connection, which is what its client can make us hold of bodies that nobody reads yet.
+const H2_CONNECTION: u32 = 1024 * 1024;
+
+/// What is handed to a stream before its client takes it.
+const H2_SEND: usize = 64 * 1024;
+
+/// Streams that a client has reset and that nobody has looked at yet: beyond these its connection ends.
+const H2_RESETS: usize = 32;
+
+/// What HTTP/2 counts for a header beside its bytes, and as many headers as HTTP/1.1 may have.
+const H2_HEADERS: u32 = 32 * 256;
 
 /// How much of a refused request's body is read before the connection is closed: enough that the
 /// client sees the answer instead of a reset.
@@ -82,6 +96,7 @@ pub struct Gateway {
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
     ids: RequestIds,
+    places: Arc<Places>,
     options: HttpServerOptions,
 }
 
@@ -96,6 +111,7 @@ impl Gateway {
             metrics,
             audit,
             ids: RequestIds::new(),
+            places: Places::new(),
             options,
         }
     }
@@ -116,35 +132,14 @@ impl Gateway {
                 Err(error)
             }
         };
-        let refused = outcome.is_err();
-        let answer = outcome.unwrap_or_else(|error| {
-            let resource = seen.resource(session.req_header().uri.path());
-            let answer = handler::refusal(&error, &resource, &seen.request_id, seen.head_only);
-            seen.error = Some(error);
-            answer
-        });
-        seen.status = answer.status.as_u16();
-        // A body that nobody read stands between this answer and the next request (T48), and behind
-        // one that did not end as announced there is none to be found (T47).
-        let unread = !session.is_body_done();
-        let lost = seen.body_failed
-            || (seen.error.as_ref()).is_some_and(|error| error.code() == ErrorCode::IncompleteBody);
-        if unread || lost || (refused && seen.operation.is_none()) {
-            session.set_keepalive(None);
-        }
-        let head_only = seen.head_only;
-        let mut answer = answer;
-        if head_only {
-            answer.body = crate::backend::Body::Empty;
-        }
-        let patience = state.limits.body_timeout;
-        let sent =
-            respond::write(session, answer, &seen.request_id, patience, &mut seen.sent).await;
-        if unread {
-            session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-            let _ = session.drain_request_body().await;
-        }
-        sent
+        deliver(state, session, seen, outcome).await
+    }
+
+    /// There is no place for a request.
+    fn crowded(&self, seen: &mut Seen, limit: &'static str) -> Error {
+        seen.limited = true;
+        self.metrics.limited(limit);
+        Error::new(ErrorCode::SlowDown).because(format_args!("the limit `{limit}` is reached"))
     }
 
     /// Everything a request passes.
@@ -217,6 +212,12 @@ impl Gateway {
         }
         let head = framing::head(session, peer, state.limits.header_bytes)?;
         seen.head(&head);
+        // Behind what makes sure that the next request's beginning is known: this one's connection may
+        // go on.
+        seen.place = self.places.take(state.limits.requests);
+        if seen.place.is_none() {
+            return Err(self.crowded(seen, "requests").into());
+        }
         let request = Request::parse(head, &state.addressing)?;
         seen.parsed(&request);
         let caller = state
@@ -227,6 +228,12 @@ impl Gateway {
             seen.unauthenticated = Some(error.reason());
             Error::from(error)
         })?;
+        let who = Who::is(&caller, &request.head.peer);
+        seen.share = self.places.share(who, state.limits.requests_per_caller);
+        if seen.share.is_none() {
+            seen.crowding = Some(caller);
+            return Err(self.crowded(seen, "requests_per_caller").into());
+        }
         let authorizer = &state.authorizer;
         let decided = authorizer.authorize(request, caller, &state.policies, seen.now);
         stopped(decided, seen)
@@ -291,10 +298,15 @@ impl HttpServerApp for Gateway {
 
     fn h2_options(&self) -> Option<H2Options> {
         let mut options = default_h2_options();
-        options.initial_window_size(H2_WINDOW);
-        options.initial_connection_window_size(H2_WINDOW);
-        options.max_header_list_size(64 * 1024);
-        options.max_concurrent_streams(256);
+        let limits = &self.state.load().limits;
+        options.initial_window_size(H2_STREAM);
+        options.initial_connection_window_size(H2_CONNECTION);
+        // A head that is longer by less is told so in S3's words.
+        let head = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+        options.max_header_list_size(head.saturating_add(H2_HEADERS));
+        options.max_concurrent_streams(limits.streams);
+        options.max_send_buffer_size(H2_SEND);
+        options.max_pending_accept_reset_streams(H2_RESETS);
         Some(options)
     }
 
@@ -303,20 +315,51 @@ impl HttpServerApp for Gateway {
     }
 }
 
+#[async_trait]
+impl Application for Gateway {
+    fn head_bytes(&self) -> usize {
+        self.state.load().limits.header_bytes
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        self.state.load().limits.idle_timeout
+    }
+
+    async fn turn_away(&self, mut session: ServerSession) {
+        let state = self.state.load_full();
+        if !matches!(session.read_request().await, Ok(true)) {
+            return;
+        }
+        let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
+        seen.head_only = session.req_header().method == http::Method::HEAD;
+        seen.peer = Some(peer::connection(&session));
+        session.set_keepalive(None);
+        // Told whether or not there is a place for the event: it is counted either way.
+        let place = self.audit.reserve().await.ok();
+        let refused = Err(self.crowded(&mut seen, "connections"));
+        let sent = deliver(&state, &mut session, &mut seen, refused).await;
+        self.record(&state, Some(session.req_header()), &seen, sent, place);
+        let _ = session.finish().await;
+    }
+}
+
 impl Gateway {
-    /// A head that cannot be read as HTTP: 400, and the connection ends.
+    /// A head that cannot be read as HTTP, or does not end: 400, and the connection ends.
     async fn unreadable(
         &self,
         state: &State,
         mut session: ServerSession,
         error: &pingora_error::Error,
     ) -> Option<ReusedHttpStream> {
-        if !matches!(error.etype(), pingora_error::ErrorType::InvalidHTTPHeader) {
+        let refused = if let Some(TooLarge(most)) = too_large(error) {
+            framing::too_large(*most)
+        } else if matches!(error.etype(), pingora_error::ErrorType::InvalidHTTPHeader) {
+            Error::new(ErrorCode::BadRequest).because(error.etype().as_str())
+        } else {
             return None;
-        }
+        };
         let place = self.audit.reserve().await.ok()?;
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
-        let refused = Error::new(ErrorCode::BadRequest).because(error.etype().as_str());
         let answer = handler::refusal(&refused, "/", &seen.request_id, false);
         seen.peer = Some(peer::connection(&session));
         seen.status = answer.status.as_u16();
@@ -328,4 +371,48 @@ impl Gateway {
         self.record(state, None, &seen, sent, Some(place));
         None
     }
+}
+
+/// What a connection says of a head that does not end.
+fn too_large(error: &pingora_error::Error) -> Option<&TooLarge> {
+    let cause = error.cause.as_deref()?;
+    let error = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+    error.downcast_ref()
+}
+
+/// Answers what became of a request. A connection whose next request's beginning is not known is not
+/// used again.
+async fn deliver(
+    state: &State,
+    session: &mut ServerSession,
+    seen: &mut Seen,
+    outcome: Result<Answer, Error>,
+) -> Sent {
+    let mut answer = outcome.unwrap_or_else(|error| {
+        let resource = seen.resource(session.req_header().uri.path());
+        let answer = handler::refusal(&error, &resource, &seen.request_id, seen.head_only);
+        seen.error = Some(error);
+        answer
+    });
+    seen.status = answer.status.as_u16();
+    // A body that nobody read stands between this answer and the next request (T48), and behind one
+    // that did not end as announced there is none to be found (T47). To connect again is what costs
+    // most, so who is only told to come later keeps the connection.
+    let unread = !session.is_body_done();
+    let code = seen.error.as_ref().map(Error::code);
+    let lost = seen.body_failed || code == Some(ErrorCode::IncompleteBody);
+    let unknown = seen.operation.is_none() && code.is_some_and(|code| code != ErrorCode::SlowDown);
+    if unread || lost || unknown {
+        session.set_keepalive(None);
+    }
+    if seen.head_only {
+        answer.body = crate::backend::Body::Empty;
+    }
+    let patience = state.limits.body_timeout;
+    let sent = respond::write(session, answer, &seen.request_id, patience, &mut seen.sent).await;
+    if unread {
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        let _ = session.drain_request_body().await;
+    }
+    sent
 }

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 
+use super::places::{Place, Share};
+use crate::authn::Caller;
 use crate::authz::{Denied, Permit};
 use crate::s3::{BucketName, Error, Head, Operation, Peer, Request, Target, xml};
 
@@ -42,6 +44,14 @@ pub(super) struct Seen {
     pub(super) body_failed: bool,
     /// Body bytes sent.
     pub(super) sent: u64,
+    /// Whether a limit was reached.
+    pub(super) limited: bool,
+    /// Who has as many requests as one caller may.
+    pub(super) crowding: Option<Caller>,
+    /// Its place among all requests, until it is over.
+    pub(super) place: Option<Place>,
+    /// Its place among its caller's.
+    pub(super) share: Option<Share>,
 }
 
 impl Seen {
@@ -63,6 +73,10 @@ impl Seen {
             received: 0,
             body_failed: false,
             sent: 0,
+            limited: false,
+            crowding: None,
+            place: None,
+            share: None,
         }
     }
 

@@ -25,8 +25,30 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub idle_timeout: Duration,
+    /// Requests that are answered at a time.
+    pub requests: usize,
+    /// Those of one caller.
+    pub requests_per_caller: usize,
+    /// Streams at a time on one HTTP/2 connection.
+    pub streams: u32,
     /// Limits on bodies.
     pub bodies: transform::Limits,
+}
+
+impl Default for Limits {
+    /// `examples/full.toml` says why.
+    fn default() -> Self {
+        Self {
+            header_bytes: 8192,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            requests: 10_000,
+            requests_per_caller: 5_000,
+            streams: 100,
+            bodies: transform::Limits::default(),
+        }
+    }
 }
 
 /// One immutable state.

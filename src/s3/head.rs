@@ -16,9 +16,14 @@ pub struct Peer {
     pub tls_version: Option<&'static str>,
 }
 
-/// A query string, parsed once.
+/// A query string, parsed once. Whatever it holds, looking a key up is cheap: anyone may send one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query(Vec<(String, String)>);
+pub struct Query {
+    // In the order they arrived.
+    pairs: Vec<(String, String)>,
+    // Places in `pairs`, by key and then as they arrived.
+    sorted: Vec<usize>,
+}
 
 impl Query {
     /// Parses `raw`, the text after `?`. A `+` is a space, a key without `=` has an empty value.
@@ -29,21 +34,25 @@ impl Query {
         let pairs = raw.split('&').filter(|pair| !pair.is_empty());
         let decoded = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((
-                decode(&name.replace('+', " "))?,
-                decode(&value.replace('+', " "))?,
-            ))
+            Ok((decode_form(name)?, decode_form(value)?))
         });
-        decoded.collect::<Result<_, _>>().map(Self)
+        let pairs = decoded.collect::<Result<Vec<_>, Error>>()?;
+        let mut sorted: Vec<usize> = (0..pairs.len()).collect();
+        sorted.sort_by_key(|at| pairs.get(*at).map(|(key, _)| key.as_str()));
+        Ok(Self { pairs, sorted })
+    }
+
+    fn at(&self, place: usize) -> Option<(&str, &str)> {
+        let (key, value) = self.pairs.get(*self.sorted.get(place)?)?;
+        Some((key, value))
     }
 
     /// The value of `name`'s first occurrence. Keys are case-sensitive.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        let before = |at: &usize| self.pairs.get(*at).is_some_and(|(key, _)| **key < *name);
+        let (key, value) = self.at(self.sorted.partition_point(before))?;
+        (key == name).then_some(value)
     }
 
     /// Whether `name` is there, with or without a value.
@@ -54,19 +63,28 @@ impl Query {
 
     /// Every pair, decoded, in the order it arrived.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+        self.pairs
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// The first key that occurs twice.
+    /// A key that occurs twice: the first of them in the alphabet.
     #[must_use]
     pub fn repeated(&self) -> Option<&str> {
-        let keys = || self.0.iter().map(|(key, _)| key.as_str());
-        keys()
-            .enumerate()
-            .find(|(at, key)| keys().take(*at).any(|k| k == *key))
-            .map(|(_, key)| key)
+        let neighbours = (1..self.sorted.len()).map(|place| (self.at(place - 1), self.at(place)));
+        let mut same = neighbours.filter_map(|pair| match pair {
+            (Some((before, _)), Some((key, _))) if before == key => Some(key),
+            _ => None,
+        });
+        same.next()
+    }
+}
+
+/// A key or a value of a query: a `+` is a space.
+fn decode_form(text: &str) -> Result<String, Error> {
+    match text.contains('+') {
+        true => decode(&text.replace('+', " ")),
+        false => decode(text),
     }
 }
 
@@ -89,6 +107,9 @@ pub(crate) fn decode(text: &str) -> Result<String, Error> {
         .map_err(|_| ErrorCode::InvalidUri.into())
 }
 
+/// The query key that makes a request a presigned one.
+const SIGNATURE: &str = "X-Amz-Signature";
+
 /// A request's head.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -106,10 +127,16 @@ pub struct Head {
     pub host: String,
     /// The wire it came on.
     pub peer: Peer,
+    // The `x-amz-*` headers that a presigner moved into the query, by lower-case name.
+    hoisted: Vec<(String, String)>,
+    presigned: bool,
     // One bit for every name in `headers`: most that are asked for did not come, and this says so
     // without a look into the map.
     marks: u64,
 }
+
+/// The most pairs of a query: more than any operation knows with every header moved into it.
+const MAX_PAIRS: usize = 256;
 
 /// The bit of a header's name.
 fn mark(name: &str) -> u64 {
@@ -124,8 +151,8 @@ impl Head {
     /// Takes a head in. `raw_target` is the request target in origin form.
     ///
     /// # Errors
-    /// `InvalidURI` when path or query don't decode, `InvalidArgument` where a header that must
-    /// be text is not.
+    /// `InvalidURI` when path or query don't decode, `InvalidArgument` where the query has too many
+    /// parameters.
     pub fn new(
         method: Method,
         raw_target: &str,
@@ -137,13 +164,25 @@ impl Head {
         if !raw_path.starts_with('/') || raw_target.contains('#') {
             return Err(ErrorCode::InvalidUri.into());
         }
+        if raw_query.split('&').nth(MAX_PAIRS).is_some() {
+            let message = "A request has at most 256 query parameters";
+            return Err(Error::with_message(ErrorCode::InvalidArgument, message));
+        }
         let marks = headers.keys().map(|name| mark(name.as_str()));
+        let query = Query::parse(raw_query)?;
+        let presigned = query.has(SIGNATURE);
         Ok(Self {
             marks: marks.fold(0, |all, bit| all | bit),
             method,
             path: decode(raw_path)?,
             raw_path: raw_path.to_owned(),
-            query: Query::parse(raw_query)?,
+            hoisted: if presigned {
+                hoisted(&query)
+            } else {
+                Vec::new()
+            },
+            presigned,
+            query,
             headers,
             host,
             peer,
@@ -159,7 +198,7 @@ impl Head {
     /// Whether this is a presigned request: the signature stands in the query.
     #[must_use]
     pub fn is_presigned(&self) -> bool {
-        self.query.has("X-Amz-Signature")
+        self.presigned
     }
 
     /// Whether `key` is one of the query keys that carry a Signature Version 4.
@@ -171,7 +210,7 @@ impl Head {
             "X-Amz-Date",
             "X-Amz-Expires",
             "X-Amz-Security-Token",
-            "X-Amz-Signature",
+            SIGNATURE,
             "X-Amz-SignedHeaders",
         ];
         KEYS.contains(&key)
@@ -189,7 +228,8 @@ impl Head {
     /// Whether header `name` arrived, as a header or moved into a presigned query.
     #[must_use]
     pub fn has_header(&self, name: &str) -> bool {
-        (self.may_have(name) && self.headers.contains_key(name)) || self.hoisted(name).is_some()
+        (self.may_have(name) && self.headers.contains_key(name))
+            || self.hoisted(name).next().is_some()
     }
 
     /// `false` says that no header `name` came; `true` says nothing.
@@ -197,29 +237,26 @@ impl Head {
         self.marks & mark(name) != 0
     }
 
-    fn hoisted(&self, name: &str) -> Option<&str> {
-        if !Self::is_hoisted_header(name) || !self.is_presigned() {
-            return None;
-        }
-        let mut pairs = self.query.pairs();
-        pairs
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+    /// Every value that header `name`, in lower case, has in a presigned query.
+    pub fn hoisted<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
+        let first = self.hoisted.partition_point(|(key, _)| key.as_str() < name);
+        let rest = self.hoisted.get(first..).unwrap_or_default().iter();
+        let named = rest.take_while(move |(key, _)| key == name);
+        named.map(|(_, value)| value.as_str())
     }
 
-    /// Every `x-amz-*` header by its lower-case name, as a header or moved into a presigned query.
-    pub fn amz_names(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+    /// Every `x-amz-*` header by its lower-case name, as a header or moved into a presigned query. One
+    /// that is in both places comes twice.
+    pub fn amz_names(&self) -> impl Iterator<Item = &str> {
         let sent = self
             .headers
             .keys()
             .map(http::HeaderName::as_str)
             .filter(|n| n.starts_with("x-amz-"));
-        let presigned = self.is_presigned();
-        let hoisted = self.query.pairs().map(|(key, _)| key);
-        let hoisted = hoisted.filter(move |key| presigned && Self::is_hoisted_header(key));
-        let lower = |key: &str| std::borrow::Cow::Owned(key.to_ascii_lowercase());
-        sent.map(std::borrow::Cow::Borrowed)
-            .chain(hoisted.map(lower))
+        let mut before = None;
+        let hoisted = self.hoisted.iter().map(|(name, _)| name.as_str());
+        let once = hoisted.filter(move |name| before.replace(*name) != Some(*name));
+        sent.chain(once)
     }
 
     /// The text of header `name` where it occurs once. An `x-amz-*` header may have been moved into
@@ -228,16 +265,33 @@ impl Head {
     /// # Errors
     /// `InvalidArgument` naming the header when it is repeated or not UTF-8 text.
     pub fn header(&self, name: &'static str) -> Result<Option<&str>, Error> {
+        let mut hoisted = self.hoisted(name);
+        let moved = match (hoisted.next(), hoisted.next()) {
+            (moved, None) => moved,
+            _ => return Err(invalid_header(name)),
+        };
         if !self.may_have(name) {
-            return Ok(self.hoisted(name));
+            return Ok(moved);
         }
         let mut values = self.headers.get_all(name).iter();
-        match (values.next(), values.next(), self.hoisted(name)) {
-            (None, _, hoisted) => Ok(hoisted),
+        match (values.next(), values.next(), moved) {
+            (None, _, moved) => Ok(moved),
             (Some(value), None, None) => text(value).map(Some).ok_or_else(|| invalid_header(name)),
             _ => Err(invalid_header(name)),
         }
     }
+}
+
+/// What stands in a presigned query for headers, sorted by name.
+fn hoisted(query: &Query) -> Vec<(String, String)> {
+    let moved = query
+        .pairs()
+        .filter(|(key, _)| Head::is_hoisted_header(key));
+    let mut moved: Vec<(String, String)> = moved
+        .map(|(key, value)| (key.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    moved.sort_by(|(a, _), (b, _)| a.cmp(b));
+    moved
 }
 
 /// A header's value as UTF-8 text, which is what SDKs send for metadata beyond ASCII.

@@ -27,8 +27,8 @@ use crate::backend::router::{Backends, Store};
 use crate::config::{self, Config, Overrides};
 use crate::identity::BucketPolicies;
 use crate::listener::{
-    Certificates, Reserve, Stop, Tls, accept, accept_reserved, bind, client_verifier,
-    raise_descriptors,
+    Certificates, Reserve, Room, Stop, Tls, accept, accept_reserved, bind, client_verifier,
+    descriptors, raise_descriptors,
 };
 use crate::metrics::Metrics;
 use crate::proxy::{Gateway, State};
@@ -42,6 +42,12 @@ use reload::Watcher;
 
 /// How often changed files are looked for, and backends that have not been asked for a while.
 const POLL: Duration = Duration::from_secs(1);
+
+/// The most connections of a data listener where nothing else is configured: they take 250 MB idle.
+const MOST_CONNECTIONS: usize = 16_384;
+
+/// The most connections of the admin listener.
+const ADMIN_CONNECTIONS: usize = 256;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -239,18 +245,23 @@ fn serve(
         .build();
     readiness.pulse.start(&workers);
     let aside = RuntimeBuilder::new(1, "aside").work_steal(false).build();
-    let (handle, idle) = (workers.get_handle(), config.limits.idle_timeout);
+    let handle = workers.get_handle();
+    let most = most_connections(config);
+    let room = |name| Room::new(most, metrics.connections(name));
     if let Some(http) = listeners.http {
-        handle.spawn(accept(http, None, gateway.clone(), idle, stop.clone()));
+        let room = room("http");
+        handle.spawn(accept(http, None, gateway.clone(), room, stop.clone()));
     }
-    handle.spawn(accept(listeners.main, tls, gateway, idle, stop.clone()));
+    let main = room("main");
+    handle.spawn(accept(listeners.main, tls, gateway, main, stop.clone()));
     // Health is told to the end.
     let (_open, never) = watch::channel(false);
     let admin_stop = Stop {
         connections: never,
         ..stop
     };
-    let admin = accept_reserved(listeners.admin, admin, idle, reserve, admin_stop);
+    let room = Room::new(ADMIN_CONNECTIONS, metrics.connections("admin"));
+    let admin = accept_reserved(listeners.admin, admin, room, reserve, admin_stop);
     aside.get_handle().spawn(admin);
 
     let watcher = Watcher::start(running, config)?;
@@ -273,6 +284,17 @@ fn serve(
     drain(metrics, config.drain_timeout);
     running.audit.flush();
     Ok(())
+}
+
+/// How many connections each data listener may have. By default they get half of the descriptors that
+/// the process may open: the other half is for files and upstreams' connections.
+fn most_connections(config: &Config) -> usize {
+    config.connections.unwrap_or_else(|| {
+        let descriptors = usize::try_from(descriptors()).unwrap_or(usize::MAX);
+        let listeners = 1 + usize::from(config.http_listen.is_some());
+        let half = descriptors / 2 / listeners;
+        half.clamp(16, MOST_CONNECTIONS)
+    })
 }
 
 fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {

@@ -3,8 +3,6 @@
 //! In S3's flavour: the path is percent-encoded exactly once from its decoded form and never
 //! normalised, so that `//` and `..` in a key stay what they are.
 
-use std::fmt::Write as _;
-
 use http::{HeaderMap, Method};
 
 use crate::crypto;
@@ -116,7 +114,7 @@ pub fn encode(text: &str) -> String {
         if unreserved(byte) {
             encoded.push(char::from(byte));
         } else {
-            let _ = write!(encoded, "%{byte:02X}");
+            encoded.extend(escape(byte).map(char::from));
         }
     }
     encoded
@@ -124,15 +122,20 @@ pub fn encode(text: &str) -> String {
 
 /// Percent-encodes a path once, leaving its slashes.
 pub fn encode_path(path: &str, to: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'0');
     for byte in path.bytes() {
         if unreserved(byte) || byte == b'/' {
             to.push(byte);
         } else {
-            to.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+            to.extend_from_slice(&escape(byte));
         }
     }
+}
+
+/// `%` and two digits: without `format!`, which takes ten times as long.
+fn escape(byte: u8) -> [u8; 3] {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'0');
+    [b'%', digit(byte >> 4), digit(byte & 15)]
 }
 
 fn unreserved(byte: u8) -> bool {

@@ -6,9 +6,11 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::pieces::Pieces;
+use super::unverified::Unverified;
 use crate::s3::{Checksum, ChecksumAlgorithm, Error, ErrorCode};
 use crate::sigv4::ChunkSigner;
 
@@ -27,18 +29,22 @@ const MAX_SIGNED_CHUNK: u64 = 16 * 1024 * 1024;
 /// The smallest signed chunk that another may follow.
 const MIN_SIGNED_CHUNK: u64 = 8192;
 
+/// What is wrong of a line whatever it says.
+const BROKEN_LINE: &str = "a line is too long or does not end in CRLF";
+
 const SIGNATURE_EXTENSION: &[u8] = b";chunk-signature=";
 
 /// Decodes one body.
 #[derive(Debug)]
-pub struct Decoder {
+pub(super) struct Decoder {
     signer: Option<ChunkSigner>,
     trailer: Option<ChecksumAlgorithm>,
     state: State,
     /// A line that has not ended yet.
-    line: BytesMut,
+    line: Vec<u8>,
     /// A signed chunk's pieces, until it is verified.
-    held: Vec<Bytes>,
+    held: Pieces,
+    unverified: Unverified,
     digest: Sha256,
     /// Whether a chunk smaller than the minimum has passed, which only the last may be.
     small: bool,
@@ -74,15 +80,21 @@ struct Trailing {
 
 impl Decoder {
     /// A decoder: with `signer`, every chunk and the trailer must be signed; `trailer` is the
-    /// checksum that was announced for the trailer.
+    /// checksum that was announced for the trailer. All decoders together hold at most `unverified`
+    /// bytes of large chunks.
     #[must_use]
-    pub fn new(signer: Option<ChunkSigner>, trailer: Option<ChecksumAlgorithm>) -> Self {
+    pub(super) fn new(
+        signer: Option<ChunkSigner>,
+        trailer: Option<ChecksumAlgorithm>,
+        unverified: usize,
+    ) -> Self {
         Self {
             signer,
             trailer,
             state: State::Size,
-            line: BytesMut::new(),
-            held: Vec::new(),
+            line: Vec::new(),
+            held: Pieces::default(),
+            unverified: Unverified::within(unverified),
             digest: Sha256::new(),
             small: false,
             trailing: Trailing::default(),
@@ -92,45 +104,75 @@ impl Decoder {
     /// Takes framed bytes and gives decoded ones.
     ///
     /// # Errors
-    /// `SignatureDoesNotMatch`, `InvalidChunkSizeError`, `MalformedTrailerError`, `InvalidRequest`
-    /// or `EntityTooLarge`.
-    pub fn push(&mut self, mut bytes: Bytes, decoded: &mut Vec<Bytes>) -> Result<(), Error> {
-        while !bytes.is_empty() {
-            match &mut self.state {
-                State::Size => {
-                    if let Some(line) = take_line(&mut self.line, &mut bytes, MAX_SIZE_LINE)? {
-                        self.size_line(&line)?;
-                    }
-                }
+    /// `SignatureDoesNotMatch`, `InvalidChunkSizeError`, `MalformedTrailerError`, `InvalidRequest`,
+    /// `EntityTooLarge`, or `SlowDown` where too much is held already.
+    pub(super) fn push(&mut self, bytes: &Bytes, decoded: &mut Pieces) -> Result<(), Error> {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            at = at.saturating_add(match &mut self.state {
+                State::Size => self.in_line(rest, MAX_SIZE_LINE, Self::size_line)?,
                 State::Data { left, .. } => {
-                    let take = usize::try_from(*left)
-                        .unwrap_or(usize::MAX)
-                        .min(bytes.len());
-                    let piece = bytes.split_to(take);
+                    let take =
+                        usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
                     *left = left.saturating_sub(take as u64);
                     let whole = *left == 0;
-                    self.data(piece, decoded);
+                    self.data(bytes, at, take, decoded)?;
                     if whole {
                         self.chunk_end(decoded)?;
                     }
+                    take
                 }
-                State::DataEnd => {
-                    if let Some(line) = take_line(&mut self.line, &mut bytes, 2)? {
-                        if !line.is_empty() {
-                            return Err(malformed("a chunk's data is not followed by CRLF"));
-                        }
-                        self.state = State::Size;
-                    }
-                }
+                State::DataEnd => self.in_line(rest, 2, Self::data_end)?,
                 State::Trailer => {
-                    let line = take_line(&mut self.line, &mut bytes, MAX_TRAILER);
-                    if let Some(line) = line.map_err(|_| ErrorCode::MalformedTrailer)? {
-                        self.trailer_line(&line)?;
-                    }
+                    let taken = self.in_line(rest, MAX_TRAILER, Self::trailer_line);
+                    taken.map_err(|error| match error.code() {
+                        // Of the line itself.
+                        ErrorCode::InvalidRequest if error.reason() == Some(BROKEN_LINE) => {
+                            ErrorCode::MalformedTrailer.into()
+                        }
+                        _ => error,
+                    })?
                 }
                 State::End => return Err(malformed("bytes follow the end of the body")),
-            }
+            });
         }
+        Ok(())
+    }
+
+    /// Takes bytes of `rest` up to the next line's end, and hands the line on once it is whole; says
+    /// how many. A line feed alone ends no line. Lines are looked at where they stand, since there may
+    /// be one for each byte of an object.
+    fn in_line(
+        &mut self,
+        rest: &[u8],
+        most: usize,
+        whole: fn(&mut Self, &[u8]) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
+        let end = memchr::memchr(b'\n', rest);
+        let take = end.map_or(rest.len(), |at| at.saturating_add(1));
+        if self.line.len().saturating_add(take) > most.saturating_add(2) {
+            return Err(malformed(BROKEN_LINE));
+        }
+        let taken = rest.get(..take).unwrap_or_default();
+        if end.is_some() && self.line.is_empty() {
+            whole(self, text(taken)?)?;
+            return Ok(take);
+        }
+        self.line.extend_from_slice(taken);
+        if end.is_some() {
+            let mut line = std::mem::take(&mut self.line);
+            whole(self, text(&line)?)?;
+            line.clear();
+            self.line = line;
+        }
+        Ok(take)
+    }
+
+    fn data_end(&mut self, line: &[u8]) -> Result<(), Error> {
+        if !line.is_empty() {
+            return Err(malformed("a chunk's data is not followed by CRLF"));
+        }
+        self.state = State::Size;
         Ok(())
     }
 
@@ -138,7 +180,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `IncompleteBody`, or `MalformedTrailerError` where the announced trailer did not come.
-    pub fn finish(mut self) -> Result<Option<Checksum>, Error> {
+    pub(super) fn finish(mut self) -> Result<Option<Checksum>, Error> {
         // Some clients leave the last empty line out: the zero chunk, and the trailer's signature
         // where there must be one, say as well that everything has come.
         let ended = match self.state {
@@ -208,16 +250,27 @@ impl Decoder {
         }
     }
 
-    fn data(&mut self, piece: Bytes, decoded: &mut Vec<Bytes>) {
-        if self.signer.is_some() {
-            self.digest.update(&piece);
-            self.held.push(piece);
-        } else {
-            decoded.push(piece);
+    /// `length` bytes of a chunk's data, from `start` on.
+    fn data(
+        &mut self,
+        bytes: &Bytes,
+        start: usize,
+        length: usize,
+        decoded: &mut Pieces,
+    ) -> Result<(), Error> {
+        if self.signer.is_none() {
+            decoded.take(bytes, start, length);
+            return Ok(());
         }
+        self.unverified.hold(length)?;
+        let end = start.saturating_add(length);
+        self.digest
+            .update(bytes.get(start..end).unwrap_or_default());
+        self.held.take(bytes, start, length);
+        Ok(())
     }
 
-    fn chunk_end(&mut self, decoded: &mut Vec<Bytes>) -> Result<(), Error> {
+    fn chunk_end(&mut self, decoded: &mut Pieces) -> Result<(), Error> {
         let state = std::mem::replace(&mut self.state, State::DataEnd);
         if let State::Data {
             signature: Some(signature),
@@ -225,7 +278,11 @@ impl Decoder {
         } = state
         {
             self.verify(&signature)?;
-            decoded.append(&mut self.held);
+            self.held.close();
+            for piece in self.held.whole() {
+                decoded.take(&piece, 0, piece.len());
+            }
+            self.unverified.release();
         }
         Ok(())
     }
@@ -306,22 +363,10 @@ fn malformed(reason: &'static str) -> Error {
     Error::new(ErrorCode::InvalidRequest).because(reason)
 }
 
-/// Takes bytes up to the next CRLF; answers the line without it once it is whole. A line feed alone
-/// ends no line.
-fn take_line(line: &mut BytesMut, bytes: &mut Bytes, most: usize) -> Result<Option<Bytes>, Error> {
-    let end = memchr::memchr(b'\n', bytes);
-    let take = end.map_or(bytes.len(), |at| at.saturating_add(1));
-    if line.len().saturating_add(take) > most.saturating_add(2) {
-        return Err(malformed("a line is too long"));
-    }
-    line.extend_from_slice(bytes.get(..take).unwrap_or_default());
-    bytes.advance(take);
-    if end.is_none() {
-        return Ok(None);
-    }
-    let whole = line.split().freeze();
-    match whole.strip_suffix(b"\r\n") {
-        Some(text) if !text.contains(&b'\r') => Ok(Some(whole.slice(..text.len()))),
-        _ => Err(malformed("a line does not end in CRLF")),
+/// A line without its end.
+fn text(line: &[u8]) -> Result<&[u8], Error> {
+    match line.strip_suffix(b"\r\n") {
+        Some(text) if !text.contains(&b'\r') => Ok(text),
+        _ => Err(malformed(BROKEN_LINE)),
     }
 }

@@ -4,10 +4,11 @@
 
 mod aws_chunked;
 mod digest;
+mod pieces;
 mod pipeline;
 mod plan;
+mod unverified;
 
-pub use aws_chunked::Decoder;
 pub use pipeline::Pipeline;
 pub use plan::{Limits, UploadPlan, verify_document};
 

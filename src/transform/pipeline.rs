@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::aws_chunked::Decoder;
 use super::digest::Digests;
+use super::pieces::Pieces;
 use crate::s3::{Checksum, Error, ErrorCode};
 
 /// One attempt's state.
@@ -15,6 +16,7 @@ pub struct Pipeline {
     digests: Option<Digests>,
     /// Decoded bytes still to come.
     missing: u64,
+    pieces: Pieces,
     ready: VecDeque<Bytes>,
     /// The newest decoded piece: held back until another follows it or every check has passed, so
     /// that whoever takes the pieces has never seen a complete body that failed.
@@ -28,6 +30,7 @@ impl Pipeline {
             decoder,
             digests: Some(digests),
             missing: length,
+            pieces: Pieces::default(),
             ready: VecDeque::new(),
             held: None,
             checksum: None,
@@ -39,17 +42,15 @@ impl Pipeline {
     /// # Errors
     /// The first check that fails; nothing may be popped after an error.
     pub fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
-        match &mut self.decoder {
-            None => self.decoded(bytes),
-            Some(decoder) => {
-                let mut pieces = Vec::new();
-                let outcome = decoder.push(bytes, &mut pieces);
-                for piece in pieces {
-                    self.decoded(piece)?;
-                }
-                outcome
+        let outcome = match &mut self.decoder {
+            None => {
+                self.pieces.take(&bytes, 0, bytes.len());
+                Ok(())
             }
-        }
+            Some(decoder) => decoder.push(&bytes, &mut self.pieces),
+        };
+        self.decoded()?;
+        outcome
     }
 
     /// A verified piece, oldest first.
@@ -66,6 +67,8 @@ impl Pipeline {
             Some(decoder) => decoder.finish()?,
             None => None,
         };
+        self.pieces.close();
+        self.decoded()?;
         if self.missing > 0 {
             return Err(ErrorCode::IncompleteBody.into());
         }
@@ -82,20 +85,19 @@ impl Pipeline {
         self.checksum.clone()
     }
 
-    fn decoded(&mut self, bytes: Bytes) -> Result<(), Error> {
-        if bytes.is_empty() {
-            return Ok(());
+    /// Checks the pieces that are whole.
+    fn decoded(&mut self) -> Result<(), Error> {
+        for bytes in self.pieces.whole() {
+            let Some(missing) = self.missing.checked_sub(bytes.len() as u64) else {
+                return Err(Error::new(ErrorCode::IncompleteBody)
+                    .because("the body is longer than announced"));
+            };
+            self.missing = missing;
+            if let Some(digests) = &mut self.digests {
+                digests.update(&bytes);
+            }
+            self.ready.extend(self.held.replace(bytes));
         }
-        let Some(missing) = self.missing.checked_sub(bytes.len() as u64) else {
-            return Err(
-                Error::new(ErrorCode::IncompleteBody).because("the body is longer than announced")
-            );
-        };
-        self.missing = missing;
-        if let Some(digests) = &mut self.digests {
-            digests.update(&bytes);
-        }
-        self.ready.extend(self.held.replace(bytes));
         Ok(())
     }
 }

@@ -18,13 +18,17 @@ use crate::sigv4::ChunkSigner;
 pub struct Limits {
     /// The largest object or part of one upload, in bytes.
     pub upload: u64,
+    /// The most bytes, of all uploads together, of signed chunks that are held until they are
+    /// verified. What an upload holds of small ones is not counted.
+    pub unverified: usize,
 }
 
 impl Default for Limits {
-    /// S3's own: 5 GiB.
+    /// S3's own: 5 GiB; and 256 MiB of chunks.
     fn default() -> Self {
         Self {
             upload: 5 * 1024 * 1024 * 1024,
+            unverified: 256 * 1024 * 1024,
         }
     }
 }
@@ -35,6 +39,7 @@ pub struct UploadPlan {
     length: u64,
     framing: Framing,
     expected: Expected,
+    unverified: usize,
 }
 
 /// How the body travels.
@@ -81,6 +86,7 @@ impl UploadPlan {
             length,
             framing,
             expected,
+            unverified: limits.unverified,
         })
     }
 
@@ -96,7 +102,8 @@ impl UploadPlan {
         let decoder = match &self.framing {
             Framing::Plain => None,
             Framing::Chunked { signer, trailer } => {
-                Some(Decoder::new(signer.as_deref().cloned(), *trailer))
+                let signer = signer.as_deref().cloned();
+                Some(Decoder::new(signer, *trailer, self.unverified))
             }
         };
         Pipeline::new(decoder, Digests::new(self.expected.clone()), self.length)

@@ -51,7 +51,7 @@ fn framed(body: &[u8], size: usize, signed: bool) -> Vec<u8> {
 }
 
 fn pipeline(length: usize, signed: bool) -> Pipeline {
-    let decoder = Decoder::new(signed.then(signer), Some(ChecksumAlgorithm::Crc32));
+    let decoder = Decoder::new(signed.then(signer), Some(ChecksumAlgorithm::Crc32), 0);
     let expected = Expected {
         sha256: None,
         md5: None,
@@ -112,6 +112,25 @@ fn t08_every_truncation_is_refused() {
             assert!(out.len() < body.len(), "a refused body came out whole");
         }
         assert!(run(&input, &[4096], body.len(), signed).1.is_ok());
+    }
+}
+
+#[test]
+fn t93_tiny_chunks_come_out_as_few_pieces() {
+    let body: Vec<u8> = (0..50_000_u32).map(|n| (n % 251) as u8).collect();
+    let input = framed(&body, 1, false);
+    for size in [1, 7, 4096, 65_536] {
+        let mut pipeline = pipeline(body.len(), false);
+        let mut pieces = Vec::new();
+        for piece in input.chunks(size) {
+            assert!(pipeline.push(Bytes::copy_from_slice(piece)).is_ok());
+            pieces.extend(std::iter::from_fn(|| pipeline.pop()));
+        }
+        assert!(pieces.concat().len() < body.len(), "the last are held back");
+        assert!(pipeline.finish().is_ok());
+        pieces.extend(std::iter::from_fn(|| pipeline.pop()));
+        assert_eq!(pieces.concat(), body);
+        assert!(pieces.len() < 8, "{} pieces", pieces.len());
     }
 }
 

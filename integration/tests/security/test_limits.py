@@ -1,11 +1,13 @@
 """T89 and T94: what a request may cost before somebody is known to have sent it, and how large one may be."""
 
+import base64
 import pathlib
 import time
+import zlib
 
 import pytest
 
-from harness import raw
+from harness import h2, raw
 from harness.spying import DELETE, UPLOAD, agree
 
 BODY = b"some bytes of an object"
@@ -112,6 +114,77 @@ def test_t94_head(spied, spy):
             pass  # Beyond what is worth an answer.
     spy.recorder.settle()
     assert spy.arrived == []
+
+
+def test_t94_head_on_http_2(spied, spy):
+    """Compressed it is small, and it is as long as without."""
+    put = lambda extra: h2.signed(spied, "PUT", "/bucket/key", body=BODY, extra=extra)
+    spy.passes(put([("x-padding", "p" * 7000)]))
+    spy.refuses(put([("x-padding", "p" * 8200)]), "RequestHeaderSectionTooLarge", statuses=(400,))
+    spy.refuses(put([(f"x-{n}", "p" * 50) for n in range(150)]), "RequestHeaderSectionTooLarge", statuses=(400,))
+    spy.refuses(put([("x-a", "1")] * 300), "RequestHeaderSectionTooLarge", statuses=(400,))
+    for many in ([("x-padding", "p" * 60_000)], [(f"x-{n}", "") for n in range(3000)]):
+        answer = put(many)
+        # Beyond what is worth an answer of ours.
+        assert answer is None or answer.status in (400, 431), answer
+    spy.recorder.settle()
+    assert spy.arrived == []
+
+
+@pytest.mark.parametrize("begun", [b"GET /bucket/key HTTP/1.1\r\nhost: x\r\nx-a: ", b"GET /bucket/", b"GET /bucket/key HTTP/1.1\r\nx: y\r\nx-a: " + b"a\r\nx-a: " * 800, b"\r\n" * 5000])
+def test_t94_a_head_that_does_not_end(spied, spy, begun):
+    """It is refused when it is too long, not when it ends, and what stands behind it is no request."""
+    behind = raw.signed(spied, "PUT", "/bucket/behind", body=BODY)
+    for padding in (b"a" * 8192, b"a" * 8192 + b"\r\n\r\n" + behind, b"a" * 2**20 + b"\r\n\r\n" + behind):
+        before = resident(spied)
+        with raw.Connection(spied) as connection:
+            try:
+                connection.send(begun + padding)
+                spy.refuses(connection.answer(), "RequestHeaderSectionTooLarge", statuses=(400,))
+                assert connection.is_closed()
+            except OSError:
+                assert len(padding) > 100_000  # Reset while it was still sending.
+        assert resident(spied) - before < 4096
+    spy.recorder.settle()
+    assert spy.arrived == []
+    spy.passes(raw.raw(spied, behind))
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_t89_a_query_of_many_keys(spied, spy, version):
+    ask = lambda target: h2.request(spied, [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{spied.port}"), (":path", target)]) if version == "2" \
+        else raw.send(spied, "GET", "", target=target)
+    keys = lambda count: "&".join(f"{n:x}" for n in range(count))
+    spy.refuses(ask("/bucket/key?" + keys(1500)), "InvalidArgument", statuses=(400,))
+    spy.refuses(ask("/bucket/key?" + keys(200)), "NotImplemented", statuses=(501,))
+    link = lambda name, count: "&".join(f"{k}={raw.quote(v)}" for k, v in raw.presign(spied, "PUT", "/bucket/key", [(f"{name}{n:x}", "") for n in range(count)]))
+    spy.refuses(ask("/bucket/key?" + link("X-Amz-Meta-", 230)), "SignatureDoesNotMatch", statuses=(403,))
+    spy.refuses(ask("/bucket/key?" + keys(1500) + "&" + link("", 0)), "InvalidArgument", statuses=(400,))
+    try:
+        assert (answer := ask("/bucket/key?" + keys(10_000))) is None or answer.status in (400, 431)
+    except ConnectionError:
+        pass  # Beyond what is worth an answer.
+    spy.passes(raw.send(spied, "PUT", "/bucket/key", raw.presign(spied, "PUT", "/bucket/key", [(f"x-amz-meta-{n:x}", "") for n in range(230)]), body=BODY))
+
+
+def test_t93_one_moved_header_is_one(spied, spy):
+    link = lambda query: raw.send(spied, "PUT", "/bucket/key", raw.presign(spied, "PUT", "/bucket/key", query), body=BODY)
+    spy.passes(link([("X-Amz-Acl", "private")]))
+    spy.refuses(link([("X-Amz-Acl", "private"), ("x-amz-acl", "private")]), "InvalidArgument", statuses=(400,))
+
+
+def test_t93_tiny_chunks(disk):
+    """Right to the byte, and verified."""
+    body = bytes(n * 7 % 251 for n in range(100_000))
+    checksum = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    put = lambda value: raw.chunked(disk, "/t93-tiny/key", [body[n:n + 1] for n in range(len(body))], signed=False, trailer=("x-amz-checksum-crc32", value))
+    assert raw.request(disk, "PUT", "/t93-tiny").status in (200, 409)
+    assert put(checksum).status == 200
+    assert raw.request(disk, "GET", "/t93-tiny/key").body == body
+    assert raw.request(disk, "DELETE", "/t93-tiny/key").status == 204
+    refused = put(base64.b64encode(b"none").decode())
+    assert (refused.status, refused.code) == (400, "BadDigest"), refused
+    assert raw.request(disk, "GET", "/t93-tiny/key").status == 404
 
 
 def test_t94_metadata(spied, spy):

@@ -79,7 +79,6 @@ const ONLY_AS: [(&str, &[&str]); 5] = [
 /// Refuses a head with an `x-amz-*` header that nobody would act on.
 pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(), Error> {
     for name in head.amz_names() {
-        let name = name.as_ref();
         if UNDERSTOOD.contains(&name) || name.starts_with("x-amz-meta-") {
             continue;
         }

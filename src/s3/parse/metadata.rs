@@ -73,33 +73,34 @@ fn without_framing(value: &str) -> String {
 
 fn user(head: &Head) -> Result<Vec<(String, String)>, Error> {
     let mut kept: Vec<(String, String)> = Vec::new();
+    let mut size = 0_usize;
     for name in head.amz_names() {
         let Some(short) = name.strip_prefix(USER_PREFIX) else {
             continue;
         };
         let not_text = || {
             Error::with_message(ErrorCode::InvalidArgument, "metadata is not UTF-8 text")
-                .detail("ArgumentName", name.as_ref())
+                .detail("ArgumentName", name)
         };
-        let sent = head.headers().get_all(name.as_ref()).iter();
+        let sent = head.headers().get_all(name).iter();
         let mut values = sent
             .map(|v| text(v).map(str::trim).ok_or_else(not_text))
             .collect::<Result<Vec<_>, _>>()?;
-        let hoisted = head
-            .query
-            .pairs()
-            .filter(|(key, _)| key.eq_ignore_ascii_case(&name));
-        if head.is_presigned() {
-            values.extend(hoisted.map(|(_, value)| value));
+        let moved = head.hoisted(name);
+        // One name may have come in both places, and would come twice.
+        let (before, in_header) = (values.len(), !values.is_empty());
+        values.extend(moved);
+        if in_header && values.len() > before {
+            return Err(Error::with_message(
+                ErrorCode::InvalidArgument,
+                "metadata is in a header and in the query",
+            )
+            .detail("ArgumentName", name));
         }
-        if !kept.iter().any(|(other, _)| other == short) {
-            kept.push((short.to_owned(), values.join(",")));
-        }
+        let value = values.join(",");
+        size = size.saturating_add(short.len()).saturating_add(value.len());
+        kept.push((short.to_owned(), value));
     }
-    let size: usize = kept
-        .iter()
-        .map(|(name, value)| name.len().saturating_add(value.len()))
-        .sum();
     if size > MAX_USER_METADATA {
         return Err(Error::new(ErrorCode::MetadataTooLarge)
             .detail("Size", size.to_string())

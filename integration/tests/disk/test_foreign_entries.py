@@ -1,0 +1,168 @@
+"""What others left in the store's directories: it is left alone, said once, counted, and in nobody's way."""
+
+import os
+import shutil
+
+import pytest
+
+from harness import raw
+from harness.plain import Plain, buckets, complete, keys, ok, upload
+
+FILES = [".DS_Store", ".nfs0000000000a1b2c3", "README", "Thumbs.db", "no utf-8 \udcff"]
+
+
+def plant(directory, link_to):
+    """One of every kind; answers what was planted."""
+    for name in FILES:
+        (directory / name).write_bytes(b"not ours")
+    (directory / "a link").symlink_to(link_to)
+    (directory / "a broken link").symlink_to("/nowhere/at/all")
+    (directory / "lost+found").mkdir(mode=0o700)
+    (directory / "lost+found" / "#12345").write_bytes(b"found")
+    os.mkfifo(directory / "a pipe")
+    return {directory / name for name in (*FILES, "a link", "a broken link", "lost+found", "lost+found/#12345", "a pipe")}
+
+
+PLACES = {
+    "the root": ".",
+    "buckets": "buckets",
+    "a bucket": "buckets/bucket",
+    "its objects": "buckets/bucket/objects",
+    "a directory of keys": "buckets/bucket/objects/a",
+    "its parts": "buckets/bucket/parts",
+    "its uploads": "buckets/bucket/uploads",
+    "an upload": "buckets/bucket/uploads/*",
+}
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    with Plain(tmp_path / "gate") as gateway:
+        ok(gateway, "PUT", "/bucket")
+        for key in ("a/b", "c"):
+            ok(gateway, "PUT", f"/bucket/{key}", body=b"kept")
+        complete(gateway, "bucket", "parts", upload(gateway, "bucket", "parts"))
+        gateway.open = upload(gateway, "bucket", "open")
+        yield gateway
+
+
+@pytest.mark.parametrize("started", ["running", "before the start"])
+@pytest.mark.parametrize("place", PLACES)
+def test_foreign_entries_are_in_nobodys_way(gateway, tmp_path, place, started):
+    secret = tmp_path / "elsewhere"
+    secret.mkdir()
+    (secret / "secret@").write_bytes(b"not in the store")
+    [directory] = (gateway.data / "objects").glob(PLACES[place]) if place != "the root" else [gateway.data / "objects"]
+    if started == "before the start":
+        gateway.stop()
+    planted = plant(directory, secret)
+    if started == "before the start":
+        gateway.start()
+    assert buckets(gateway) == ["bucket"]
+    assert keys(gateway, "bucket") == ["a/b", "c", "parts"]
+    assert ok(gateway, "GET", "/bucket/parts").body == b"part"
+    assert gateway.open.encode() in ok(gateway, "GET", "/bucket", [("uploads", "")]).body
+    assert ok(gateway, "GET", "/bucket/open", [("uploadId", gateway.open)]).body.count(b"<PartNumber>") == 1
+    ok(gateway, "PUT", "/bucket/a/new", body=b"new")
+    assert raw.request(gateway, "DELETE", "/bucket").code == "BucketNotEmpty"
+    assert all(os.path.lexists(path) for path in planted)
+    # What is in a bucket's own directories may go with the bucket. What is elsewhere stays.
+    complete(gateway, "bucket", "open", gateway.open)
+    for key in keys(gateway, "bucket"):
+        ok(gateway, "DELETE", f"/bucket/{key}")
+    assert keys(gateway, "bucket") == []
+    ok(gateway, "DELETE", "/bucket")
+    assert buckets(gateway) == []
+    assert (secret / "secret@").read_bytes() == b"not in the store"
+    if place in ("the root", "buckets"):
+        assert all(os.path.lexists(path) for path in planted)
+    ok(gateway, "PUT", "/bucket")
+    assert keys(gateway, "bucket") == []
+    gateway.stop()
+    gateway.start()
+    assert buckets(gateway) == ["bucket"]
+
+
+@pytest.mark.parametrize("place", ["buckets/bucket/objects/foreign", "buckets/foreign", "lost+found", "buckets/bucket/parts/foreign", "buckets/bucket/uploads/foreign"])
+def test_an_unreadable_directory_stops_no_start(tmp_path, place):
+    """As `lost+found` of a fresh mount is for anyone but root: so the gateway runs as another."""
+    directory = tmp_path / "gate"
+    directory.mkdir()
+    with Plain(directory) as gateway:
+        ok(gateway, "PUT", "/bucket")
+        ok(gateway, "PUT", "/bucket/key", body=b"kept")
+        complete(gateway, "bucket", "parts", upload(gateway, "bucket", "parts"))
+    foreign = gateway.data / "objects" / place
+    foreign.mkdir(mode=0o700)
+    (foreign / "file").write_bytes(b"not ours")
+    foreign.chmod(0)
+    launch = [] if os.getuid() else unprivileged(directory, foreign)
+    gateway.launcher = launch
+    with gateway:
+        assert buckets(gateway) == ["bucket"]
+        assert ok(gateway, "GET", "/bucket/parts").body == b"part"
+        listed = raw.request(gateway, "GET", "/bucket", [("list-type", "2")])
+        # A directory whose name could be a part of keys may hide keys: then the page fails.
+        assert listed.status >= 500 and "objects/" in place or keys(gateway, "bucket") == ["key", "parts"]
+        ok(gateway, "PUT", "/bucket/other", body=b"new")
+    assert foreign.is_dir()
+
+
+def unprivileged(directory, foreign):
+    """Gives the tree to another user; answers how to start as that one."""
+    other = 65534
+    for path in (directory, *directory.rglob("*")):
+        if path != foreign and foreign not in path.parents:
+            os.chown(path, other, other, follow_symlinks=False)
+    # The way there must be open to that user as well.
+    for parent in directory.parents:
+        mode = parent.stat().st_mode
+        if not mode & 0o001:
+            parent.chmod(mode | 0o011)
+    return ["setpriv", f"--reuid={other}", f"--regid={other}", "--clear-groups"]
+
+
+@pytest.mark.parametrize("missing", ["tmp", "uploads", "parts"])
+def test_a_bucket_without_an_empty_directory_stops_no_start(tmp_path, missing):
+    """Tools that restore a store may drop empty directories."""
+    with Plain(tmp_path) as gateway:
+        for name in ("bucket", "other"):
+            ok(gateway, "PUT", f"/{name}")
+            ok(gateway, "PUT", f"/{name}/key", body=b"kept")
+    shutil.rmtree(gateway.data / "objects" / "buckets" / "bucket" / missing)
+    with gateway:
+        assert buckets(gateway) == ["bucket", "other"]
+        for name in ("bucket", "other"):
+            assert ok(gateway, "GET", f"/{name}/key").body == b"kept"
+            ok(gateway, "PUT", f"/{name}/new", body=b"new")
+            ok(gateway, "PUT", f"/{name}/large", body=b"x" * 300_000)
+            assert ok(gateway, "GET", f"/{name}", [("uploads", "")]).body.count(b"<UploadId>") == 0
+            complete(gateway, name, "parts", upload(gateway, name, "parts"))
+            assert keys(gateway, name) == ["key", "large", "new", "parts"]
+
+
+def test_a_fresh_mount_becomes_a_store(tmp_path):
+    """`lost+found` is there before the first start."""
+    (tmp_path / "data" / "objects" / "lost+found").mkdir(parents=True, mode=0o700)
+    with Plain(tmp_path) as gateway:
+        ok(gateway, "PUT", "/bucket")
+        assert buckets(gateway) == ["bucket"]
+    assert (tmp_path / "data" / "objects" / "lost+found").is_dir()
+
+
+def test_a_damaged_object_is_told_by_one_rule(tmp_path):
+    """It is listed, or the page fails: it is never silently left out. The others can be read either way."""
+    with Plain(tmp_path) as gateway:
+        ok(gateway, "PUT", "/bucket")
+        for key in ("a", "b", "c"):
+            ok(gateway, "PUT", f"/bucket/{key}", body=b"kept")
+        path = gateway.data / "objects" / "buckets" / "bucket" / "objects" / "b@"
+        for damage in (lambda b: b[:-1], lambda b: b[:-20] + b"\0" * 20, lambda b: b""):
+            path.write_bytes(damage(path.read_bytes()))
+            gateway.stop()
+            gateway.start()
+            answer = raw.request(gateway, "GET", "/bucket", [("list-type", "2")])
+            assert answer.status >= 500 or keys(gateway, "bucket") == ["a", "b", "c"], answer
+            assert raw.request(gateway, "GET", "/bucket/b").status == 500
+            assert ok(gateway, "GET", "/bucket/c").body == b"kept"
+            assert raw.request(gateway, "DELETE", "/bucket").code == "BucketNotEmpty"

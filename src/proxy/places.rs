@@ -1,0 +1,161 @@
+//! How many requests are answered at a time: in all, and for each caller, so that one who asks for
+//! much leaves room for others.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::authn::{Caller, Identity};
+use crate::s3::Peer;
+
+/// Callers are counted in so many maps, so that requests seldom wait for one another.
+const SHARDS: usize = 32;
+
+/// Requests under way.
+#[derive(Debug)]
+pub(super) struct Places {
+    taken: AtomicUsize,
+    shards: Vec<Mutex<HashMap<Who, usize>>>,
+    hasher: RandomState,
+}
+
+/// Whose a request is: a user with all of their keys, or the address of one who does not say.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    Root,
+    User(Arc<str>),
+    Address(IpAddr),
+}
+
+impl Who {
+    pub(super) fn is(caller: &Caller, peer: &Peer) -> Self {
+        match caller.identity() {
+            Identity::Root => Self::Root,
+            Identity::User(user) => Self::User(Arc::clone(&user.arn)),
+            Identity::Anonymous => Self::Address(network(peer.address)),
+        }
+    }
+}
+
+/// The network that one customer of a provider has: an IPv6 address is one of very many.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::from((u128::from(address) >> 64 << 64).to_be_bytes()),
+    }
+}
+
+/// One request's place, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Places>);
+
+/// One request's place among its caller's, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Share(Arc<Places>, Who);
+
+impl Places {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            taken: AtomicUsize::new(0),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        })
+    }
+
+    /// A place among `most`, if there is one.
+    pub(super) fn take(self: &Arc<Self>, most: usize) -> Option<Place> {
+        let place = |taken| (taken < most).then_some(taken + 1);
+        let taken = (self.taken).fetch_update(Ordering::Relaxed, Ordering::Relaxed, place);
+        taken.is_ok().then(|| Place(Arc::clone(self)))
+    }
+
+    /// A place among the `most` of a caller, if there is one.
+    pub(super) fn share(self: &Arc<Self>, who: Who, most: usize) -> Option<Share> {
+        let taken = self.change(&who, |count| {
+            let free = *count < most;
+            *count += usize::from(free);
+            free
+        });
+        taken.then(|| Share(Arc::clone(self), who))
+    }
+
+    /// Changes a caller's count; nothing is remembered of callers that have none.
+    fn change<T: Default>(&self, who: &Who, with: impl FnOnce(&mut usize) -> T) -> T {
+        let shard = self.hasher.hash_one(who) as usize % SHARDS;
+        let Some(shard) = self.shards.get(shard) else {
+            return T::default();
+        };
+        let mut counts = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = match counts.get_mut(who) {
+            Some(count) => count,
+            None => counts.entry(who.clone()).or_default(),
+        };
+        let answer = with(count);
+        if *count == 0 {
+            counts.remove(who);
+        }
+        answer
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Self(places, who) = self;
+        places.change(who, |count| *count = count.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> Who {
+        Who::User(name.into())
+    }
+
+    #[test]
+    fn t87_places_are_taken_and_given_back() {
+        let places = Places::new();
+        let first = places.take(2);
+        let second = places.take(2);
+        assert!(first.is_some() && second.is_some() && places.take(2).is_none());
+        drop(first);
+        assert!(places.take(2).is_some());
+        // A reload may allow fewer than are taken.
+        assert!(places.take(1).is_none());
+        drop(second);
+        assert!(places.take(1).is_some());
+    }
+
+    #[test]
+    fn t87_one_caller_has_its_share_and_no_other_s() {
+        let places = Places::new();
+        let mut held: Vec<Option<Share>> = (0..3).map(|_| places.share(user("a"), 3)).collect();
+        assert!(held.iter().all(Option::is_some));
+        assert!(places.share(user("a"), 3).is_none());
+        assert!(places.share(user("b"), 3).is_some() && places.share(Who::Root, 3).is_some());
+        held.pop();
+        assert!(places.share(user("a"), 3).is_some());
+        drop(held);
+        let known: usize = (places.shards.iter())
+            .map(|shard| shard.lock().map_or(1, |counts| counts.len()))
+            .sum();
+        assert_eq!(known, 0);
+    }
+
+    #[test]
+    fn t87_a_customer_of_a_network_is_one_caller() {
+        let of = |text: &str| text.parse().map(network).ok();
+        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2::"));
+        assert_ne!(of("2001:db8:1:2::4"), of("2001:db8:1:3::4"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+}
