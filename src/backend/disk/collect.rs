@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use super::files::{self, Is};
-use super::store::{Place, Store, is_random_name};
+use super::store::{Place, Store, Trouble, is_random_name};
 use super::{parts, upload};
 use crate::s3::{BucketName, Error, ObjectKey, call::OnUpload};
 
@@ -73,25 +73,45 @@ fn collect_parts(store: &Store, bucket: &BucketName) -> Result<(), Error> {
     Ok(())
 }
 
-fn collect_directory(store: &Store, bucket: &BucketName, directory: &str) -> Result<(), Error> {
+/// Whose a directory of parts is.
+#[derive(Debug)]
+pub(super) enum Owner {
+    /// Nobody's: nothing was linked into it.
+    Nobody,
+    /// Some object's, which its parts are too damaged to tell.
+    Unknown,
+    /// Its parts say this key.
+    Key(String),
+}
+
+/// Each part says which key it belongs to.
+pub(super) fn owner(store: &Store, bucket: &BucketName, directory: &str) -> Result<Owner, Error> {
     let path = parts::path(bucket, directory);
-    let mut key = None;
     let mut numbers = names(store, &path)?;
     numbers.retain(|(name, is)| *is == Is::File && name.parse::<u16>().is_ok());
     for (number, _) in &numbers {
         match store.open_record(&format!("{path}/{number}")) {
-            Ok(Some(part)) => {
-                key = Some(part.record.key.clone());
-                break;
-            }
-            Ok(None) => {}
-            Err(super::store::Trouble::Damaged { .. }) => {}
+            Ok(Some(part)) => return Ok(Owner::Key(part.record.key.clone())),
+            Ok(None) | Err(Trouble::Damaged { .. }) => {}
             Err(trouble) => return Err(trouble.into()),
         }
     }
-    let Some(key) = key else {
-        // Made, and nothing linked into it: nothing is lost with it. One of damaged parts stays.
-        if numbers.is_empty() && !store.parts_are_used(bucket, directory) {
+    Ok(match numbers.is_empty() {
+        true => Owner::Nobody,
+        false => Owner::Unknown,
+    })
+}
+
+/// Removes a directory of parts that is proved to be garbage.
+pub(super) fn collect_directory(
+    store: &Store,
+    bucket: &BucketName,
+    directory: &str,
+) -> Result<(), Error> {
+    let path = parts::path(bucket, directory);
+    let key = match owner(store, bucket, directory)? {
+        Owner::Key(key) => key,
+        Owner::Nobody if !store.parts_are_used(bucket, directory) => {
             let parent = files::open_directory(store.root(), &format!("buckets/{bucket}/parts"));
             let removed = parent.and_then(|parent| {
                 files::remove_directory(std::os::fd::AsFd::as_fd(&parent), directory)
@@ -101,7 +121,7 @@ fn collect_directory(store: &Store, bucket: &BucketName, directory: &str) -> Res
                 Err(errno) => Err(files::error("remove a directory of parts", errno)),
             };
         }
-        return Ok(());
+        Owner::Nobody | Owner::Unknown => return Ok(()),
     };
     let place = Place::of(bucket, &key);
     // While the key is held, nobody brings these parts to it; whoever is about to has said so.
@@ -129,24 +149,34 @@ fn collect_uploads(store: &Store, bucket: &BucketName) -> Result<(), Error> {
         let Some(record) = upload::read(store, bucket, &id)?.sound() else {
             continue;
         };
-        let current = match store.open_object(&Place::of(bucket, &record.key)) {
-            Ok(current) => current,
+        match completed(store, bucket, &id, &record.key) {
+            Ok(Some(upload)) => upload::remove(store, &upload)?,
+            Ok(None) => {}
             Err(trouble) => {
                 let error = Error::from(trouble);
                 tracing::warn!(%error, id, "an upload is kept: whether it was completed is not known");
-                continue;
             }
-        };
-        let made = |m: &super::record::Manifest| m.upload == id;
-        let completed = current.is_some_and(|c| c.record.manifest.as_ref().is_some_and(made));
-        if let (true, Ok(key)) = (completed, ObjectKey::parse(&record.key)) {
-            let upload = OnUpload {
-                bucket: bucket.clone(),
-                key,
-                upload_id: id,
-            };
-            upload::remove(store, &upload)?;
         }
     }
     Ok(())
+}
+
+/// The upload `id`, if the object of its key says that it completed it.
+pub(super) fn completed(
+    store: &Store,
+    bucket: &BucketName,
+    id: &str,
+    key: &str,
+) -> Result<Option<OnUpload>, Trouble> {
+    let current = store.open_object(&Place::of(bucket, key))?;
+    let made = |m: &super::record::Manifest| m.upload == id;
+    let completed = current.is_some_and(|c| c.record.manifest.as_ref().is_some_and(made));
+    Ok(match (completed, ObjectKey::parse(key)) {
+        (true, Ok(key)) => Some(OnUpload {
+            bucket: bucket.clone(),
+            key,
+            upload_id: id.to_owned(),
+        }),
+        _ => None,
+    })
 }

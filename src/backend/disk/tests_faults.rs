@@ -66,6 +66,7 @@ async fn t70_a_planted_link_takes_no_file_outside_with_it() {
             path,
             durability: Durability::Relaxed,
             memory: 16 << 20,
+            scrub: 0,
         }));
         if !outside.path().join("d/precious").exists() {
             followed.push(planted);
