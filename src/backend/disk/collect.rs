@@ -1,6 +1,7 @@
 //! Removes, beside the requests, what a crash left: parts that no object names, uploads that were
 //! completed, what was being made or removed. What cannot be proved to be garbage stays.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -73,33 +74,48 @@ fn collect_parts(store: &Store, bucket: &BucketName) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whose a directory of parts is.
-#[derive(Debug)]
-pub(super) enum Owner {
-    /// Nobody's: nothing was linked into it.
-    Nobody,
-    /// Some object's, which its parts are too damaged to tell.
-    Unknown,
-    /// Its parts say this key.
-    Key(String),
+/// What a directory of parts says of whose it is.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    /// The keys that its parts say.
+    pub(super) keys: BTreeSet<String>,
+    /// Whether it has a part that is too damaged to say one.
+    pub(super) unclear: bool,
 }
 
-/// Each part says which key it belongs to.
-pub(super) fn owner(store: &Store, bucket: &BucketName, directory: &str) -> Result<Owner, Error> {
+impl Owners {
+    /// Whether every part says this one key.
+    pub(super) fn agree_on(&self, key: &str) -> bool {
+        !self.unclear && self.keys.len() == 1 && self.keys.contains(key)
+    }
+}
+
+/// Each part says which key it belongs to; the first one that does, or all.
+pub(super) fn owners(
+    store: &Store,
+    bucket: &BucketName,
+    directory: &str,
+    all: bool,
+) -> Result<Owners, Error> {
     let path = parts::path(bucket, directory);
-    let mut numbers = names(store, &path)?;
-    numbers.retain(|(name, is)| *is == Is::File && name.parse::<u16>().is_ok());
-    for (number, _) in &numbers {
+    let mut owners = Owners::default();
+    for (number, is) in names(store, &path)? {
+        if is != Is::File || number.parse::<u16>().is_err() {
+            continue;
+        }
         match store.open_record(&format!("{path}/{number}")) {
-            Ok(Some(part)) => return Ok(Owner::Key(part.record.key.clone())),
-            Ok(None) | Err(Trouble::Damaged { .. }) => {}
+            Ok(Some(part)) => {
+                owners.keys.insert(part.record.key.clone());
+                if !all {
+                    break;
+                }
+            }
+            Ok(None) => {}
+            Err(Trouble::Damaged { .. }) => owners.unclear = true,
             Err(trouble) => return Err(trouble.into()),
         }
     }
-    Ok(match numbers.is_empty() {
-        true => Owner::Nobody,
-        false => Owner::Unknown,
-    })
+    Ok(owners)
 }
 
 /// Removes a directory of parts that is proved to be garbage.
@@ -109,30 +125,37 @@ pub(super) fn collect_directory(
     directory: &str,
 ) -> Result<(), Error> {
     let path = parts::path(bucket, directory);
-    let key = match owner(store, bucket, directory)? {
-        Owner::Key(key) => key,
-        Owner::Nobody if !store.parts_are_used(bucket, directory) => {
-            let parent = files::open_directory(store.root(), &format!("buckets/{bucket}/parts"));
-            let removed = parent.and_then(|parent| {
-                files::remove_directory(std::os::fd::AsFd::as_fd(&parent), directory)
-            });
-            return match removed {
-                Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
-                Err(errno) => Err(files::error("remove a directory of parts", errno)),
-            };
+    let found = owners(store, bucket, directory, false)?;
+    let Some(key) = found.keys.first() else {
+        // Made, and nothing linked into it: nothing is lost with it. One of damaged parts stays.
+        if found.unclear || store.parts_are_used(bucket, directory) {
+            return Ok(());
         }
-        Owner::Nobody | Owner::Unknown => return Ok(()),
+        let parent = files::open_directory(store.root(), &format!("buckets/{bucket}/parts"));
+        let removed = parent.and_then(|parent| {
+            files::remove_directory(std::os::fd::AsFd::as_fd(&parent), directory)
+        });
+        return match removed {
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            Err(errno) => Err(files::error("remove a directory of parts", errno)),
+        };
     };
-    let place = Place::of(bucket, &key);
+    let place = Place::of(bucket, key);
     // While the key is held, nobody brings these parts to it; whoever is about to has said so.
-    let _changing = store.changing(bucket, &key);
+    let _changing = store.changing(bucket, key);
     if store.parts_are_used(bucket, directory) {
         return Ok(());
     }
     let current = store.open_object(&place)?;
-    if !current.is_some_and(|current| current.record.names(directory)) {
+    if current.is_some_and(|current| current.record.names(directory)) {
+        return Ok(());
+    }
+    // One file that strayed in here must not take another object's parts with it.
+    if owners(store, bucket, directory, true)?.agree_on(key) {
         tracing::info!(path, key, "parts that no object names are removed");
         store.discard_parts(bucket, directory);
+    } else {
+        tracing::warn!(path, "parts are kept: they say different keys");
     }
     Ok(())
 }

@@ -14,6 +14,9 @@ mod tests;
 mod tests_faults;
 mod uploads;
 
+#[cfg(test)]
+pub(super) use tests::{complete, furnished, upload};
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::os::fd::AsFd as _;

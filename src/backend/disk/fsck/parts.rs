@@ -2,7 +2,7 @@
 
 use super::repair::Aside;
 use super::{Fsck, Kind};
-use crate::backend::disk::collect::{self, Owner};
+use crate::backend::disk::collect;
 use crate::backend::disk::files::Is;
 use crate::backend::disk::parts;
 use crate::backend::disk::record::Manifest;
@@ -24,35 +24,41 @@ impl Fsck<'_> {
 
     fn directory_of_parts(&mut self, bucket: &BucketName, directory: &str) {
         let path = parts::path(bucket, directory);
-        let key = match collect::owner(&self.store, bucket, directory) {
-            Ok(Owner::Key(key)) => key,
-            Ok(Owner::Nobody) => return self.garbage(bucket, directory, None),
-            Ok(Owner::Unknown) => {
-                let what = "its parts are damaged, and no object that can be read names them";
-                return self.parts_are_lost(&path, None, what);
-            }
+        let owners = match collect::owners(&self.store, bucket, directory, true) {
+            Ok(owners) => owners,
             Err(error) => return self.tell_unreadable(&path, "look for its owner", error),
         };
-        match self.store.open_object(&Place::of(bucket, &key)) {
-            Ok(Some(current)) if current.record.names(directory) => {
-                if let Some(manifest) = &current.record.manifest {
-                    self.nothing_else(&path, manifest);
+        for key in &owners.keys {
+            match self.store.open_object(&Place::of(bucket, key)) {
+                Ok(Some(current)) if current.record.names(directory) => {
+                    if let Some(manifest) = &current.record.manifest {
+                        self.nothing_else(&path, manifest);
+                    }
+                    return;
                 }
+                Ok(_) => {}
+                Err(Trouble::Damaged { .. }) => {
+                    let what = "the object that they are parts of is damaged";
+                    return self.parts_are_lost(&path, Some(key), what);
+                }
+                Err(Trouble::Io(what, errno)) => return self.tell_unreadable(&path, what, errno),
             }
-            Ok(_) => self.garbage(bucket, directory, Some(key)),
-            Err(Trouble::Damaged { .. }) => {
-                let what = "the object that they are parts of is damaged";
-                self.parts_are_lost(&path, Some(key), what);
+        }
+        match owners.keys.first() {
+            None if !owners.unclear => self.garbage(bucket, directory, None),
+            Some(key) if owners.agree_on(key) => self.garbage(bucket, directory, Some(key)),
+            first => {
+                let what = "its parts are damaged or of several keys, and no object names them";
+                self.parts_are_lost(&path, first, what);
             }
-            Err(Trouble::Io(what, errno)) => self.tell_unreadable(&path, what, errno),
         }
     }
 
     /// Parts that no object will bring back: they are all that is left of it.
-    fn parts_are_lost(&mut self, path: &str, key: Option<String>, what: &str) {
+    fn parts_are_lost(&mut self, path: &str, key: Option<&String>, what: &str) {
         let remedy = "bring the object back from a copy; --repair moves them aside with it";
         let mut problem = self.problem(Kind::Damaged, path, what, remedy);
-        problem.key = key;
+        problem.key = key.cloned();
         if !self.repair {
             return self.tell(&problem);
         }
@@ -78,7 +84,7 @@ impl Fsck<'_> {
         });
     }
 
-    fn garbage(&mut self, bucket: &BucketName, directory: &str, key: Option<String>) {
+    fn garbage(&mut self, bucket: &BucketName, directory: &str, key: Option<&String>) {
         let path = parts::path(bucket, directory);
         let (what, remedy) = match self.knows_objects {
             true => (
@@ -91,7 +97,7 @@ impl Fsck<'_> {
             ),
         };
         let mut problem = self.problem(Kind::Leftover, &path, what, remedy);
-        problem.key = key;
+        problem.key = key.cloned();
         let removable = self.knows_objects;
         self.mend(problem, removable, |fsck| {
             collect::collect_directory(&fsck.store, bucket, directory)
