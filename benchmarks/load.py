@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import os
-import selectors
 import socket
 import ssl
 import struct
@@ -72,26 +71,37 @@ def signed(signer, method, server, path, body=b"", length=None):
     return render(method, server.host, path, headers, body, length)
 
 
-def slow(server, requests, upload, context, ready, stop):
+def slow(server, requests, upload, context, ready, stop, refused):
     """Every request on a connection of its own, that sends or takes 16 KiB a second."""
     with on_client_core():
-        held, poll = [], selectors.EpollSelector()
+        held = []
         for request in requests:
             connection = Connection(server, context, None if upload else 65536)
             connection.sock.sendall(request)
             connection.sock.setblocking(False)
             held.append(connection)
         ready.set()
-        due = 0
+        due, told = 0, [False] * len(held)
         while not stop.is_set():
             # A hundredth of them every hundredth of a second.
             share = max(1, len(held) // 100)
-            for connection in held[due : due + share]:
+            for at, connection in enumerate(held[due : due + share], due):
                 with contextlib.suppress(OSError):
-                    connection.sock.send(BEHIND) if upload else connection.sock.recv(PIECE)
+                    if upload:
+                        connection.sock.send(BEHIND)
+                    elif (piece := connection.sock.recv(PIECE)) and not told[at]:
+                        told[at] = True
+                        refused.value += not piece.startswith(b"HTTP/1.1 2")
             due = due + share if due + share < len(held) else 0
             time.sleep(0.01)
-        poll.close()
+        # An upload that is answered before its end was refused.
+        for connection in held if upload else ():
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+                try:
+                    connection.sock.recv(1)
+                except ConnectionError:
+                    pass
+                refused.value += 1
 
 
 @contextlib.contextmanager
@@ -99,8 +109,8 @@ def slowly(server, requests, upload, tls):
     """Holds the requests open meanwhile."""
     context = servers.trusting(server.ca) if tls else None
     fork = multiprocessing.get_context("fork")
-    ready, stop = fork.Event(), fork.Event()
-    clients = fork.Process(target=slow, args=(server, requests, upload, context, ready, stop), daemon=True)
+    ready, stop, refused = fork.Event(), fork.Event(), fork.Value("i", 0)
+    clients = fork.Process(target=slow, args=(server, requests, upload, context, ready, stop, refused), daemon=True)
     clients.start()
     try:
         deadline = time.time() + 120
@@ -112,6 +122,7 @@ def slowly(server, requests, upload, tls):
         stop.set()
         clients.join(10)
         clients.kill()
+        print(f"  of {len(requests):,} slow clients {refused.value:,} were refused")
 
 
 def percentile(times, share):
@@ -185,22 +196,31 @@ class Http2:
 
 def expensive(size):
     """Queries and headers of about this size that say as much as they can, by name."""
-    date = "20261127T000000Z"
-    link = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F{date[:8]}%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date={date}&X-Amz-Expires=60&X-Amz-Signature={'0' * 64}"
+    date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    link = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={servers.ACCESS_KEY}%2F{date[:8]}%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date={date}&X-Amz-Expires=60&X-Amz-Signature={'0' * 64}"
     many = lambda render: filled(size, render)
     return {
-        "short query keys": ("?" + many(lambda n: f"{n:x}&"), []),
-        "one query key again and again": ("?" + many(lambda n: "a&"), []),
-        "hoisted metadata": (f"?{link}&X-Amz-SignedHeaders=host&" + filled(size - len(link) - 40, lambda n: f"x-amz-meta-{n:x}=&"), []),
-        "a link of short keys": (f"?{link}&X-Amz-SignedHeaders=host&" + filled(size - len(link) - 40, lambda n: f"{n:x}&"), []),
-        "a link of many signed headers": (f"?{link}&X-Amz-SignedHeaders=host" + filled(size - len(link) - 40, lambda n: f"%3B{n:x}"), []),
+        "short query keys": ("/bench/key?" + many(lambda n: f"{short(n)}&"), []),
+        "one query key again and again": ("/bench/key?" + many(lambda n: "a&"), []),
+        "hoisted metadata": (f"/bench/key?{link}&X-Amz-SignedHeaders=host&" + filled(size - len(link) - 40, lambda n: f"x-amz-meta-{n:x}=&"), []),
+        "a link of short keys": (f"/bench/key?{link}&X-Amz-SignedHeaders=host&" + filled(size - len(link) - 40, lambda n: f"{short(n)}&"), []),
+        "a link of many signed headers": (f"/bench/key?{link}&X-Amz-SignedHeaders=host" + filled(size - len(link) - 40, lambda n: f"%3B{n:x}"), []),
         "percent signs": ("/" + many(lambda n: "%41"), []),
         "slashes": ("/" + many(lambda n: "/"), []),
         "short headers": ("/", [(f"x-amz-meta-{n:x}".encode(), b"") for n in range(size // 20)]),
         "one header again and again": ("/", [(b"x-amz-a", b"")] * (size // 12)),
-        "many signed headers": ("/", [(b"authorization", f"AWS4-HMAC-SHA256 Credential=A/{date[:8]}/us-east-1/s3/aws4_request, SignedHeaders={filled(size - 300, lambda n: f'{n:x};')}host, Signature={'0' * 64}".encode()),
+        "many signed headers": ("/", [(b"authorization", f"AWS4-HMAC-SHA256 Credential={servers.ACCESS_KEY}/{date[:8]}/us-east-1/s3/aws4_request, SignedHeaders={filled(size - 300, lambda n: f'{n:x};')}host, Signature={'0' * 64}".encode()),
                                         (b"x-amz-date", date.encode()), (b"x-amz-content-sha256", b"UNSIGNED-PAYLOAD")]),
     }
+
+
+def short(n):
+    """A name that is as short as its number allows."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    name = digits[n % 62]
+    while n := n // 62:
+        name += digits[n % 62]
+    return name
 
 
 def filled(size, render):

@@ -1,6 +1,6 @@
 """Measures the gateway against its neighbours and prints one table of ratios.
 
-`benchmarks/table.py [decide|policies|upstream|disk|durable|memory|crowd|health|refused|listing|start]`. Every pair is measured in turns in one
+`benchmarks/table.py [decide|policies|upstream|disk|durable|memory|crowd|health|refused|listing|million]`. Every pair is measured in turns in one
 run, because absolute times depend on the machine. A rate is per second of the server's CPU, which on
 a saturated core is the rate itself, and does not count what the load generator costs.
 
@@ -280,7 +280,7 @@ def memory(directory):
 
 def main():
     every = {"decide": decide, "policies": policies, "upstream": upstream, "disk": disk, "durable": durable, "memory": memory,
-             "crowd": crowd.slow, "health": crowd.saturated, "refused": crowd.refused, "listing": many.listing, "start": many.start}
+             "crowd": crowd.slow, "health": crowd.saturated, "refused": crowd.refused, "listing": many.listing, "million": many.million}
     chosen = sys.argv[1:] or list(every)
     for name in chosen:
         directory = pathlib.Path(tempfile.mkdtemp(prefix="portcullis-benchmark-", dir=os.environ.get("BENCH_DIR")))

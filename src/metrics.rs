@@ -11,6 +11,7 @@ use prometheus::{
 };
 
 use crate::audit;
+use crate::backend::disk::Faults;
 use crate::backend::upstream::Counters;
 use crate::listener;
 use crate::s3::Operation;
@@ -32,6 +33,7 @@ pub struct Metrics {
     connections: IntGaugeVec,
     limited: IntCounterVec,
     backend_up: IntGaugeVec,
+    disk_faults: IntCounterVec,
     upstream_in_flight: IntGaugeVec,
     upstream_events: IntCounterVec,
     audit: audit::Counts,
@@ -110,6 +112,13 @@ impl Metrics {
             Opts::new("portcullis_backend_up", "Whether a backend answers"),
             &["backend"],
         )?;
+        let disk_faults = IntCounterVec::new(
+            Opts::new(
+                "portcullis_disk_faults_total",
+                "Damaged files found, entries that are not the store's, requests that the disk failed",
+            ),
+            &["kind"],
+        )?;
         let upstream_in_flight = IntGaugeVec::new(
             Opts::new(
                 "portcullis_upstream_requests_in_flight",
@@ -127,6 +136,7 @@ impl Metrics {
         let audit = audit::Counts::new()?;
         registry.register(Box::new(audit.lost.clone()))?;
         registry.register(Box::new(audit.refused.clone()))?;
+        registry.register(Box::new(disk_faults.clone()))?;
         registry.register(Box::new(upstream_in_flight.clone()))?;
         registry.register(Box::new(upstream_events.clone()))?;
         registry.register(Box::new(requests.clone()))?;
@@ -160,6 +170,7 @@ impl Metrics {
             connections,
             limited,
             backend_up,
+            disk_faults,
             upstream_in_flight,
             upstream_events,
             audit,
@@ -216,6 +227,19 @@ impl Metrics {
     #[must_use]
     pub fn flying(&self) -> i64 {
         self.in_flight.get()
+    }
+
+    /// Adds what was found wrong with the disk since the last time.
+    pub fn disk(&self, faults: &Faults) {
+        let counts = [
+            ("damaged", faults.damaged_count()),
+            ("foreign", faults.foreign_count()),
+            ("failed", faults.failed_count()),
+        ];
+        for (kind, count) in counts {
+            let counter = self.disk_faults.with_label_values(&[kind]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
     }
 
     /// Says whether a configured backend answers.

@@ -102,7 +102,7 @@ fn outcome(plan: &UploadPlan, framed: &[u8], size: usize) -> Result<Vec<u8>, Err
     let mut body = Vec::new();
     for piece in framed.chunks(size) {
         pipeline
-            .push(Bytes::copy_from_slice(piece))
+            .push(&Bytes::copy_from_slice(piece))
             .map_err(|error| error.code())?;
         while let Some(bytes) = pipeline.pop() {
             assert!(!bytes.is_empty());

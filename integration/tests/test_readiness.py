@@ -1,5 +1,6 @@
 """Readiness is red when requests cannot be served, and is told whatever happens to them."""
 
+import os
 import resource
 import socket
 
@@ -27,7 +28,7 @@ def test_upstreams_count_when_none_is_left(tmp_path):
     with Gateway(tmp_path / "all", config, env=env) as gateway:
         _, why = wait(lambda: (found := admin(gateway, "/readyz"))[0] == 503 and found)
         assert "`far`" in why
-        assert metric(gateway, 'portcullis_backend_up{backend="far"}') == 0
+        wait(lambda: metric(gateway, 'portcullis_backend_up{backend="far"}') == 0)
     config = config.replace('bucket = "*"', 'bucket = "far-*"')
     with Gateway(tmp_path / "some", config, env=env) as gateway:
         wait(lambda: metric(gateway, 'portcullis_backend_up{backend="far"}') == 0)
@@ -38,7 +39,6 @@ def test_health_is_told_when_no_descriptor_is_left(tmp_path):
     with Gateway(tmp_path / "g") as gateway:
         assert "the limit of file descriptors" in gateway.log()
         pid = gateway.process.pid
-        import os
         soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         assert soft == hard
         open_now = len(os.listdir(f"/proc/{pid}/fd"))

@@ -173,6 +173,7 @@ impl Queue {
             true => self.came.notify_one(),
             false => self.lose(1),
         }
+        drop(place);
     }
 
     /// Counts events that nobody will see.

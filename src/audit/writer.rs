@@ -263,11 +263,11 @@ mod tests {
             batch.push(b"{after}\n");
             batch.write(&mut to).unwrap();
             let text = String::from_utf8(to.taken).unwrap();
-            let lines: Vec<_> = text.split_inclusive('\n').map(str::as_bytes).collect();
-            assert_eq!(lines.last(), Some(&&b"{after}\n"[..]));
-            let written = &lines[..lines.len() - 1];
-            assert_eq!(written, &LINES[..written.len()], "{room}");
-            assert_eq!(written.len() as u64 + lost, 4, "{room}");
+            let text = text.strip_suffix("{after}\n").unwrap();
+            assert!(all.starts_with(text.as_bytes()), "{room}");
+            let written = text.split_inclusive('\n').count() as u64;
+            assert!(text.is_empty() || text.ends_with('\n'), "{room}");
+            assert_eq!(written + lost, 4, "{room}");
         }
     }
 
@@ -286,14 +286,14 @@ mod tests {
             ..Narrow::default()
         };
         batch.write(&mut another).unwrap();
-        assert_eq!(another.taken, LINES[1..].concat());
+        assert_eq!(another.taken, LINES.concat().split_off(7));
     }
 
     #[test]
     fn a_notice_is_no_event_and_is_told_once() {
         let mut batch = Batch::default();
         batch.notice(5);
-        batch.push(LINES[0]);
+        batch.push(b"{}\n");
         let mut to = Narrow {
             room: 2,
             ..Narrow::default()
@@ -307,7 +307,7 @@ mod tests {
         let lost: Vec<u64> = text
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .map(|event| event["lost"].as_u64().unwrap())
+            .map(|event| event.get("lost").and_then(|lost| lost.as_u64()).unwrap())
             .collect();
         assert_eq!((lost, batch.told), (vec![5, 1], 6));
     }

@@ -91,7 +91,7 @@ impl Upload for VerifiedBody<'_> {
                 return Ok(None);
             }
             match self.source.read().await? {
-                Some(bytes) => self.pipeline.push(bytes)?,
+                Some(bytes) => self.pipeline.push(&bytes)?,
                 None => {
                     self.pipeline.finish()?;
                     self.ended = true;

@@ -228,8 +228,11 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
             }
         };
         let value = read.map(Arc::new).map_err(|(unreadable, why)| {
-            // Looked at again and again, and said once.
-            if !known.is_some_and(|known| known.value.as_ref().err() == Some(&unreadable)) {
+            // What cannot be looked at is tried again and again, and said once.
+            let same = |known: &Kept<T>| {
+                known.stamp == stamp && known.value.as_ref().err() == Some(&unreadable)
+            };
+            if !known.is_some_and(same) {
                 let path = path.display();
                 tracing::error!(%bucket, %path, %why, "what is kept of a bucket cannot be read: the bucket is closed");
             }

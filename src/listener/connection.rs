@@ -204,11 +204,17 @@ impl AsyncRead for Connection {
                 self.filled = 0;
             }
         } else if self.waiting.is_empty() {
-            let mut little = ReadBuf::new(to.initialize_unfilled_to(LITTLE));
+            // Beside the buffer, of which nothing is touched before there is something to put there.
+            let mut bytes = [0; LITTLE];
+            let mut little = ReadBuf::new(&mut bytes);
             ready!(self.inner().poll_read(cx, &mut little))?;
-            let read = little.filled().len();
-            self.filled = if read == LITTLE { self.filled + 1 } else { 0 };
-            to.advance(read);
+            let read = little.filled();
+            self.filled = if read.len() == LITTLE {
+                self.filled + 1
+            } else {
+                0
+            };
+            to.put_slice(read);
         } else {
             let (from, end) = (
                 usize::from(self.waiting.start),

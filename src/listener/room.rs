@@ -9,7 +9,7 @@ use pingora_timeout::timeout;
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::Notify;
 
-/// Connections beyond the limit, which are told so; those beyond these are closed unheard.
+/// The most connections beyond the limit that are told so; those beyond these are closed unheard.
 const TOLD: usize = 64;
 
 /// How long a connection may be idle before it gives way to another.
@@ -30,6 +30,8 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Room {
     most: usize,
+    /// With those that are told: a quarter more where room is small, as descriptors may be.
+    most_told: usize,
     open: AtomicUsize,
     /// Connections that would give way.
     idle: AtomicUsize,
@@ -66,6 +68,7 @@ impl Room {
     pub fn new(most: usize, counters: Counters) -> Arc<Self> {
         Arc::new(Self {
             most,
+            most_told: most.saturating_add((most / 4).clamp(1, TOLD)),
             open: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             wanted: Notify::new(),
@@ -82,7 +85,7 @@ impl Room {
         if before < self.most {
             return Entry::Welcome(place);
         }
-        if before >= self.most.saturating_add(TOLD) {
+        if before >= self.most_told {
             self.counters.closed.inc();
             return Entry::Closed;
         }
@@ -163,7 +166,8 @@ mod tests {
         let _first = room.enter();
         let second = room.enter();
         assert!(matches!(second, Entry::Welcome(_)));
-        let told: Vec<Entry> = (0..TOLD).map(|_| room.enter()).collect();
+        let told: Vec<Entry> = (2..room.most_told).map(|_| room.enter()).collect();
+        assert!(!told.is_empty());
         assert!(told.iter().all(|entry| matches!(entry, Entry::Told(_))));
         assert!(matches!(room.enter(), Entry::Closed));
         drop(told);

@@ -135,8 +135,9 @@ pub struct Head {
     marks: u64,
 }
 
-/// The most pairs of a query: more than any operation knows with every header moved into it.
-const MAX_PAIRS: usize = 256;
+/// The most pairs of a query: more than any operation knows, with as much metadata moved into it as an
+/// object may have in words.
+const MAX_PAIRS: usize = 128;
 
 /// The bit of a header's name.
 fn mark(name: &str) -> u64 {
@@ -165,7 +166,7 @@ impl Head {
             return Err(ErrorCode::InvalidUri.into());
         }
         if raw_query.split('&').nth(MAX_PAIRS).is_some() {
-            let message = "A request has at most 256 query parameters";
+            let message = "A request has at most 128 query parameters";
             return Err(Error::with_message(ErrorCode::InvalidArgument, message));
         }
         let marks = headers.keys().map(|name| mark(name.as_str()));

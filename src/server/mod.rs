@@ -287,14 +287,24 @@ fn serve(
 }
 
 /// How many connections each data listener may have. By default they get half of the descriptors that
-/// the process may open: the other half is for files and upstreams' connections.
+/// the process may open, and never more than three quarters: the others are for files and upstreams.
 fn most_connections(config: &Config) -> usize {
-    config.connections.unwrap_or_else(|| {
-        let descriptors = usize::try_from(descriptors()).unwrap_or(usize::MAX);
-        let listeners = 1 + usize::from(config.http_listen.is_some());
-        let half = descriptors / 2 / listeners;
-        half.clamp(16, MOST_CONNECTIONS)
-    })
+    let descriptors = usize::try_from(descriptors()).unwrap_or(usize::MAX);
+    let listeners = 1 + usize::from(config.http_listen.is_some());
+    let each = descriptors / listeners;
+    let most = (each / 4).saturating_mul(3).max(16);
+    match config.connections {
+        Some(wanted) if wanted > most => {
+            tracing::warn!(
+                wanted,
+                most,
+                "the limit of open files has no room for `limits.connections`"
+            );
+            most
+        }
+        Some(wanted) => wanted,
+        None => (each / 2).clamp(16, MOST_CONNECTIONS),
+    }
 }
 
 fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {
@@ -328,8 +338,21 @@ async fn supervise(
             _ = poll.tick() => {
                 watcher.look();
                 health.ask(&running.state.load().backends, workers, metrics);
+                tell_faults(running, metrics);
             }
         }
+    }
+}
+
+/// What is wrong with the disk, for whoever watches: nobody may have asked for what was found.
+fn tell_faults(running: &Running, metrics: &Metrics) {
+    let faults = running.disk.faults();
+    metrics.disk(&faults);
+    for finding in faults.take() {
+        let bucket = finding.path.strip_prefix("buckets/");
+        let bucket = bucket.and_then(|rest| rest.split('/').next());
+        let reason = format!("`{}`: {}", finding.path, finding.what);
+        running.audit.incident(finding.kind, bucket, None, &reason);
     }
 }
 

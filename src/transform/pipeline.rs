@@ -41,13 +41,13 @@ impl Pipeline {
     ///
     /// # Errors
     /// The first check that fails; nothing may be popped after an error.
-    pub fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
+    pub fn push(&mut self, bytes: &Bytes) -> Result<(), Error> {
         let outcome = match &mut self.decoder {
             None => {
-                self.pieces.take(&bytes, 0, bytes.len());
+                self.pieces.take(bytes, 0, bytes.len());
                 Ok(())
             }
-            Some(decoder) => decoder.push(&bytes, &mut self.pieces),
+            Some(decoder) => decoder.push(bytes, &mut self.pieces),
         };
         self.decoded()?;
         outcome

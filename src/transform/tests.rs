@@ -75,7 +75,7 @@ fn run(
     while !rest.is_empty() {
         let take = splits.next().unwrap_or(rest.len()).clamp(1, rest.len());
         let (now, later) = rest.split_at(take);
-        if let Err(error) = pipeline.push(Bytes::copy_from_slice(now)) {
+        if let Err(error) = pipeline.push(&Bytes::copy_from_slice(now)) {
             return (out, Err(error));
         }
         while let Some(bytes) = pipeline.pop() {
@@ -123,7 +123,7 @@ fn t93_tiny_chunks_come_out_as_few_pieces() {
         let mut pipeline = pipeline(body.len(), false);
         let mut pieces = Vec::new();
         for piece in input.chunks(size) {
-            assert!(pipeline.push(Bytes::copy_from_slice(piece)).is_ok());
+            assert!(pipeline.push(&Bytes::copy_from_slice(piece)).is_ok());
             pieces.extend(std::iter::from_fn(|| pipeline.pop()));
         }
         assert!(pieces.concat().len() < body.len(), "the last are held back");

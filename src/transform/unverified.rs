@@ -35,17 +35,15 @@ impl Unverified {
     /// `SlowDown` when that is too much. Waiting could last for ever: those who hold the rest may wait
     /// for clients that send nothing.
     pub(super) fn hold(&mut self, more: usize) -> Result<(), Error> {
-        self.held = self.held.saturating_add(more);
-        let beyond = self.held.saturating_sub(FREE).saturating_sub(self.counted);
-        if beyond == 0 {
-            return Ok(());
-        }
+        let held = self.held.saturating_add(more);
+        let beyond = held.saturating_sub(FREE).saturating_sub(self.counted);
         let room = |held: usize| held.checked_add(beyond).filter(|held| *held <= self.most);
-        if (HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)).is_err() {
+        if beyond > 0 && (HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)).is_err() {
             return Err(
                 Error::new(ErrorCode::SlowDown).because("the limit `unverified_bytes` is reached")
             );
         }
+        self.held = held;
         self.counted = self.counted.saturating_add(beyond);
         Ok(())
     }

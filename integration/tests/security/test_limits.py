@@ -110,7 +110,7 @@ def test_t94_head(spied, spy):
     for many in ([(f"x-{n}", "1") for n in range(1000)], [("x-padding", "p" * 200_000)], [("x" * 9000, "1")]):
         try:
             spy.refuses(put(extra=many), "RequestHeaderSectionTooLarge", "BadRequest", statuses=(400,))
-        except ConnectionError:
+        except OSError:
             pass  # Beyond what is worth an answer.
     spy.recorder.settle()
     assert spy.arrived == []
@@ -118,7 +118,7 @@ def test_t94_head(spied, spy):
 
 def test_t94_head_on_http_2(spied, spy):
     """Compressed it is small, and it is as long as without."""
-    put = lambda extra: h2.signed(spied, "PUT", "/bucket/key", body=BODY, extra=extra)
+    put = lambda extra: h2.signed(spied, "PUT", "/bucket/key", body=BODY, extra=[("content-length", str(len(BODY))), *extra])
     spy.passes(put([("x-padding", "p" * 7000)]))
     spy.refuses(put([("x-padding", "p" * 8200)]), "RequestHeaderSectionTooLarge", statuses=(400,))
     spy.refuses(put([(f"x-{n}", "p" * 50) for n in range(150)]), "RequestHeaderSectionTooLarge", statuses=(400,))
@@ -131,7 +131,7 @@ def test_t94_head_on_http_2(spied, spy):
     assert spy.arrived == []
 
 
-@pytest.mark.parametrize("begun", [b"GET /bucket/key HTTP/1.1\r\nhost: x\r\nx-a: ", b"GET /bucket/", b"GET /bucket/key HTTP/1.1\r\nx: y\r\nx-a: " + b"a\r\nx-a: " * 800, b"\r\n" * 5000])
+@pytest.mark.parametrize("begun", [b"GET /bucket/key HTTP/1.1\r\nhost: x\r\nx-a: ", b"GET /bucket/", b"GET /bucket/key HTTP/1.1\r\nx: y\r\nx-a: " + (b"a" * 80 + b"\r\nx-a: ") * 100, b"\r\n" * 5000])
 def test_t94_a_head_that_does_not_end(spied, spy, begun):
     """It is refused when it is too long, not when it ends, and what stands behind it is no request."""
     behind = raw.signed(spied, "PUT", "/bucket/behind", body=BODY)
@@ -156,15 +156,15 @@ def test_t89_a_query_of_many_keys(spied, spy, version):
         else raw.send(spied, "GET", "", target=target)
     keys = lambda count: "&".join(f"{n:x}" for n in range(count))
     spy.refuses(ask("/bucket/key?" + keys(1500)), "InvalidArgument", statuses=(400,))
-    spy.refuses(ask("/bucket/key?" + keys(200)), "NotImplemented", statuses=(501,))
+    spy.refuses(ask("/bucket/key?" + keys(100)), "NotImplemented", statuses=(501,))
     link = lambda name, count: "&".join(f"{k}={raw.quote(v)}" for k, v in raw.presign(spied, "PUT", "/bucket/key", [(f"{name}{n:x}", "") for n in range(count)]))
-    spy.refuses(ask("/bucket/key?" + link("X-Amz-Meta-", 230)), "SignatureDoesNotMatch", statuses=(403,))
+    spy.refuses(ask("/bucket/key?" + link("X-Amz-Meta-", 120)), "SignatureDoesNotMatch", statuses=(403,))
     spy.refuses(ask("/bucket/key?" + keys(1500) + "&" + link("", 0)), "InvalidArgument", statuses=(400,))
     try:
         assert (answer := ask("/bucket/key?" + keys(10_000))) is None or answer.status in (400, 431)
-    except ConnectionError:
+    except OSError:
         pass  # Beyond what is worth an answer.
-    spy.passes(raw.send(spied, "PUT", "/bucket/key", raw.presign(spied, "PUT", "/bucket/key", [(f"x-amz-meta-{n:x}", "") for n in range(230)]), body=BODY))
+    spy.passes(raw.send(spied, "PUT", "/bucket/key", raw.presign(spied, "PUT", "/bucket/key", [(f"x-amz-meta-{n:x}", "") for n in range(120)]), body=BODY))
 
 
 def test_t93_one_moved_header_is_one(spied, spy):

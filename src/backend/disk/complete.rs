@@ -149,7 +149,7 @@ pub(super) fn complete(
         Ok(old) => {
             draft.keep();
             // The key names these parts now, whatever becomes of the next step.
-            store.settle(&place, old)?;
+            store.settle(&place, old.as_ref())?;
             drop(using);
             // The object is there: what is left of the upload is the collector's, should this fail.
             if let Err(error) = remove(store, &call.upload) {

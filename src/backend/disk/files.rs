@@ -346,9 +346,8 @@ pub(super) fn says_absent(errno: Errno) -> bool {
 /// What a client is told of a failed system call: a fault of the disk's may pass, so he is asked to
 /// come again, and nothing permanent is said.
 pub(super) fn error(what: &'static str, errno: Errno) -> Error {
-    let code = match errno {
-        Errno::NOSPC | Errno::DQUOT => ErrorCode::InsufficientStorage,
-        _ => ErrorCode::ServiceUnavailable,
-    };
-    Error::new(code).because(format_args!("{what}: {errno}"))
+    match errno {
+        Errno::NOSPC | Errno::DQUOT | Errno::ROFS => Error::from_errno(what, errno),
+        _ => Error::new(ErrorCode::ServiceUnavailable).because(format_args!("{what}: {errno}")),
+    }
 }

@@ -265,11 +265,9 @@ fn carry_directory(
         };
         let mut begins = [stem, &bytes].concat();
         match (kind, is) {
-            (Kind::Object, Is::File) => {
-                // Shallow keys have one spelling in every version.
-                if depth > super::name::DEPTH {
-                    carry_object(store, bucket, path, &name, &begins, moved)?;
-                }
+            // Shallow keys have one spelling in every version.
+            (Kind::Object, Is::File) if depth > super::name::DEPTH => {
+                carry_object(store, bucket, path, &name, &begins, moved)?;
             }
             (Kind::Directory | Kind::Piece, Is::Directory) => {
                 if kind == Kind::Directory {

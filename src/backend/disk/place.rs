@@ -58,13 +58,13 @@ impl Store {
         check: impl FnOnce(Option<&Opened>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let old = self.swap(place, record, temporary, conditional, check)?;
-        self.settle(place, old)
+        self.settle(place, old.as_ref())
     }
 
     /// Makes a swap durable, and only then lets go of the parts of what it replaced.
-    pub(super) fn settle(&self, place: &Place, old: Option<Opened>) -> Result<(), Error> {
+    pub(super) fn settle(&self, place: &Place, old: Option<&Opened>) -> Result<(), Error> {
         self.make_durable(place)?;
-        if let Some(manifest) = old.as_ref().and_then(|old| old.record.manifest.as_ref()) {
+        if let Some(manifest) = old.and_then(|old| old.record.manifest.as_ref()) {
             self.discard_parts(&place.bucket, &manifest.directory);
         }
         Ok(())

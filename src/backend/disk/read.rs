@@ -72,11 +72,7 @@ pub(super) fn body(
         return Ok(Body::Whole(bytes));
     }
     Ok(Body::Stream(Box::new(Stream::new(
-        store.clone(),
-        bucket,
-        opened,
-        offset,
-        length,
+        store, bucket, opened, offset, length,
     ))))
 }
 
@@ -225,7 +221,7 @@ struct Reader {
 
 impl Stream {
     fn new(
-        store: Arc<Store>,
+        store: &Arc<Store>,
         bucket: &BucketName,
         opened: Opened,
         offset: u64,

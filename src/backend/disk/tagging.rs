@@ -104,7 +104,7 @@ pub(super) fn commit(
     } = retagged;
     let mut overtaken = false;
     let moved = store.swap(place, &record, &draft.name, true, |current| {
-        overtaken = !current.is_some_and(|current| current.number == old.number);
+        overtaken = current.is_none_or(|current| current.number != old.number);
         match overtaken {
             true => Err(ErrorCode::ConditionalRequestConflict.into()),
             false => Ok(()),
@@ -160,7 +160,7 @@ impl Linked {
             Err(errno) => return Err(failed(errno)),
         }
         let found = store.open_record(&format!("{path}/{name}"))?;
-        if !found.is_some_and(|found| found.number == old.number) {
+        if found.is_none_or(|found| found.number != old.number) {
             return Ok(None);
         }
         store.sync_directory(to.as_fd())?;

@@ -42,9 +42,9 @@ impl Model {
     }
 
     /// A write of `value` was answered.
-    fn wrote(&mut self, key: &str, value: Option<&[u8]>, outcome: Result<(), Error>) {
+    fn wrote(&mut self, key: &str, value: Option<&[u8]>, outcome: &Result<(), Error>) {
         let value = value.map(<[u8]>::to_vec);
-        let mut may = match &outcome {
+        let mut may = match outcome {
             Ok(()) => BTreeSet::new(),
             Err(error) => {
                 self.is_fault(error);
@@ -88,12 +88,12 @@ fn read(key: &str) -> ReadObject {
 
 async fn put(disk: &Disk, model: &mut Model, key: &str, body: &[u8]) {
     let outcome = super::tests::put(disk, key, body).await.map(drop);
-    model.wrote(key, Some(body), outcome);
+    model.wrote(key, Some(body), &outcome);
 }
 
 async fn delete(disk: &Disk, model: &mut Model, key: &str) {
     let outcome = super::tests::delete(disk, key).await.map(drop);
-    model.wrote(key, None, outcome);
+    model.wrote(key, None, &outcome);
 }
 
 async fn copy(disk: &Disk, model: &mut Model, from: &str, to: &str) {
@@ -183,7 +183,7 @@ async fn multipart(disk: &Disk, model: &mut Model, key: &str, body: &[u8]) {
     let outcome = completed.await.map(drop);
     // Once it was tried, the upload may be there or not.
     model.uploads.insert(id, false);
-    model.wrote(key, Some(body), outcome);
+    model.wrote(key, Some(body), &outcome);
 }
 
 async fn tag(disk: &Disk, model: &Model, key: &str) {

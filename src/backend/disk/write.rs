@@ -153,7 +153,7 @@ pub(super) async fn receive<T: Send + 'static>(
         for bytes in &pieces {
             draft.write(bytes)?;
         }
-        commit(draft, checksum)
+        commit(*draft, checksum)
     })
     .await
 }
@@ -200,9 +200,9 @@ impl Gathered {
 enum Writing {
     /// No file yet.
     Unmade(Arc<Store>, BucketName),
-    Idle(Draft),
+    Idle(Box<Draft>),
     /// A thread has it.
-    Busy(JoinHandle<Result<Draft, Error>>),
+    Busy(JoinHandle<Result<Box<Draft>, Error>>),
     /// Only while another value is on its way, or after an error.
     Lost,
 }
@@ -229,9 +229,9 @@ impl Writing {
     }
 
     /// The draft; blocks.
-    fn made(self) -> Result<Draft, Error> {
+    fn made(self) -> Result<Box<Draft>, Error> {
         match self {
-            Self::Unmade(store, bucket) => Draft::new(store, &bucket),
+            Self::Unmade(store, bucket) => Draft::new(store, &bucket).map(Box::new),
             Self::Idle(draft) => Ok(draft),
             Self::Busy(_) | Self::Lost => Err(Error::internal("a draft is written by two")),
         }

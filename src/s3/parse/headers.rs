@@ -79,7 +79,7 @@ const ONLY_AS: [(&str, &[&str]); 5] = [
 /// Refuses a head with an `x-amz-*` header that nobody would act on.
 pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(), Error> {
     for name in head.amz_names() {
-        if UNDERSTOOD.contains(&name) || name.starts_with("x-amz-meta-") {
+        if name.starts_with("x-amz-meta-") || UNDERSTOOD.contains(&name) {
             continue;
         }
         match ONLY_AS.iter().find(|(known, _)| *known == name) {
