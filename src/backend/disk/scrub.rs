@@ -121,15 +121,12 @@ impl Pass<'_> {
 
     fn read(&mut self, path: &str) -> Result<File, Flaw> {
         let store = self.store;
-        if !self.spend(FILE) {
-            return Ok(File::Stopped);
-        }
         verify::file(store, path, &mut |bytes| self.count(bytes))
     }
 
     fn count(&mut self, bytes: u64) -> bool {
         self.store.scrub.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.spend(bytes)
+        self.spend(if bytes == 0 { FILE } else { bytes })
     }
 
     /// What is there is not known, and so this pass is none.
@@ -140,12 +137,6 @@ impl Pass<'_> {
 
     fn parts(&mut self, place: &Place, key: &str, manifest: &Manifest) {
         let store = self.store;
-        // They stay while they are read.
-        let _using = store.use_parts(&place.bucket, &manifest.directory);
-        let count = manifest.parts.len() as u64;
-        if !self.spend(count.saturating_mul(FILE)) {
-            return;
-        }
         let read = verify::manifest(store, &place.bucket, key, manifest, &mut |bytes| {
             self.count(bytes)
         });
@@ -157,7 +148,8 @@ impl Pass<'_> {
             Err(Flaw::Damaged { path, what, .. }) => {
                 let _changing = store.changing(&place.bucket, key);
                 match store.open_object(place) {
-                    // Named while nobody can change that: it is this object's part.
+                    // Parts of an object that was replaced or removed may be gone. These are
+                    // named while nobody can change that.
                     Ok(Some(current)) if current.record.names(&manifest.directory) => {
                         store.faults.damaged(&path, &what);
                     }

@@ -10,7 +10,7 @@ use super::record::{BLOCK, Manifest, Record, crc32c};
 use super::store::{Opened, Store, Trouble, is_random_name};
 use crate::s3::BucketName;
 
-/// Told of bytes as they are read; says whether to go on.
+/// Told of bytes as they are read, and of 0 before a file is opened; says whether to go on.
 pub(super) type Pace<'p> = &'p mut dyn FnMut(u64) -> bool;
 
 /// What a file turned out to be.
@@ -68,6 +68,9 @@ impl Flaw {
 /// Reads all of a file of the object form, from the disk rather than from memory.
 pub(super) fn file(store: &Store, path: &str, pace: Pace<'_>) -> Result<File, Flaw> {
     let anew = |errno| Flaw::unreadable(path, "read a file anew", errno);
+    if !pace(0) {
+        return Ok(File::Stopped);
+    }
     match files::open_file(store.root(), path) {
         Ok((file, _)) => files::read_anew(file.as_fd()).map_err(anew)?,
         Err(errno) if files::says_absent(errno) => return Ok(File::Absent),
@@ -106,9 +109,6 @@ enum Blocks {
 }
 
 fn blocks(opened: &Opened, pace: Pace<'_>) -> Result<Blocks, Errno> {
-    if !pace(0) {
-        return Ok(Blocks::Stopped);
-    }
     let mut index = 0_u64;
     for kept in &opened.crcs {
         let start = index.saturating_mul(BLOCK);

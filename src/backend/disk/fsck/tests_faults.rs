@@ -124,7 +124,6 @@ fn t72_a_fault_is_never_taken_for_soundness_damage_or_absence() {
     let mut rules = Vec::new();
     for (prepare, repair) in [
         (prepare_sound as fn(&Path), false),
-        (broken as fn(&Path), false),
         (broken as fn(&Path), true),
     ] {
         let made = run(prepare, repair, None);
