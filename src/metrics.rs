@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use crate::audit;
-use crate::backend::disk::Faults;
+use crate::backend::disk::{Faults, Scrub};
 use crate::backend::upstream::Counters;
 use crate::listener;
 use crate::s3::Operation;
@@ -34,6 +34,9 @@ pub struct Metrics {
     limited: IntCounterVec,
     backend_up: IntGaugeVec,
     disk_faults: IntCounterVec,
+    scrub_bytes: IntCounter,
+    scrub_passes: IntCounter,
+    scrub_completed: IntGauge,
     upstream_in_flight: IntGaugeVec,
     upstream_events: IntCounterVec,
     audit: audit::Counts,
@@ -137,6 +140,21 @@ impl Metrics {
         registry.register(Box::new(audit.lost.clone()))?;
         registry.register(Box::new(audit.refused.clone()))?;
         registry.register(Box::new(disk_faults.clone()))?;
+        let scrub_bytes = IntCounter::new(
+            "portcullis_disk_scrub_bytes_total",
+            "Bytes read to find damage before a reader does",
+        )?;
+        let scrub_passes = IntCounter::new(
+            "portcullis_disk_scrub_passes_total",
+            "Passes in which everything could be read",
+        )?;
+        let scrub_completed = IntGauge::new(
+            "portcullis_disk_scrub_completed_seconds",
+            "When the last such pass ended, since 1970; 0 when none has",
+        )?;
+        registry.register(Box::new(scrub_bytes.clone()))?;
+        registry.register(Box::new(scrub_passes.clone()))?;
+        registry.register(Box::new(scrub_completed.clone()))?;
         registry.register(Box::new(upstream_in_flight.clone()))?;
         registry.register(Box::new(upstream_events.clone()))?;
         registry.register(Box::new(requests.clone()))?;
@@ -171,6 +189,9 @@ impl Metrics {
             limited,
             backend_up,
             disk_faults,
+            scrub_bytes,
+            scrub_passes,
+            scrub_completed,
             upstream_in_flight,
             upstream_events,
             audit,
@@ -229,16 +250,21 @@ impl Metrics {
         self.in_flight.get()
     }
 
-    /// Adds what was found wrong with the disk since the last time.
-    pub fn disk(&self, faults: &Faults) {
+    /// Adds what was found wrong with the disk since the last time, and how far it was scrubbed.
+    pub fn disk(&self, faults: &Faults, scrub: &Scrub) {
+        let add = |counter: &IntCounter, count: u64| {
+            counter.inc_by(count.saturating_sub(counter.get()));
+        };
+        add(&self.scrub_bytes, scrub.bytes());
+        add(&self.scrub_passes, scrub.passes());
+        self.scrub_completed.set(scrub.completed());
         let counts = [
             ("damaged", faults.damaged_count()),
             ("foreign", faults.foreign_count()),
             ("failed", faults.failed_count()),
         ];
         for (kind, count) in counts {
-            let counter = self.disk_faults.with_label_values(&[kind]);
-            counter.inc_by(count.saturating_sub(counter.get()));
+            add(&self.disk_faults.with_label_values(&[kind]), count);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod fsck;
 mod policy;
 
 use std::net::SocketAddr;
@@ -34,6 +35,12 @@ enum Command {
         /// The TOML file
         file: PathBuf,
     },
+    /// Check the disk backend's files, while no gateway serves them
+    ///
+    /// Everything is read. The exit code is 0 when all is sound, 1 when problems are left, and 2 when not
+    /// everything could be read. Nothing is changed without --repair, and nothing with anybody's bytes in
+    /// it is removed with it.
+    Fsck(fsck::Fsck),
     /// Work with policies, without a gateway
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -102,6 +109,7 @@ pub fn run() -> ExitCode {
             }
             Err(error) => Err(error),
         },
+        Command::Fsck(fsck) => return fsck::run(&fsck),
         Command::Policy(policy) => policy::run(&policy),
         Command::Completions { shell } => {
             clap_complete::generate(

@@ -20,6 +20,9 @@ use crate::transform;
 /// What the disk backend may remember names and objects in: 256 MiB.
 const DISK_MEMORY: usize = 256 * 1024 * 1024;
 
+/// How many bytes a second the disk backend reads to find damage: 2 MiB.
+const DISK_SCRUB: u64 = 2 * 1024 * 1024;
+
 /// Less would have it read directories anew for every page.
 const LEAST_DISK_MEMORY: usize = 1024 * 1024;
 
@@ -387,6 +390,7 @@ impl<'a> Builder<'a> {
             path,
             durability,
             memory,
+            scrub: written.scrub_bytes_per_second.unwrap_or(DISK_SCRUB),
         })
     }
 

@@ -110,6 +110,8 @@ pub struct Disk {
     pub durability: Option<String>,
     /// About how much memory names and objects may be remembered in, in bytes.
     pub memory_bytes: Option<usize>,
+    /// How many bytes a second are read to find damage; 0 for none.
+    pub scrub_bytes_per_second: Option<u64>,
 }
 
 /// `[[upstreams]]`.

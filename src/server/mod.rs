@@ -347,7 +347,7 @@ async fn supervise(
 /// What is wrong with the disk, for whoever watches: nobody may have asked for what was found.
 fn tell_faults(running: &Running, metrics: &Metrics) {
     let faults = running.disk.faults();
-    metrics.disk(&faults);
+    metrics.disk(&faults, &running.disk.scrub());
     for finding in faults.take() {
         let bucket = finding.path.strip_prefix("buckets/");
         let bucket = bucket.and_then(|rest| rest.split('/').next());

@@ -1,13 +1,14 @@
 //! Removes, beside the requests, what a crash left: parts that no object names, uploads that were
 //! completed, what was being made or removed. What cannot be proved to be garbage stays.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
 use super::files::{self, Is};
-use super::store::{Place, Store, is_random_name};
+use super::store::{Place, Store, Trouble, is_random_name};
 use super::{parts, upload};
 use crate::s3::{BucketName, Error, ObjectKey, call::OnUpload};
 
@@ -73,46 +74,88 @@ fn collect_parts(store: &Store, bucket: &BucketName) -> Result<(), Error> {
     Ok(())
 }
 
-fn collect_directory(store: &Store, bucket: &BucketName, directory: &str) -> Result<(), Error> {
+/// What a directory of parts says of whose it is.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    /// The keys that its parts say.
+    pub(super) keys: BTreeSet<String>,
+    /// Whether it has a part that is too damaged to say one.
+    pub(super) unclear: bool,
+}
+
+impl Owners {
+    /// Whether every part says this one key.
+    pub(super) fn agree_on(&self, key: &str) -> bool {
+        !self.unclear && self.keys.len() == 1 && self.keys.contains(key)
+    }
+}
+
+/// Each part says which key it belongs to; the first one that does, or all.
+pub(super) fn owners(
+    store: &Store,
+    bucket: &BucketName,
+    directory: &str,
+    all: bool,
+) -> Result<Owners, Error> {
     let path = parts::path(bucket, directory);
-    let mut key = None;
-    let mut numbers = names(store, &path)?;
-    numbers.retain(|(name, is)| *is == Is::File && name.parse::<u16>().is_ok());
-    for (number, _) in &numbers {
+    let mut owners = Owners::default();
+    for (number, is) in names(store, &path)? {
+        if is != Is::File || number.parse::<u16>().is_err() {
+            continue;
+        }
         match store.open_record(&format!("{path}/{number}")) {
             Ok(Some(part)) => {
-                key = Some(part.record.key.clone());
-                break;
+                owners.keys.insert(part.record.key.clone());
+                if !all {
+                    break;
+                }
             }
             Ok(None) => {}
-            Err(super::store::Trouble::Damaged { .. }) => {}
+            Err(Trouble::Damaged { .. }) => owners.unclear = true,
             Err(trouble) => return Err(trouble.into()),
         }
     }
-    let Some(key) = key else {
+    Ok(owners)
+}
+
+/// Removes a directory of parts that is proved to be garbage.
+pub(super) fn collect_directory(
+    store: &Store,
+    bucket: &BucketName,
+    directory: &str,
+) -> Result<(), Error> {
+    let path = parts::path(bucket, directory);
+    let found = owners(store, bucket, directory, false)?;
+    let Some(key) = found.keys.first() else {
         // Made, and nothing linked into it: nothing is lost with it. One of damaged parts stays.
-        if numbers.is_empty() && !store.parts_are_used(bucket, directory) {
-            let parent = files::open_directory(store.root(), &format!("buckets/{bucket}/parts"));
-            let removed = parent.and_then(|parent| {
-                files::remove_directory(std::os::fd::AsFd::as_fd(&parent), directory)
-            });
-            return match removed {
-                Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
-                Err(errno) => Err(files::error("remove a directory of parts", errno)),
-            };
+        if found.unclear || store.parts_are_used(bucket, directory) {
+            return Ok(());
         }
-        return Ok(());
+        let parent = files::open_directory(store.root(), &format!("buckets/{bucket}/parts"));
+        let removed = parent.and_then(|parent| {
+            files::remove_directory(std::os::fd::AsFd::as_fd(&parent), directory)
+        });
+        return match removed {
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            Err(errno) => Err(files::error("remove a directory of parts", errno)),
+        };
     };
-    let place = Place::of(bucket, &key);
+    let place = Place::of(bucket, key);
     // While the key is held, nobody brings these parts to it; whoever is about to has said so.
-    let _changing = store.changing(bucket, &key);
+    let _changing = store.changing(bucket, key);
     if store.parts_are_used(bucket, directory) {
         return Ok(());
     }
     let current = store.open_object(&place)?;
-    if !current.is_some_and(|current| current.record.names(directory)) {
+    if current.is_some_and(|current| current.record.names(directory)) {
+        return Ok(());
+    }
+    // One file that strayed in here must not take another object's parts with it.
+    if owners(store, bucket, directory, true)?.agree_on(key) {
         tracing::info!(path, key, "parts that no object names are removed");
         store.discard_parts(bucket, directory);
+    } else {
+        tracing::warn!(path, "parts are kept: they say different keys");
     }
     Ok(())
 }
@@ -129,24 +172,34 @@ fn collect_uploads(store: &Store, bucket: &BucketName) -> Result<(), Error> {
         let Some(record) = upload::read(store, bucket, &id)?.sound() else {
             continue;
         };
-        let current = match store.open_object(&Place::of(bucket, &record.key)) {
-            Ok(current) => current,
+        match completed(store, bucket, &id, &record.key) {
+            Ok(Some(upload)) => upload::remove(store, &upload)?,
+            Ok(None) => {}
             Err(trouble) => {
                 let error = Error::from(trouble);
                 tracing::warn!(%error, id, "an upload is kept: whether it was completed is not known");
-                continue;
             }
-        };
-        let made = |m: &super::record::Manifest| m.upload == id;
-        let completed = current.is_some_and(|c| c.record.manifest.as_ref().is_some_and(made));
-        if let (true, Ok(key)) = (completed, ObjectKey::parse(&record.key)) {
-            let upload = OnUpload {
-                bucket: bucket.clone(),
-                key,
-                upload_id: id,
-            };
-            upload::remove(store, &upload)?;
         }
     }
     Ok(())
+}
+
+/// The upload `id`, if the object of its key says that it completed it.
+pub(super) fn completed(
+    store: &Store,
+    bucket: &BucketName,
+    id: &str,
+    key: &str,
+) -> Result<Option<OnUpload>, Trouble> {
+    let current = store.open_object(&Place::of(bucket, key))?;
+    let made = |m: &super::record::Manifest| m.upload == id;
+    let completed = current.is_some_and(|c| c.record.manifest.as_ref().is_some_and(made));
+    Ok(match (completed, ObjectKey::parse(key)) {
+        (true, Ok(key)) => Some(OnUpload {
+            bucket: bucket.clone(),
+            key,
+            upload_id: id.to_owned(),
+        }),
+        _ => None,
+    })
 }

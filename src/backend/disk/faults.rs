@@ -16,7 +16,7 @@ const WAITING: usize = 1024;
 /// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// `damaged` or `foreign`.
+    /// `damaged`, `unreadable` or `foreign`.
     pub kind: &'static str,
     /// The path below the store's root.
     pub path: String,
@@ -47,7 +47,7 @@ impl Faults {
         self.foreign.load(Ordering::Relaxed)
     }
 
-    /// Requests that failed because the disk did.
+    /// Requests, and reads of a scrub, that failed because the disk did.
     #[must_use]
     pub fn failed_count(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
@@ -63,6 +63,14 @@ impl Faults {
         self.damaged.fetch_add(1, Ordering::Relaxed);
         if self.is_new("damaged", path, what) {
             tracing::error!(path, what, "damaged");
+        }
+    }
+
+    /// What a scrub could not read: whether it is sound is not known.
+    pub(super) fn unreadable(&self, path: &str, what: &str) {
+        self.failed();
+        if self.is_new("unreadable", path, what) {
+            tracing::error!(path, what, "unreadable");
         }
     }
 

@@ -4,8 +4,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2,
-    renameat, statat, unlinkat,
+    Advice, AtFlags, Dir, DirEntry, FileType, Mode, OFlags, ResolveFlags, Stat, fadvise, fstat,
+    mkdirat, openat, openat2, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -171,30 +171,79 @@ pub(super) fn entries<E: From<Errno>>(
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
+        let Some(is) = kind(directory, &entry)? else {
             continue;
-        }
-        let kind = match entry.file_type() {
-            // Some file systems don't say.
-            FileType::Unknown => {
-                failing("stat")?;
-                match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                    Err(Errno::NOENT) => continue,
-                    Err(errno) => return Err(errno.into()),
-                }
-            }
-            known => known,
-        };
-        let is = match kind {
-            FileType::RegularFile => Is::File,
-            FileType::Directory => Is::Directory,
-            _ => Is::Other,
         };
         failing("getdents")?;
         each(name.to_bytes(), is)?;
     }
     Ok(())
+}
+
+/// What an entry is; `None` for `.` and `..`, and for one that has just gone.
+fn kind(directory: BorrowedFd<'_>, entry: &DirEntry) -> Result<Option<Is>, Errno> {
+    let name = entry.file_name();
+    if matches!(name.to_bytes(), b"." | b"..") {
+        return Ok(None);
+    }
+    let kind = match entry.file_type() {
+        // Some file systems don't say.
+        FileType::Unknown => {
+            failing("stat")?;
+            match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(errno),
+            }
+        }
+        known => known,
+    };
+    Ok(Some(match kind {
+        FileType::RegularFile => Is::File,
+        FileType::Directory => Is::Directory,
+        _ => Is::Other,
+    }))
+}
+
+/// A directory that is read some entries at a time, however many it has.
+pub(super) struct Entries {
+    directory: OwnedFd,
+    stream: Dir,
+}
+
+impl Entries {
+    pub(super) fn of(directory: OwnedFd) -> Result<Self, Errno> {
+        failing("getdents")?;
+        let stream = Dir::read_from(directory.as_fd())?;
+        Ok(Self { directory, stream })
+    }
+
+    /// The next entries, at most so many, in the order that their files lie in on most file systems;
+    /// none at the end.
+    pub(super) fn next(&mut self, most: usize) -> Result<Vec<(Vec<u8>, Is)>, Errno> {
+        let mut found = Vec::new();
+        while found.len() < most {
+            failing("getdents")?;
+            let Some(entry) = self.stream.read() else {
+                break;
+            };
+            let entry = entry?;
+            if let Some(is) = kind(self.directory.as_fd(), &entry)? {
+                found.push((entry.ino(), entry.file_name().to_bytes().to_vec(), is));
+            }
+        }
+        found.sort_unstable_by_key(|(number, ..)| *number);
+        Ok(found.into_iter().map(|(_, name, is)| (name, is)).collect())
+    }
+}
+
+/// Lets the kernel forget what it remembers of a file, so that the disk is read. It is a hint: where it
+/// is not taken, memory is read.
+pub(super) fn read_anew(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    match fadvise(file, 0, None, Advice::DontNeed) {
+        Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// The names in a directory that are text, and what each is.

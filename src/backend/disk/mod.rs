@@ -8,6 +8,7 @@ mod collect;
 mod complete;
 mod faults;
 mod files;
+mod fsck;
 mod list;
 mod memory;
 mod name;
@@ -17,6 +18,7 @@ mod parts;
 mod place;
 mod read;
 mod record;
+mod scrub;
 mod store;
 mod sync;
 mod tagging;
@@ -27,13 +29,19 @@ mod tests_faults;
 #[cfg(test)]
 mod tests_injected;
 #[cfg(test)]
+mod tests_scrub;
+#[cfg(test)]
 mod tests_tagging;
 mod tree;
 mod upload;
 mod uploads;
+mod verify;
+mod walk;
 mod write;
 
 pub use faults::{Faults, Finding};
+pub use fsck::{Kind, Problem, Summary, Verdict, Watch, fsck};
+pub use scrub::Scrub;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -79,6 +87,8 @@ pub struct Config {
     pub durability: Durability,
     /// About how many bytes of memory names and objects may be remembered in.
     pub memory: usize,
+    /// How many bytes a second are read to find damage; 0 for none.
+    pub scrub: u64,
 }
 
 /// The store.
@@ -87,6 +97,8 @@ pub struct Disk {
     store: Arc<Store>,
     // Removes what a crash left; waited for when the store is closed.
     collector: Mutex<Option<JoinHandle<()>>>,
+    // Reads everything again and again; waited for as well.
+    scrubber: Option<JoinHandle<()>>,
     // Held as long as the store is open: two processes that shared it would not see each other's
     // locks.
     _lock: std::fs::File,
@@ -96,6 +108,12 @@ impl Drop for Disk {
     fn drop(&mut self) {
         self.store.closing.store(true, Ordering::Relaxed);
         self.wait_for_collector();
+        if let Some(scrubber) = self.scrubber.take() {
+            scrubber.thread().unpark();
+            if scrubber.join().is_err() {
+                tracing::error!("the scrubber failed");
+            }
+        }
     }
 }
 
@@ -115,17 +133,30 @@ impl Disk {
                 Some(thread.spawn(move || collect::collect(&store, &left))?)
             }
         };
-        Ok(Self {
+        let mut disk = Self {
             store,
             collector: Mutex::new(collector),
+            scrubber: None,
             _lock: lock,
-        })
+        };
+        if config.scrub > 0 {
+            let thread = std::thread::Builder::new().name("scrubber".to_owned());
+            let (store, rate) = (disk.store.clone(), config.scrub);
+            disk.scrubber = Some(thread.spawn(move || scrub::run(&store, rate))?);
+        }
+        Ok(disk)
     }
 
     /// What was found wrong with the store, whoever asked for what.
     #[must_use]
     pub fn faults(&self) -> Arc<Faults> {
         self.store.faults.clone()
+    }
+
+    /// How far scrubbing has come.
+    #[must_use]
+    pub fn scrub(&self) -> Arc<Scrub> {
+        self.store.scrub.clone()
     }
 
     fn wait_for_collector(&self) {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 
-use super::Config;
 use super::bucket::DIRECTORIES;
 use super::files::{self, Is};
 use super::name::{Kind, earlier_decode, earlier_path, path as spelled};
 use super::store::{Store, is_random_name};
+use super::{Config, Durability};
 use crate::s3::BucketName;
 
 /// The format that this program writes.
@@ -30,6 +30,9 @@ const EARLIER: [&str; 2] = ["portcullis-disk 1\n", "portcullis-disk 2\n"];
 /// What may stand in a directory that becomes a store: a new file system has the second, a start that
 /// was stopped the others.
 const NOTHING: [&str; 4] = ["lock", "lost+found", "format", "format.new"];
+
+/// What one who only looks at a store remembers of it, in bytes.
+const LITTLE: usize = 1024 * 1024;
 
 /// What a store says of itself.
 enum Format {
@@ -71,12 +74,7 @@ pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
         }
         File::open(&path)?.sync_all()?;
     }
-    let root = openat(
-        rustix::fs::CWD,
-        &path,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let root = open_root(&path)?;
     let store = Store::new(root, config.durability, config.memory, read_only);
     if !read_only {
         if let Format::Earlier = format {
@@ -87,6 +85,33 @@ pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
         tidy(&store)?;
     }
     Ok((Arc::new(store), lock))
+}
+
+/// Opens a store to look at it: nothing is made, tidied or carried over.
+pub(super) fn open_as_it_is(path: &Path) -> Result<(Arc<Store>, File)> {
+    let path = std::path::absolute(path)?;
+    // Before the lock, which is a file in it: a directory that is no store is not written to.
+    is_of_this_format(&path)?;
+    let (lock, read_only) = take_lock(&path)?;
+    is_of_this_format(&path)?;
+    let root = open_root(&path)?;
+    let store = Store::new(root, Durability::Strict, LITTLE, read_only);
+    Ok((Arc::new(store), lock))
+}
+
+fn is_of_this_format(path: &Path) -> Result<()> {
+    match format(path)? {
+        Format::This => Ok(()),
+        Format::Earlier => Err(wrong(
+            "it is of an earlier format: `serve` carries it over when it starts",
+        )),
+        Format::New => Err(wrong("it is no store: it has no `format`")),
+    }
+}
+
+fn open_root(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(rustix::fs::CWD, path, flags, Mode::empty())?)
 }
 
 fn wrong(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

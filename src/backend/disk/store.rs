@@ -17,6 +17,7 @@ use super::name::{self, Level};
 use super::parts::Readers;
 use super::read::Blocks;
 use super::record::{Lengths, Record, TRAILER, parse};
+use super::scrub::Scrub;
 use super::sync::Syncs;
 use super::tree::{Node, Tree};
 use super::upload::Uploads;
@@ -52,6 +53,7 @@ pub(super) struct Store {
     pub(super) uploads: Uploads,
     pub(super) blocks: Blocks,
     pub(super) faults: Arc<Faults>,
+    pub(super) scrub: Arc<Scrub>,
     /// Background work ends when this is set.
     pub(super) closing: AtomicBool,
 }
@@ -229,12 +231,18 @@ impl Store {
             uploads: Uploads::default(),
             blocks: Blocks::default(),
             faults: Arc::default(),
+            scrub: Arc::default(),
             closing: AtomicBool::new(false),
         }
     }
 
     pub(super) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+
+    /// Whether background work is to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     fn stripe(&self, bucket: &BucketName, key: &str) -> &Stripe {

@@ -38,6 +38,7 @@ pub(super) fn open_at(path: &Path, durability: Durability) -> Disk {
         path,
         durability,
         memory: 16 << 20,
+        scrub: 0,
     })
     .unwrap()
 }

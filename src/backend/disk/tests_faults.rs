@@ -66,6 +66,7 @@ async fn t70_a_planted_link_takes_no_file_outside_with_it() {
             path,
             durability: Durability::Relaxed,
             memory: 16 << 20,
+            scrub: 0,
         }));
         if !outside.path().join("d/precious").exists() {
             followed.push(planted);
@@ -188,4 +189,32 @@ async fn t72_a_completed_upload_does_not_outlive_a_crash() {
     std::fs::rename(&kept, &upload).unwrap();
     open_at(root.path(), Durability::Relaxed).wait_for_collector();
     assert!(!upload.exists(), "the completed upload is still there");
+}
+
+/// T75: a file that strayed into a directory of parts takes no object's parts with it.
+#[tokio::test]
+async fn t75_a_stray_part_does_not_doom_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = fresh(root.path(), Durability::Relaxed).await;
+    let id = start(&disk).await;
+    let first = part(&disk, &id, b"first").await;
+    let named = [CompletedPart {
+        part_number: 1,
+        etag: first.etag,
+        checksum: None,
+    }];
+    let call = completion(&id);
+    let completed = disk.complete_multipart_upload(Granted::for_test(&call), &named);
+    completed.await.unwrap();
+    put(&disk, "other", b"other").await.unwrap();
+    let mut parts = std::fs::read_dir(root.path().join("buckets/bucket/parts")).unwrap();
+    let parts = parts.next().unwrap().unwrap().path();
+    // Whichever of them is listed first.
+    for number in ["0", "2", "3", "7", "9"] {
+        std::fs::copy(object_file(root.path(), "other@"), parts.join(number)).unwrap();
+    }
+    drop(disk);
+    let disk = open_at(root.path(), Durability::Relaxed);
+    disk.wait_for_collector();
+    assert_eq!(get(&disk, "k").await.unwrap().1, b"first");
 }

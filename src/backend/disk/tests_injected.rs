@@ -313,6 +313,7 @@ fn open_at(path: &Path) -> std::io::Result<Disk> {
         path: path.to_owned(),
         durability: Durability::Strict,
         memory: 1 << 20,
+        scrub: 0,
     })
 }
 

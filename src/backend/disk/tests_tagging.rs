@@ -276,6 +276,7 @@ async fn records_without_tags_are_read() {
         path: root.path().to_owned(),
         durability: Durability::Relaxed,
         memory: 16 << 20,
+        scrub: 0,
     };
     assert!(Disk::open(&config).is_err());
 }
