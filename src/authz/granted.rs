@@ -164,9 +164,8 @@ impl Granted<&CreateBucket> {
     /// A look whether the bucket is there already.
     #[must_use]
     pub fn head(self) -> Granted<OnBucket> {
-        Granted(OnBucket {
-            bucket: self.bucket.clone(),
-        })
+        let bucket = self.bucket.clone();
+        Granted(OnBucket { bucket }, self.1)
     }
 }
 
