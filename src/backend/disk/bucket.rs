@@ -79,7 +79,10 @@ impl Store {
                 return Err(ErrorCode::BucketNotEmpty.into());
             }
             match files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away) {
-                Ok(()) => self.tree.forget(&objects),
+                Ok(()) => {
+                    self.tree.forget(&objects);
+                    self.unsee(bucket);
+                }
                 Err(Errno::NOENT) => return Err(no_bucket(bucket)),
                 Err(errno) => return Err(error("remove a bucket", errno)),
             }

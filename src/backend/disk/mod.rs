@@ -251,17 +251,19 @@ impl Backend for Disk {
         body: &mut dyn Upload,
     ) -> Result<Written, Error> {
         let call = PutObject::clone(&call);
-        // Looked at before a byte is asked for, and again when it counts.
-        let looked = call.clone();
-        self.run(move |store| {
-            drop(store.bucket(&looked.bucket)?);
-            if looked.conditions.is_empty() {
-                return Ok(());
-            }
-            let place = Place::of(&looked.bucket, looked.key.as_str());
-            object::check_write(&looked.conditions, store.open_object(&place)?.as_ref())
-        })
-        .await?;
+        if !call.conditions.is_empty() || !self.store.was_seen(&call.bucket) {
+            // Looked at before a byte is asked for, and again when it counts.
+            let looked = call.clone();
+            self.run(move |store| {
+                drop(store.bucket(&looked.bucket)?);
+                if looked.conditions.is_empty() {
+                    return Ok(());
+                }
+                let place = Place::of(&looked.bucket, looked.key.as_str());
+                object::check_write(&looked.conditions, store.open_object(&place)?.as_ref())
+            })
+            .await?;
+        }
         let (store, bucket) = (self.store.clone(), call.bucket.clone());
         let written = receive(store.clone(), bucket, body, move |draft, checksum| {
             object::commit(&store, &call, draft, checksum)
@@ -385,8 +387,10 @@ impl Backend for Disk {
         body: &mut dyn Upload,
     ) -> Result<Written, Error> {
         let call = UploadPart::clone(&call);
-        let looked = call.upload.clone();
-        self.run(move |store| upload::find(store, &looked)).await?;
+        if !upload::was_seen(&self.store, &call.upload) {
+            let looked = call.upload.clone();
+            self.run(move |store| upload::find(store, &looked)).await?;
+        }
         let (store, bucket) = (self.store.clone(), call.upload.bucket.clone());
         let written = receive(store.clone(), bucket, body, move |draft, checksum| {
             object::commit_part(&store, &call.upload, call.part_number, draft, checksum)

@@ -1,6 +1,7 @@
 //! The store beneath the trait: its root, its locks, the files of the object form, and what is
 //! remembered of them.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +48,7 @@ pub(super) struct Store {
     // Held while a key's object is looked at and replaced; on blocking threads only.
     stripes: Vec<Stripe>,
     hasher: RandomState,
+    buckets_seen: RwLock<HashSet<BucketName>>,
     pub(super) readers: Readers,
     pub(super) tree: Tree,
     pub(super) objects: Objects,
@@ -188,6 +190,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A name that nobody guesses, for temporary files and uploads.
 pub(super) fn random_name() -> Result<String, Error> {
     crate::crypto::random::<16>()
@@ -225,6 +231,7 @@ impl Store {
             placing: (0..BUCKETS).map(|_| RwLock::new(())).collect(),
             stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
             hasher: RandomState::new(),
+            buckets_seen: RwLock::default(),
             readers: Readers::default(),
             tree: Tree::new(memory.saturating_sub(quarter)),
             objects: Objects::new(quarter),
@@ -299,8 +306,7 @@ impl Store {
 
     /// Held while a bucket is removed: nobody changes a name in it.
     pub(super) fn removing(&self, bucket: &BucketName) -> RwLockWriteGuard<'_, ()> {
-        let lock = self.bucket_lock(bucket);
-        lock.write().unwrap_or_else(PoisonError::into_inner)
+        write(self.bucket_lock(bucket))
     }
 
     /// Whether writes are durable before they are acknowledged.
@@ -326,12 +332,29 @@ impl Store {
 
     /// `NoSuchBucket` unless the bucket is there.
     pub(super) fn bucket(&self, bucket: &BucketName) -> Result<OwnedFd, Error> {
-        files::open_directory(self.root(), &format!("buckets/{bucket}/objects")).map_err(|errno| {
-            match files::says_absent(errno) {
-                true => no_bucket(bucket),
-                false => error("open a bucket", errno),
+        match files::open_directory(self.root(), &format!("buckets/{bucket}/objects")) {
+            Ok(opened) => {
+                if !self.was_seen(bucket) {
+                    write(&self.buckets_seen).insert(bucket.clone());
+                }
+                Ok(opened)
             }
-        })
+            Err(errno) if files::says_absent(errno) => Err(no_bucket(bucket)),
+            Err(errno) => Err(error("open a bucket", errno)),
+        }
+    }
+
+    /// Whether the bucket was there not long ago: then it need not be looked for before a body is asked
+    /// for. Whoever writes into it will see.
+    pub(super) fn was_seen(&self, bucket: &BucketName) -> bool {
+        let seen = self.buckets_seen.read();
+        seen.unwrap_or_else(PoisonError::into_inner)
+            .contains(bucket)
+    }
+
+    /// The bucket is gone.
+    pub(super) fn unsee(&self, bucket: &BucketName) {
+        write(&self.buckets_seen).remove(bucket);
     }
 
     /// One of a bucket's directories beside its objects. Tools that copy a store may leave empty ones

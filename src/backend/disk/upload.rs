@@ -117,6 +117,14 @@ pub(super) fn find(store: &Store, upload: &OnUpload) -> Result<Arc<UploadRecord>
     }
 }
 
+/// Whether the upload was there not long ago: then it need not be looked for before a part is asked for.
+/// Whoever brings the part to it will see.
+pub(super) fn was_seen(store: &Store, upload: &OnUpload) -> bool {
+    let path = format!("{}/upload", directory(&upload.bucket, &upload.upload_id));
+    let known = store.uploads.0.get(&path);
+    is_random_name(&upload.upload_id) && known.is_some_and(|k| k.key == upload.key.as_str())
+}
+
 /// Reads an upload's record.
 pub(super) fn read(store: &Store, bucket: &BucketName, id: &str) -> Result<Found, Error> {
     let path = format!("{}/upload", directory(bucket, id));

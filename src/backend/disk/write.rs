@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use md5::Digest as _;
 use pingora_timeout::timeout;
+use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
 use super::files::{self, error};
@@ -42,8 +43,12 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(store: Arc<Store>, bucket: &BucketName) -> Result<Self, Error> {
         let name = random_name()?;
-        let above = store.inside(bucket, "tmp")?;
-        let file = files::create_file(above.as_fd(), &name);
+        let path = format!("buckets/{bucket}/tmp/{name}");
+        let file = match files::create_file(store.root(), &path) {
+            // There is no such bucket, or one whose directory has to be made again.
+            Err(Errno::NOENT) => files::create_file(store.inside(bucket, "tmp")?.as_fd(), &name),
+            other => other,
+        };
         let file = file.map_err(|errno| error("create a file", errno))?;
         Ok(Self {
             store,
