@@ -160,7 +160,7 @@ def test_progress_is_for_terminals(tmp_path):
             pass
         assert running.stdout.read().count("\n") == 1
     assert running.returncode == 0
-    assert b"read" in shown and b"objects" in shown, shown
+    assert b"% " in shown and b" read, " in shown and b"objects" in shown, shown
 
 
 def test_scrubbing_finds_what_nobody_asked_for(tmp_path):
