@@ -85,6 +85,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def free_ports(count):
+    """Different ones."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
 def pin(core):
     os.sched_setaffinity(0, {core})
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -149,7 +158,7 @@ class Server:
 def gateway(binary, directory, upstream=None, idle="", more="", patience=30):
     """`plain` of what is answered is the same server over plain HTTP."""
     directory.mkdir(parents=True, exist_ok=True)
-    port, admin, plain = free_port(), free_port(), free_port()
+    port, admin, plain = free_ports(3)
     text = CONFIG.format(key=ACCESS_KEY, statements=STATEMENTS, idle=idle) + f'[listener]\nhttp_address = "127.0.0.1:{plain}"\n{more}\n'
     (directory / "portcullis.toml").write_text(text + (UPSTREAM.format(port=upstream) if upstream else ""))
     command = [binary, "serve", "--config", str(directory / "portcullis.toml"), "--data", str(directory / "data")]

@@ -4,6 +4,7 @@ A request that was acknowledged has happened, one that failed (5xx, or no answer
 known: it stays so. What an answer tells that could not be is noted in `wrong`.
 """
 
+import time
 import hashlib
 import re
 import xml.etree.ElementTree
@@ -258,8 +259,19 @@ class Store:
             upload.open = {told}
 
     def everything(self):
-        """Asked without faults: everything is there, can be read, and is what it must be."""
+        """Asked without faults: everything is there, can be read, and is what it must be. What is kept of
+        buckets is looked at every second: service resumes by itself, not at once."""
+        deadline = time.monotonic() + 10
         before = self.failed
+        self.ask_everything()
+        while self.failed > before and time.monotonic() < deadline:
+            time.sleep(0.5)
+            before = self.failed
+            self.ask_everything()
+        if self.failed > before:
+            self.blame(f"{self.failed - before} requests fail when nothing fails any more")
+
+    def ask_everything(self):
         self.list_buckets()
         for bucket in [bucket for bucket, states in self.buckets.items() if states == {True}]:
             self.list(bucket)
@@ -272,8 +284,6 @@ class Store:
             self.get_tag(bucket, key)
         for upload in self.uploads.values():
             self.list_parts(upload)
-        if self.failed > before:
-            self.blame(f"{self.failed - before} requests fail when nothing fails any more")
 
 
 class Upload:

@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 
+use super::Asker;
 use super::Authorizer;
 use super::context::RequestContext;
 use super::facts::{Facts, Lacking, Wanted};
@@ -20,6 +21,13 @@ pub(super) struct Asked<'a> {
     pub(super) facts: &'a Facts,
     pub(super) policies: &'a BucketPolicies,
     pub(super) now: OffsetDateTime,
+}
+
+impl Asked<'_> {
+    /// On whose behalf it is asked.
+    pub(super) fn asker(&self) -> Asker {
+        super::asker(self.request, self.caller)
+    }
 }
 
 /// Why nothing is granted.
@@ -115,7 +123,7 @@ impl Authorizer {
             let error = Error::with_message(ErrorCode::InvalidArgument, message);
             return Err(error.detail("ArgumentName", name).into());
         }
-        if let Some(wanted) = lacking.wanted(requirement.existing_object()) {
+        if let Some(wanted) = lacking.wanted(requirement.existing_object(), || asked.asker()) {
             return Err(Refused::Wanted(wanted));
         }
         match decision {

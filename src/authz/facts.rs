@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use super::Asker;
 use super::granted::Granted;
 use crate::s3::call::OnObject;
 use crate::s3::{BucketName, ETag, ObjectKey, TagSet};
@@ -117,9 +118,13 @@ impl Lacking {
     }
 
     /// What is wanted, the tags of `object` first.
-    pub(super) fn wanted(&self, object: Option<OnObject>) -> Option<Wanted> {
+    pub(super) fn wanted(
+        &self,
+        object: Option<OnObject>,
+        asker: impl FnOnce() -> Asker,
+    ) -> Option<Wanted> {
         match (self.existing.get(), object) {
-            (true, Some(object)) => Some(Wanted::ExistingTags(Granted::new(object))),
+            (true, Some(object)) => Some(Wanted::ExistingTags(Granted::new(object, asker()))),
             _ => self.document.get().then_some(Wanted::Document),
         }
     }

@@ -1,5 +1,6 @@
 //! What was authorised, as a type: a backend takes a `Granted<&T>`, and only this room makes one.
 
+use super::asker::Asker;
 use crate::s3::call::{
     Call, CompleteMultipartUpload, CopyObject, CopySource, CreateBucket, CreateMultipartUpload,
     DeleteObject, DeleteObjects, ListBuckets, ListMultipartUploads, ListObjects, ListParts,
@@ -13,22 +14,33 @@ use crate::s3::{
 /// A `T` that was authorised. It can be looked at and narrowed, never made or changed outside this
 /// room, so that what was authorised is what is carried out.
 #[derive(Clone, Copy, Debug)]
-pub struct Granted<T>(T);
+pub struct Granted<T>(T, Asker);
 
 impl<T> Granted<T> {
-    pub(super) fn new(value: T) -> Self {
-        Self(value)
+    pub(super) fn new(value: T, asker: Asker) -> Self {
+        Self(value, asker)
     }
 
     /// A grant that nobody decided, for the unit tests of backends.
     #[cfg(test)]
     pub(crate) fn for_test(value: T) -> Self {
-        Self(value)
+        Self(value, Asker::for_test(1))
+    }
+
+    /// The same of another who asks, for the unit tests of backends.
+    #[cfg(test)]
+    pub(crate) fn to(self, asker: Asker) -> Self {
+        Self(self.0, asker)
     }
 
     /// The same grant, borrowed.
     pub fn as_ref(&self) -> Granted<&T> {
-        Granted(&self.0)
+        Granted(&self.0, self.1)
+    }
+
+    /// On whose behalf it is carried out: what is shared is shared out between these.
+    pub fn asker(&self) -> Asker {
+        self.1
     }
 }
 
@@ -77,38 +89,38 @@ pub enum GrantedCall<'p> {
 }
 
 impl<'p> GrantedCall<'p> {
-    pub(super) fn of(call: &'p Call) -> Self {
+    pub(super) fn of(call: &'p Call, asker: Asker) -> Self {
         match call {
-            Call::ListBuckets(c) => Self::ListBuckets(Granted(c)),
-            Call::CreateBucket(c) => Self::CreateBucket(Granted(c)),
-            Call::DeleteBucket(c) => Self::DeleteBucket(Granted(c)),
-            Call::HeadBucket(c) => Self::HeadBucket(Granted(c)),
-            Call::GetBucketLocation(c) => Self::GetBucketLocation(Granted(c)),
-            Call::GetBucketPolicy(c) => Self::GetBucketPolicy(Granted(c)),
-            Call::PutBucketPolicy(c) => Self::PutBucketPolicy(Granted(c)),
-            Call::DeleteBucketPolicy(c) => Self::DeleteBucketPolicy(Granted(c)),
-            Call::GetBucketPolicyStatus(c) => Self::GetBucketPolicyStatus(Granted(c)),
-            Call::GetPublicAccessBlock(c) => Self::GetPublicAccessBlock(Granted(c)),
-            Call::PutPublicAccessBlock(c) => Self::PutPublicAccessBlock(Granted(c)),
-            Call::DeletePublicAccessBlock(c) => Self::DeletePublicAccessBlock(Granted(c)),
-            Call::ListObjects(c) => Self::ListObjects(Granted(c)),
-            Call::ListObjectsV2(c) => Self::ListObjectsV2(Granted(c)),
-            Call::DeleteObjects(c) => Self::DeleteObjects(Granted(c)),
-            Call::GetObject(c) => Self::GetObject(Granted(c)),
-            Call::HeadObject(c) => Self::HeadObject(Granted(c)),
-            Call::PutObject(c) => Self::PutObject(Granted(c)),
-            Call::DeleteObject(c) => Self::DeleteObject(Granted(c)),
-            Call::CopyObject(c) => Self::CopyObject(Granted(c)),
-            Call::CreateMultipartUpload(c) => Self::CreateMultipartUpload(Granted(c)),
-            Call::UploadPart(c) => Self::UploadPart(Granted(c)),
-            Call::UploadPartCopy(c) => Self::UploadPartCopy(Granted(c)),
-            Call::CompleteMultipartUpload(c) => Self::CompleteMultipartUpload(Granted(c)),
-            Call::AbortMultipartUpload(c) => Self::AbortMultipartUpload(Granted(c)),
-            Call::ListParts(c) => Self::ListParts(Granted(c)),
-            Call::ListMultipartUploads(c) => Self::ListMultipartUploads(Granted(c)),
-            Call::GetObjectTagging(c) => Self::GetObjectTagging(Granted(c)),
-            Call::PutObjectTagging(c) => Self::PutObjectTagging(Granted(c)),
-            Call::DeleteObjectTagging(c) => Self::DeleteObjectTagging(Granted(c)),
+            Call::ListBuckets(c) => Self::ListBuckets(Granted(c, asker)),
+            Call::CreateBucket(c) => Self::CreateBucket(Granted(c, asker)),
+            Call::DeleteBucket(c) => Self::DeleteBucket(Granted(c, asker)),
+            Call::HeadBucket(c) => Self::HeadBucket(Granted(c, asker)),
+            Call::GetBucketLocation(c) => Self::GetBucketLocation(Granted(c, asker)),
+            Call::GetBucketPolicy(c) => Self::GetBucketPolicy(Granted(c, asker)),
+            Call::PutBucketPolicy(c) => Self::PutBucketPolicy(Granted(c, asker)),
+            Call::DeleteBucketPolicy(c) => Self::DeleteBucketPolicy(Granted(c, asker)),
+            Call::GetBucketPolicyStatus(c) => Self::GetBucketPolicyStatus(Granted(c, asker)),
+            Call::GetPublicAccessBlock(c) => Self::GetPublicAccessBlock(Granted(c, asker)),
+            Call::PutPublicAccessBlock(c) => Self::PutPublicAccessBlock(Granted(c, asker)),
+            Call::DeletePublicAccessBlock(c) => Self::DeletePublicAccessBlock(Granted(c, asker)),
+            Call::ListObjects(c) => Self::ListObjects(Granted(c, asker)),
+            Call::ListObjectsV2(c) => Self::ListObjectsV2(Granted(c, asker)),
+            Call::DeleteObjects(c) => Self::DeleteObjects(Granted(c, asker)),
+            Call::GetObject(c) => Self::GetObject(Granted(c, asker)),
+            Call::HeadObject(c) => Self::HeadObject(Granted(c, asker)),
+            Call::PutObject(c) => Self::PutObject(Granted(c, asker)),
+            Call::DeleteObject(c) => Self::DeleteObject(Granted(c, asker)),
+            Call::CopyObject(c) => Self::CopyObject(Granted(c, asker)),
+            Call::CreateMultipartUpload(c) => Self::CreateMultipartUpload(Granted(c, asker)),
+            Call::UploadPart(c) => Self::UploadPart(Granted(c, asker)),
+            Call::UploadPartCopy(c) => Self::UploadPartCopy(Granted(c, asker)),
+            Call::CompleteMultipartUpload(c) => Self::CompleteMultipartUpload(Granted(c, asker)),
+            Call::AbortMultipartUpload(c) => Self::AbortMultipartUpload(Granted(c, asker)),
+            Call::ListParts(c) => Self::ListParts(Granted(c, asker)),
+            Call::ListMultipartUploads(c) => Self::ListMultipartUploads(Granted(c, asker)),
+            Call::GetObjectTagging(c) => Self::GetObjectTagging(Granted(c, asker)),
+            Call::PutObjectTagging(c) => Self::PutObjectTagging(Granted(c, asker)),
+            Call::DeleteObjectTagging(c) => Self::DeleteObjectTagging(Granted(c, asker)),
         }
     }
 }
@@ -117,7 +129,7 @@ impl Granted<&CopyObject> {
     /// The read that a copy was granted on its source.
     #[must_use]
     pub fn source(self) -> Granted<ReadObject> {
-        read(&self.source, None)
+        read(&self.source, None, self.1)
     }
 
     /// The write that a copy was granted on its destination, where source and destination stand on
@@ -134,14 +146,17 @@ impl Granted<&CopyObject> {
             algorithm,
             source: ChecksumSource::Computed,
         };
-        Granted(PutObject {
-            bucket: self.bucket.clone(),
-            key: self.key.clone(),
-            metadata: self.metadata_from(source),
-            tags: self.tags.clone().unwrap_or(tags),
-            conditions: self.conditions.clone(),
-            checksum: self.checksum.or(kept).map(computed),
-        })
+        Granted(
+            PutObject {
+                bucket: self.bucket.clone(),
+                key: self.key.clone(),
+                metadata: self.metadata_from(source),
+                tags: self.tags.clone().unwrap_or(tags),
+                conditions: self.conditions.clone(),
+                checksum: self.checksum.or(kept).map(computed),
+            },
+            self.1,
+        )
     }
 }
 
@@ -149,9 +164,8 @@ impl Granted<&CreateBucket> {
     /// A look whether the bucket is there already.
     #[must_use]
     pub fn head(self) -> Granted<OnBucket> {
-        Granted(OnBucket {
-            bucket: self.bucket.clone(),
-        })
+        let bucket = self.bucket.clone();
+        Granted(OnBucket { bucket }, self.1)
     }
 }
 
@@ -159,16 +173,19 @@ impl Granted<&OnObject> {
     /// A look at what is there, beside the look at its tags.
     #[must_use]
     pub fn head(self) -> Granted<ReadObject> {
-        Granted(ReadObject {
-            bucket: self.bucket.clone(),
-            key: self.key.clone(),
-            version_id: self.version_id.clone(),
-            range: None,
-            part_number: None,
-            conditions: ReadConditions::default(),
-            checksum_mode: false,
-            overrides: Vec::new(),
-        })
+        Granted(
+            ReadObject {
+                bucket: self.bucket.clone(),
+                key: self.key.clone(),
+                version_id: self.version_id.clone(),
+                range: None,
+                part_number: None,
+                conditions: ReadConditions::default(),
+                checksum_mode: false,
+                overrides: Vec::new(),
+            },
+            self.1,
+        )
     }
 }
 
@@ -192,10 +209,13 @@ impl Granted<UploadPartCopy> {
     /// The same copy, only of what has this entity tag.
     #[must_use]
     pub fn only(call: Granted<&UploadPartCopy>, etag: &ETag) -> Self {
-        Granted(UploadPartCopy {
-            source: call.source.only(etag),
-            ..UploadPartCopy::clone(&call)
-        })
+        Granted(
+            UploadPartCopy {
+                source: call.source.only(etag),
+                ..UploadPartCopy::clone(&call)
+            },
+            call.1,
+        )
     }
 }
 
@@ -203,19 +223,25 @@ impl Granted<CopyObject> {
     /// The same copy, only of what has this entity tag.
     #[must_use]
     pub fn only(call: Granted<&CopyObject>, etag: &ETag) -> Self {
-        Granted(CopyObject {
-            source: call.source.only(etag),
-            ..CopyObject::clone(&call)
-        })
+        Granted(
+            CopyObject {
+                source: call.source.only(etag),
+                ..CopyObject::clone(&call)
+            },
+            call.1,
+        )
     }
 
     /// The same copy, which takes no tag along.
     #[must_use]
     pub fn without_tags(call: Granted<&CopyObject>) -> Self {
-        Granted(CopyObject {
-            tags: Some(TagSet::default()),
-            ..CopyObject::clone(&call)
-        })
+        Granted(
+            CopyObject {
+                tags: Some(TagSet::default()),
+                ..CopyObject::clone(&call)
+            },
+            call.1,
+        )
     }
 }
 
@@ -223,32 +249,41 @@ impl Granted<ReadObject> {
     /// The same read, of the object that has this tag.
     #[must_use]
     pub fn still(&self, etag: &ETag) -> Self {
-        Granted(ReadObject {
-            conditions: ReadConditions {
-                if_match: Some(vec![etag.clone()]),
-                ..ReadConditions::default()
+        Granted(
+            ReadObject {
+                conditions: ReadConditions {
+                    if_match: Some(vec![etag.clone()]),
+                    ..ReadConditions::default()
+                },
+                ..self.0.clone()
             },
-            ..self.0.clone()
-        })
+            self.1,
+        )
     }
 
     /// The tags of what a copy reads, at `version_id` where the store has told one.
     #[must_use]
     pub fn tagging(&self, version_id: Option<&str>) -> Granted<OnObject> {
-        Granted(OnObject {
-            bucket: self.bucket.clone(),
-            key: self.key.clone(),
-            version_id: version_id.map(str::to_owned),
-        })
+        Granted(
+            OnObject {
+                bucket: self.bucket.clone(),
+                key: self.key.clone(),
+                version_id: version_id.map(str::to_owned),
+            },
+            self.1,
+        )
     }
 
     /// The same read of the whole object: what a range was granted on.
     #[must_use]
     pub fn whole(&self) -> Self {
-        Granted(ReadObject {
-            range: None,
-            ..self.0.clone()
-        })
+        Granted(
+            ReadObject {
+                range: None,
+                ..self.0.clone()
+            },
+            self.1,
+        )
     }
 }
 
@@ -260,6 +295,7 @@ impl Granted<&UploadPartCopy> {
             &self.source,
             self.range
                 .map(|(first, last)| ByteRange::FromTo(first, last)),
+            self.1,
         )
     }
 
@@ -267,23 +303,29 @@ impl Granted<&UploadPartCopy> {
     #[must_use]
     pub fn destination(self) -> Granted<UploadPart> {
         let upload = self.upload.clone();
-        Granted(UploadPart {
-            upload,
-            part_number: self.part_number,
-            checksum: None,
-        })
+        Granted(
+            UploadPart {
+                upload,
+                part_number: self.part_number,
+                checksum: None,
+            },
+            self.1,
+        )
     }
 }
 
-fn read(source: &CopySource, range: Option<ByteRange>) -> Granted<ReadObject> {
-    Granted(ReadObject {
-        bucket: source.bucket.clone(),
-        key: source.key.clone(),
-        version_id: source.version_id.clone(),
-        range,
-        part_number: None,
-        conditions: source.conditions.clone(),
-        checksum_mode: true,
-        overrides: Vec::new(),
-    })
+fn read(source: &CopySource, range: Option<ByteRange>, asker: Asker) -> Granted<ReadObject> {
+    Granted(
+        ReadObject {
+            bucket: source.bucket.clone(),
+            key: source.key.clone(),
+            version_id: source.version_id.clone(),
+            range,
+            part_number: None,
+            conditions: source.conditions.clone(),
+            checksum_mode: true,
+            overrides: Vec::new(),
+        },
+        asker,
+    )
 }

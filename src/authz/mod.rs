@@ -5,6 +5,7 @@
 //! conditions of a policy may ask is a typed [`context`]; what it needs beyond the head, and only when
 //! a policy asks, are [`facts`].
 
+mod asker;
 mod context;
 mod decide;
 mod facts;
@@ -13,6 +14,7 @@ mod public_access;
 mod questions;
 mod requirement;
 
+pub use asker::Asker;
 pub use facts::{Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
 
@@ -70,8 +72,13 @@ impl Permit {
     /// The call, granted.
     #[must_use]
     pub fn call(&self) -> GrantedCall<'_> {
-        GrantedCall::of(&self.request.call)
+        GrantedCall::of(&self.request.call, asker(&self.request, &self.caller))
     }
+}
+
+/// On whose behalf `caller`'s `request` is carried out.
+fn asker(request: &Request, caller: &Caller) -> Asker {
+    Asker::of(caller.identity(), request.head.peer.address)
 }
 
 /// Why nothing was granted. Carries what was known, so that audit can say who was refused what.

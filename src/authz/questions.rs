@@ -125,7 +125,7 @@ impl Authorizer {
             ..permit.asked(policies, now)
         };
         match self.decide(&asked) {
-            Ok(_) => Ok(Granted::new(delete)),
+            Ok(_) => Ok(Granted::new(delete, asked.asker())),
             Err(Refused::Denied(denial)) => Err(denial.error),
             // A deletion that compares an entity tag needs the right to read, which tags may decide;
             // they are not looked up for each of a thousand keys, and what is not known is not granted.

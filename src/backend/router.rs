@@ -279,6 +279,7 @@ mod tests {
             },
             timeouts: Timeouts::default(),
             max_connections: 1,
+            max_connections_per_caller: None,
         };
         (name.to_owned(), Store::Upstream(Box::new(config)))
     }

@@ -134,6 +134,8 @@ pub struct Upstream {
     pub checksums: Option<bool>,
     /// The most connections at a time.
     pub max_connections: Option<usize>,
+    /// The most of them for one caller.
+    pub max_connections_per_caller: Option<usize>,
     /// How long it may take.
     #[serde(default)]
     pub timeouts: Timeouts,

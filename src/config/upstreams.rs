@@ -44,6 +44,7 @@ impl Builder<'_> {
                 credentials: self.credentials(&key, &upstream.credentials)?,
                 timeouts: self.timeouts(&key, &upstream.timeouts)?,
                 max_connections: upstream.max_connections.unwrap_or(1024),
+                max_connections_per_caller: upstream.max_connections_per_caller,
                 name: upstream.name.clone(),
             };
             upstreams.push((upstream.name, config));

@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 
 use super::turns::Turn;
 use crate::files::{self, Stamp};
-use crate::s3::{BucketName, Error, ErrorCode};
+use crate::s3::{BucketName, Error};
 
 /// The file name's ending.
 const ENDING: &str = ".json";
@@ -214,14 +214,11 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
                     ),
                 }
             }
-            Err(error) => {
-                let passes = Error::from_io("read", &error).code() == ErrorCode::ServiceUnavailable;
-                let unreadable = match passes {
-                    true => Unreadable::Unavailable,
-                    false => Unreadable::Broken,
-                };
-                (Stamp::Unknown, Err((unreadable, error.to_string())))
-            }
+            // What it says is not known, for as long as the system cannot tell.
+            Err(error) => (
+                Stamp::Unknown,
+                Err((Unreadable::Unavailable, error.to_string())),
+            ),
             Ok((stamp, text)) => {
                 let value = text.and_then(|text| (self.read)(bucket, &text));
                 (stamp, value.map_err(|why| (Unreadable::Broken, why)))

@@ -80,8 +80,14 @@ fn canonical_header(headers: &HeaderMap, name: &str, to: &mut Vec<u8>) {
 }
 
 fn collapse(value: &[u8], to: &mut Vec<u8>) {
+    let value = value.trim_ascii();
+    // Most have no space at all.
+    if memchr::memchr(b' ', value).is_none() {
+        to.extend_from_slice(value);
+        return;
+    }
     let mut space = false;
-    for &byte in value.trim_ascii() {
+    for &byte in value {
         let is_space = byte == b' ';
         if !(is_space && space) {
             to.push(byte);

@@ -67,7 +67,8 @@ def test_foreign_entries_are_in_nobodys_way(gateway, tmp_path, place, started):
     assert raw.request(gateway, "DELETE", "/bucket").code == "BucketNotEmpty"
     assert all(os.path.lexists(path) for path in planted)
     if place in ("buckets", "its objects", "a directory of keys"):
-        assert gateway.log().count(".DS_Store") == 1, gateway.log()
+        # A directory whose names are remembered need not be read again.
+        assert gateway.log().count(".DS_Store") in ((0, 1) if started == "running" else (1,)), gateway.log()
     # What is in a bucket's own directories may go with the bucket. What is elsewhere stays.
     complete(gateway, "bucket", "open", gateway.open)
     for key in keys(gateway, "bucket"):

@@ -32,9 +32,12 @@ def test_a_second_gateway_on_one_directory_is_refused(tmp_path, other_disk):
         # On other ports, and with another name in its certificate.
         config = '[listener]\nexternal_url = "https://other.example.com"\n' + (f'[disk]\npath = "{tmp_path}/elsewhere"\n' if other_disk else "")
         second = Sharing(tmp_path / "second", config, first.data)
-        with pytest.raises(AssertionError):
-            second.start()
-        assert second.process.wait(10) > 0
+        try:
+            with pytest.raises(AssertionError):
+                second.start()
+            assert second.process.wait(10) > 0
+        finally:
+            second.stop()
         assert "another process" in second.log() or "in use" in second.log(), second.log()
         after = state(first.data)
         assert not {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

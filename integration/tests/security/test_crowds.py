@@ -174,20 +174,19 @@ def test_t87_connections_that_are_too_many_are_told(narrow, spy):
 
 
 def test_t87_connections_beyond_all_are_closed(narrow, spy):
-    busy = [raw.Connection(narrow) for _ in range(12)]
-    for connection in busy:
-        connection.send(b"GET /bucket/key HTTP/1.1\r\n")
-    told, closed = [], 0
-    for _ in range(20):
-        try:
-            told.append(raw.Connection(narrow))
-        except OSError:
-            closed += 1
-    # How many are told depends on how long those before them take to be.
-    assert len(told) >= 3 and closed > 0
-    assert limited(narrow, "connections_unheard") >= closed
-    for connection in [*busy, *told]:
-        connection.sock.close()
+    with contextlib.ExitStack() as held:
+        for _ in range(12):
+            held.enter_context(raw.Connection(narrow)).send(b"GET /bucket/key HTTP/1.1\r\n")
+        told, closed = 0, 0
+        for _ in range(20):
+            try:
+                held.enter_context(raw.Connection(narrow))
+                told += 1
+            except OSError:
+                closed += 1
+        # How many are told depends on how long those before them take to be.
+        assert told >= 3 and closed > 0, (told, closed)
+        assert limited(narrow, "connections_unheard") >= closed
     spy.wait(lambda: serves(narrow))
 
 

@@ -39,6 +39,18 @@ def faulty(work, store):
         assert "panicked" not in gateway.log()
 
 
+OTHER_KEY, OTHER_SECRET = "OTHEROTHEROTHEROTHER", "other-secret-for-these-tests-only-012345"
+OTHER = """
+[[users]]
+name = "other"
+access_keys = [{ id = "OTHEROTHEROTHEROTHER", secret = { env = "OTHER_SECRET" } }]
+policies = ["all"]
+[[policies]]
+name = "all"
+inline = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
+"""
+
+
 def head(length=None, *lines, status="200 OK", objects=OBJECT):
     all_lines = [f"HTTP/1.1 {status}", *([f"content-length: {length}"] if length is not None else []), *objects, *lines]
     return "\r\n".join([*all_lines, "", ""]).encode("latin-1")
@@ -351,3 +363,32 @@ def test_t57_no_answer_is_ever_anothers(faulty, store):
         lane.join(60)
     assert wrong == [] and whole[0] > 150, (wrong[:3], whole)
     assert store.connections - before < 360, "none was used again"
+
+
+def test_one_caller_cannot_take_all_connections(work, store):
+    """Downloads of which their client takes no byte leave a quarter of the upstream's connections to others."""
+    large = bytes(32 << 20)
+    store.reply = lambda h, b: [good(large if b"/large" in h else SMALL)]
+    extra = 'max_connections = 8\ntimeouts = { connect = "1s" }'
+    config, env = upstream("store", store.url, UPSTREAM_KEY, UPSTREAM_SECRET, extra)
+    config = AUDIT + OTHER + config
+    with Gateway(work / "shared", config, env={**env, "OTHER_SECRET": OTHER_SECRET}) as gateway:
+        stalled = [raw.Connection(gateway) for _ in range(8)]
+        for connection in stalled:
+            connection.send(raw.signed(gateway, "GET", "/bucket/large"))
+        deadline = time.time() + 10
+        while len(store.arrived) < 6 and time.time() < deadline:
+            time.sleep(0.02)
+        assert len(store.arrived) == 6
+        answer = raw.request(gateway, "GET", "/bucket/small")
+        assert (answer.status, answer.code) == (503, "SlowDown") and answer.headers["retry-after"]
+        for _ in range(3):
+            answer = raw.request(gateway, "GET", "/bucket/small", key=OTHER_KEY, secret=OTHER_SECRET)
+            assert answer.status == 200 and answer.body == SMALL
+        # Who goes away makes room at once.
+        for connection in stalled:
+            connection.abort()
+        deadline = time.time() + 10
+        while (answer := raw.request(gateway, "GET", "/bucket/small")).status == 503 and time.time() < deadline:
+            pass
+        assert answer.status == 200

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::files::{self, Is, error};
 use super::name::{Kind, Level, decode};
 use super::store::{Store, is_random_name, no_bucket, random_name};
+use super::tree;
 use crate::s3::{BucketName, Error, ErrorCode};
 
 /// A bucket's directories.
@@ -195,14 +196,20 @@ impl Store {
         for (name, is) in files::names(self.root(), "buckets").map_err(failed)? {
             let path = || format!("buckets/{name}");
             match (BucketName::parse(&name), is) {
-                (Ok(bucket), Is::Directory) => match self.bucket(&bucket) {
-                    Ok(_) => buckets.push(bucket),
-                    Err(error) if error.code() == ErrorCode::NoSuchBucket => {
-                        self.faults
-                            .foreign(&path(), "no bucket: it has no `objects`");
+                (Ok(bucket), Is::Directory) => {
+                    let objects = format!("buckets/{bucket}/objects");
+                    match files::open_directory(self.root(), &objects) {
+                        Ok(_) => buckets.push(bucket),
+                        Err(errno) if files::says_absent(errno) => {
+                            let what = "no bucket: it has no `objects`";
+                            self.faults.foreign(&path(), what);
+                        }
+                        Err(errno) => match tree::is_foreign(self.root(), &path(), errno) {
+                            Ok(true) => self.faults.foreign(&path(), "another user's directory"),
+                            Ok(false) | Err(_) => return Err(failed(errno)),
+                        },
                     }
-                    Err(error) => return Err(error),
-                },
+                }
                 _ => self.faults.foreign(&path(), "no bucket's name or kind"),
             }
         }

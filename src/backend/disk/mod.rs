@@ -29,6 +29,8 @@ mod tests_faults;
 #[cfg(test)]
 mod tests_injected;
 #[cfg(test)]
+mod tests_memory;
+#[cfg(test)]
 mod tests_scrub;
 #[cfg(test)]
 mod tests_tagging;

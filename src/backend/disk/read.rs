@@ -42,6 +42,15 @@ impl Default for Blocks {
     }
 }
 
+#[cfg(test)]
+impl Blocks {
+    /// Leaves no room to others.
+    pub(super) fn take_all(&self) -> Option<OwnedSemaphorePermit> {
+        let all = u32::try_from(BLOCKS).ok()?;
+        self.0.clone().try_acquire_many_owned(all).ok()
+    }
+}
+
 /// A block, and the room that it takes until the last of its bytes is sent.
 struct Held {
     bytes: Vec<u8>,

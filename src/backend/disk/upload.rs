@@ -190,6 +190,11 @@ pub(super) fn create(
     match make() {
         Ok(()) => Ok(id),
         Err(errno) => {
+            // It may have been moved into place by what failed then.
+            match files::rename(uploads.as_fd(), &id, store.root(), &staged) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => tracing::warn!(%errno, id, "an upload that nobody knows of is left"),
+            }
             store.clear_away(&staged);
             Err(error("open an upload", errno))
         }

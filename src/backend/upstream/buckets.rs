@@ -1,22 +1,21 @@
 //! Buckets: listed, made, removed, looked for.
 
-use super::client::{Client, Sending};
+use super::client::Client;
 use super::error::{About, Error};
+use super::exchange::Sending;
 use super::mapping::{Mappings, Place};
 use super::request::Outgoing;
 use crate::backend::BucketInfo;
-use crate::s3::time::parse_iso8601;
 use crate::s3::xml::Writer;
 use crate::s3::{self, BucketName, ErrorCode};
 use http::{Method, StatusCode};
-use std::sync::Arc;
 
 /// Pages of buckets before an upstream is taken to go round in circles.
 const MAX_PAGES: usize = 100;
 
 /// ListBuckets, under the names that clients see, in order.
 pub(super) async fn list(
-    client: &Arc<Client>,
+    client: Client<'_>,
     mappings: &Mappings,
 ) -> Result<Vec<BucketInfo>, s3::Error> {
     let mut buckets = Vec::new();
@@ -28,19 +27,22 @@ pub(super) async fn list(
         if answer.status() == StatusCode::FORBIDDEN
             && let Some(names) = mappings.all_named()
         {
-            answer.finish().await?;
+            answer.drain().await?;
             return list_named(client, mappings, names).await;
         }
         let root = answer.expect(About::Service).await?;
         let root = root.xml(About::Service).await?;
         let root = root.named("ListAllMyBucketsResult")?;
-        for entry in root
+        let entries = root
             .child("Buckets")
-            .into_iter()
-            .flat_map(|b| b.all("Bucket"))
-        {
-            let created = entry.get("CreationDate").and_then(parse_iso8601);
-            let names = mappings.ours(entry.need("Name")?);
+            .ok_or_else(|| Error::garbage("a list of buckets without `Buckets`"))?;
+        for entry in entries.all("Bucket") {
+            let created = match entry.child("CreationDate") {
+                Some(_) => Some(entry.time("CreationDate")?),
+                None => None,
+            };
+            // What no client could name is no bucket here.
+            let names = mappings.ours(entry.filled("Name")?);
             buckets.extend(names.into_iter().map(|name| BucketInfo { name, created }));
         }
         token = root
@@ -59,7 +61,7 @@ pub(super) async fn list(
 /// Looks for every bucket that can be there, one by one: credentials that may use a bucket often may
 /// not list all of them.
 async fn list_named(
-    client: &Arc<Client>,
+    client: Client<'_>,
     mappings: &Mappings,
     mut names: Vec<BucketName>,
 ) -> Result<Vec<BucketInfo>, s3::Error> {
@@ -77,7 +79,7 @@ async fn list_named(
 }
 
 /// CreateBucket.
-pub(super) async fn create(client: &Arc<Client>, place: Place<'_>) -> Result<(), s3::Error> {
+pub(super) async fn create(client: Client<'_>, place: Place<'_>) -> Result<(), s3::Error> {
     // In AWS's oldest region and at several other stores, making a bucket that is there already is
     // a success, which would tell a client that it made it.
     let found = client
@@ -87,7 +89,7 @@ pub(super) async fn create(client: &Arc<Client>, place: Place<'_>) -> Result<(),
         .await;
     match found {
         Ok(answer) => {
-            answer.finish().await?;
+            answer.finish(About::Bucket).await?;
             return Err(ErrorCode::BucketAlreadyOwnedByYou.into());
         }
         Err(error) if error.code() == ErrorCode::NoSuchBucket => {}
@@ -105,25 +107,37 @@ pub(super) async fn create(client: &Arc<Client>, place: Place<'_>) -> Result<(),
         Sending::Nothing
     };
     let answer = client.send(&request, sending).await?;
-    answer.expect(About::Bucket).await?.finish().await
+    answer
+        .expect(About::Bucket)
+        .await?
+        .finish(About::Bucket)
+        .await
 }
 
 /// DeleteBucket.
-pub(super) async fn delete(client: &Arc<Client>, place: Place<'_>) -> Result<(), s3::Error> {
+pub(super) async fn delete(client: Client<'_>, place: Place<'_>) -> Result<(), s3::Error> {
     let request = Outgoing::bucket(Method::DELETE, place);
     let answer = client.send(&request, Sending::Nothing).await?;
-    answer.expect(About::Bucket).await?.finish().await
+    answer
+        .expect(About::Bucket)
+        .await?
+        .finish(About::Bucket)
+        .await
 }
 
 /// HeadBucket.
 pub(super) async fn head(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     name: &BucketName,
 ) -> Result<BucketInfo, s3::Error> {
     let request = Outgoing::bucket(Method::HEAD, place);
     let answer = client.send(&request, Sending::Nothing).await?;
-    answer.expect(About::Bucket).await?.finish().await?;
+    answer
+        .expect(About::Bucket)
+        .await?
+        .finish(About::Bucket)
+        .await?;
     Ok(BucketInfo {
         name: name.clone(),
         created: None,

@@ -1,7 +1,8 @@
 //! Copies within one upstream, which moves the bytes itself.
 
-use super::client::{Client, Sending};
+use super::client::Client;
 use super::error::About;
+use super::exchange::Sending;
 use super::mapping::Place;
 use super::multipart::{copied, on_upload};
 use super::request::{Outgoing, copy_source};
@@ -14,11 +15,10 @@ use crate::s3::{self, Checksum, ErrorCode, TagSet, WEBSITE_REDIRECT};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
-use std::sync::Arc;
 
 /// CopyObject; `source` is where the source's bucket is at this upstream.
 pub(super) async fn object(
-    client: &Arc<Client>,
+    client: Client<'_>,
     source: Place<'_>,
     place: Place<'_>,
     call: Granted<&CopyObject>,
@@ -62,7 +62,7 @@ pub(super) async fn object(
 /// The tags that a copy must turn out to have, where the call says more than to copy everything. Ceph
 /// 16 drops the source's with its metadata, and a copy onto itself leaves none to look at afterwards.
 async fn stated_tags(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: Granted<&CopyObject>,
 ) -> Result<Option<TagSet>, s3::Error> {
@@ -90,7 +90,7 @@ fn failed_condition(error: s3::Error) -> s3::Error {
 
 /// UploadPartCopy.
 pub(super) async fn part(
-    client: &Arc<Client>,
+    client: Client<'_>,
     source: Place<'_>,
     place: Place<'_>,
     call: Granted<&UploadPartCopy>,
@@ -111,7 +111,7 @@ pub(super) async fn part(
 /// Asks about the source first where its copy is conditional: Ceph 16 and moto take the conditions
 /// of a copy and don't look at them, while every store looks at those of a HEAD.
 async fn check_source(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     source: Granted<ReadObject>,
 ) -> Result<(), s3::Error> {
@@ -135,7 +135,7 @@ fn looks_encoded(key: &str) -> bool {
 
 /// Copies a part by reading its source and sending it back.
 async fn through_us(
-    client: &Arc<Client>,
+    client: Client<'_>,
     source: Place<'_>,
     place: Place<'_>,
     call: Granted<&UploadPartCopy>,
@@ -194,7 +194,7 @@ fn from(
 }
 
 async fn copy(
-    client: &Arc<Client>,
+    client: Client<'_>,
     request: Outgoing<'_>,
     root: &'static str,
 ) -> Result<Written, s3::Error> {
@@ -204,7 +204,7 @@ async fn copy(
         .send_patiently(&request, Sending::Nothing, patience)
         .await?;
     let answer = answer.expect(About::Object).await?;
-    let version = version_id(&answer);
+    let version = version_id(&answer)?;
     let document = answer.xml(About::Object).await?.named(root)?;
     Ok(copied(client, &document, version)?)
 }

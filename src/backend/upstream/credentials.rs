@@ -245,7 +245,9 @@ impl Credentials {
                 }
                 let since = Instant::now();
                 let look = since.checked_add(LOOK);
+                // What could not be looked at may have changed.
                 if let Some(before) = before
+                    && modified.iter().all(Option::is_some)
                     && before.modified == modified
                 {
                     let keys = Arc::clone(&before.keys);

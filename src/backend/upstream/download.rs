@@ -1,7 +1,7 @@
 //! An object's bytes on their way from an upstream: as many as were promised, or an error.
 
-use super::answer::Answer;
 use super::error::Error;
+use super::lease::Lease;
 use crate::backend::Download;
 use crate::s3;
 use async_trait::async_trait;
@@ -15,27 +15,29 @@ const SLOWEST: u64 = 4 << 10;
 /// The bytes of one answer.
 pub(super) struct Stream {
     // Gone once all was read, or after an error: then the connection is closed.
-    answer: Option<Answer>,
+    lease: Option<Lease>,
     left: u64,
     given: u64,
-    // Time spent waiting for the upstream, not for the client.
+    // How long the upstream may make us wait, and how long it has, the client's part not counted.
+    patience: Duration,
     waited: Duration,
 }
 
 impl Stream {
-    /// `length` is more than 0.
-    pub(super) fn new(answer: Answer, length: u64) -> Self {
+    /// The next `length` bytes of an answer's body, which are all of it.
+    pub(super) fn new(lease: Lease, length: u64, patience: Duration) -> Self {
         Self {
-            answer: Some(answer),
+            lease: Some(lease),
             left: length,
             given: 0,
+            patience,
             waited: Duration::ZERO,
         }
     }
 
-    async fn piece(&mut self, answer: &mut Answer) -> Result<Bytes, Error> {
+    async fn piece(&mut self, lease: &mut Lease) -> Result<Bytes, Error> {
         let before = Instant::now();
-        let piece = answer.read().await?;
+        let piece = lease.read().await?;
         self.waited = self.waited.saturating_add(before.elapsed());
         let Some(piece) = piece else {
             return Err(Error::garbage("the body is too short"));
@@ -47,11 +49,10 @@ impl Stream {
             .checked_sub(length)
             .ok_or_else(|| Error::garbage("the body is too long"))?;
         let earned = Duration::from_secs(self.given / SLOWEST);
-        let patience = answer.client().timeouts.read.saturating_add(earned);
-        if self.waited > patience {
+        if self.waited > self.patience.saturating_add(earned) {
             return Err(Error::Timeout("reading a body that drips"));
         }
-        Ok(piece)
+        Ok(Bytes::copy_from_slice(piece))
     }
 }
 
@@ -59,18 +60,18 @@ impl Stream {
 impl Download for Stream {
     async fn next(&mut self) -> Result<Option<Bytes>, s3::Error> {
         // Taken out, so that an error or a cancelled wait closes the connection.
-        let Some(mut answer) = self.answer.take() else {
+        let Some(mut lease) = self.lease.take() else {
             return if self.left == 0 {
                 Ok(None)
             } else {
                 Err(Error::garbage("the body was given up").into())
             };
         };
-        let piece = self.piece(&mut answer).await?;
+        let piece = self.piece(&mut lease).await?;
         if self.left == 0 {
-            answer.give_back().await;
+            lease.give_back().await;
         } else {
-            self.answer = Some(answer);
+            self.lease = Some(lease);
         }
         Ok(Some(piece))
     }

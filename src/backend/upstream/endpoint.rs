@@ -3,9 +3,9 @@
 //! Names are resolved here, asynchronously and cached, because `HttpPeer::new` would block the
 //! reactor and panic on failure.
 
+use super::config::{Config, Timeouts};
 use super::error::Error;
 use super::pool::Pool;
-use super::{Config, Timeouts};
 use pingora_core::upstreams::peer::HttpPeer;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

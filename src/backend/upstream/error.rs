@@ -22,9 +22,10 @@ pub enum Error {
     /// No connection, or no TLS session.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// Every connection that the definition allows was in use for too long.
-    #[error("all {0} connections are in use")]
-    Busy(usize),
+    /// Every connection that the definition allows the caller was in use for too long, or too many
+    /// wait for one.
+    #[error("too busy: {0}")]
+    Busy(String),
     /// It took too long.
     #[error("timed out while {0}")]
     Timeout(&'static str),
@@ -49,9 +50,19 @@ impl Error {
         Self::Garbage(what.into())
     }
 
-    pub(super) fn broken(doing: &'static str, reason: &dyn std::fmt::Display) -> Self {
-        let reason = short(&reason.to_string());
-        Self::Broken { doing, reason }
+    /// What Pingora's error means.
+    pub(super) fn broken(doing: &'static str, error: &pingora_error::BError) -> Self {
+        use pingora_error::ErrorType as T;
+        match error.etype() {
+            T::ReadTimedout | T::WriteTimedout | T::ConnectTimedout | T::TLSHandshakeTimedout => {
+                Self::Timeout(doing)
+            }
+            T::InvalidHTTPHeader => Self::garbage("not an HTTP head"),
+            _ => Self::Broken {
+                doing,
+                reason: short(&error.to_string()),
+            },
+        }
     }
 }
 

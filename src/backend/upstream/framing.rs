@@ -2,7 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
 
-use super::Payload;
+use super::config::Payload;
 use super::error::Error;
 use crate::s3::{Checksum, ChecksumAlgorithm};
 use crate::sigv4::{ChunkSigner, OutgoingPayload};

@@ -1,15 +1,15 @@
 //! Whether an upstream answers at all.
 
-use super::client::{Client, Sending};
+use super::client::Client;
 use super::error::Error;
+use super::exchange::Sending;
 use super::request::Outgoing;
 use crate::s3;
 use http::Method;
-use std::sync::Arc;
 
 /// Asks for the service's head. Any answer below 500 will do, also a refusal: which operations our
 /// credentials may ask for is not what readiness is about.
-pub(super) async fn check(client: &Arc<Client>) -> Result<(), s3::Error> {
+pub(super) async fn check(client: Client<'_>) -> Result<(), s3::Error> {
     client.sweep();
     let request = Outgoing::service(Method::HEAD);
     let patience = client.timeouts.connect;

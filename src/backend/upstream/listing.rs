@@ -3,18 +3,17 @@
 //! `encoding-type=url` is always asked for, so that any key survives XML; what the client asked for
 //! is none of the upstream's business.
 
-use super::client::{Client, Sending};
+use super::client::Client;
 use super::error::{About, Error};
+use super::exchange::Sending;
 use super::mapping::Place;
 use super::request::Outgoing;
+use super::response::checksum_in;
 use super::xml::{Element, url_decode};
 use crate::backend::{ListedObject, ListedPart, ListedUpload, ObjectPage, PartPage, UploadPage};
 use crate::s3::call::{ListMultipartUploads, ListObjects, ListParts};
-use crate::s3::time::parse_iso8601;
-use crate::s3::{self, Checksum, ChecksumAlgorithm, ChecksumType, ETag};
+use crate::s3::{self, ChecksumAlgorithm, ChecksumType, ETag};
 use http::Method;
-use std::sync::Arc;
-use time::OffsetDateTime;
 
 /// Pages of which nothing is left before an upstream is taken to go round in circles.
 const MAX_EMPTY: usize = 8;
@@ -24,7 +23,7 @@ const LAST: char = '\u{10ffff}';
 /// ListObjectsV2, whichever version the client speaks: its `start-after` is the version's one way
 /// to go on that means the same everywhere.
 pub(super) async fn objects(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &ListObjects,
 ) -> Result<ObjectPage, s3::Error> {
@@ -54,12 +53,12 @@ pub(super) async fn objects(
             return Ok(ObjectPage::default());
         }
         let names = Names::of(&root, place);
-        let truncated = root.is_true("IsTruncated");
+        let truncated = root.flag("IsTruncated")?;
         let mut page = ObjectPage::default();
         // The last entry there, also of what is dropped here.
         let mut last: Option<String> = None;
         for entry in root.all("Contents") {
-            let Some(key) = names.ours(entry.need("Key")?)? else {
+            let Some(key) = names.ours(entry.filled("Key")?)? else {
                 continue;
             };
             last = last.max(Some(key.clone()));
@@ -68,7 +67,7 @@ pub(super) async fn objects(
             }
         }
         for entry in root.all("CommonPrefixes") {
-            let Some(group) = names.ours(entry.need("Prefix")?)? else {
+            let Some(group) = names.ours(entry.filled("Prefix")?)? else {
                 continue;
             };
             last = last.max(Some(group.clone()));
@@ -76,10 +75,22 @@ pub(super) async fn objects(
                 page.common_prefixes.push(group);
             }
         }
-        page.objects.sort_by(|a, b| a.key.cmp(&b.key));
-        page.common_prefixes.sort();
         if !truncated {
+            if root
+                .get("NextContinuationToken")
+                .is_some_and(|t| !t.is_empty())
+            {
+                return Err(Error::garbage("a last page that says where the next begins").into());
+            }
+            page.objects.sort_by(|a, b| a.key.cmp(&b.key));
+            page.common_prefixes.sort();
             return Ok(page);
+        }
+        // The next page is asked for by the last name of this one: in another order, names between
+        // would never be told.
+        let ordered = page.objects.is_sorted_by(|a, b| a.key <= b.key);
+        if !ordered || !page.common_prefixes.is_sorted() {
+            return Err(Error::garbage("a page that is not in order").into());
         }
         let last = last.ok_or_else(|| Error::garbage("an empty page that more is to follow"))?;
         let kept = !page.objects.is_empty() || !page.common_prefixes.is_empty();
@@ -131,21 +142,17 @@ impl<'a> Names<'a> {
     }
 }
 
-fn listed_object(client: &Client, entry: &Element, key: String) -> Result<ListedObject, Error> {
+fn listed_object(client: Client<'_>, entry: &Element, key: String) -> Result<ListedObject, Error> {
     Ok(ListedObject {
         key,
         size: entry.number("Size")?,
-        etag: ETag::parse(entry.get("ETag").unwrap_or_default()),
-        last_modified: when(entry, "LastModified")?,
+        etag: ETag::parse(entry.filled("ETag")?),
+        last_modified: entry.time("LastModified")?,
         checksum: algorithm(client, entry),
     })
 }
 
-fn when(entry: &Element, name: &'static str) -> Result<OffsetDateTime, Error> {
-    parse_iso8601(entry.need(name)?).ok_or_else(|| Error::garbage(format!("`{name}` is no date")))
-}
-
-fn algorithm(client: &Client, entry: &Element) -> Option<(ChecksumAlgorithm, ChecksumType)> {
+fn algorithm(client: Client<'_>, entry: &Element) -> Option<(ChecksumAlgorithm, ChecksumType)> {
     let name = entry
         .get("ChecksumAlgorithm")
         .filter(|_| client.checksums)?;
@@ -159,16 +166,9 @@ fn algorithm(client: &Client, entry: &Element) -> Option<(ChecksumAlgorithm, Che
     Some((algorithm, kind))
 }
 
-/// The checksum among an entry's elements.
-pub(super) fn checksum(entry: &Element) -> Option<Checksum> {
-    ChecksumAlgorithm::ALL
-        .into_iter()
-        .find_map(|a| Checksum::parse(a, entry.get(a.element())?))
-}
-
 /// ListParts.
 pub(super) async fn parts(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &ListParts,
 ) -> Result<PartPage, s3::Error> {
@@ -192,15 +192,21 @@ pub(super) async fn parts(
     if call.max_parts == 0 {
         return Ok(page);
     }
-    page.truncated = root.is_true("IsTruncated");
+    page.truncated = root.flag("IsTruncated")?;
     for entry in root.all("Part") {
         page.parts.push(ListedPart {
             part_number: entry.number("PartNumber")?,
             size: entry.number("Size")?,
-            etag: ETag::parse(entry.need("ETag")?),
-            last_modified: when(entry, "LastModified")?,
-            checksum: checksum(entry).filter(|_| client.checksums),
+            etag: ETag::parse(entry.filled("ETag")?),
+            last_modified: entry.time("LastModified")?,
+            checksum: checksum_in(entry)?
+                .map(|stored| stored.checksum)
+                .filter(|_| client.checksums),
         });
+    }
+    let numbered = |part: &ListedPart| (1..=10_000).contains(&part.part_number);
+    if !page.parts.iter().all(numbered) {
+        return Err(Error::garbage("a part that has no number").into());
     }
     page.parts.retain(|part| part.part_number > call.after);
     page.parts.sort_by_key(|part| part.part_number);
@@ -210,7 +216,7 @@ pub(super) async fn parts(
     Ok(page)
 }
 
-async fn uploads_page(client: &Arc<Client>, request: &Outgoing<'_>) -> Result<Element, s3::Error> {
+async fn uploads_page(client: Client<'_>, request: &Outgoing<'_>) -> Result<Element, s3::Error> {
     let answer = client.send(request, Sending::Nothing).await?;
     let root = answer.expect(About::Bucket).await?;
     let root = root.xml(About::Bucket).await?;
@@ -219,7 +225,7 @@ async fn uploads_page(client: &Arc<Client>, request: &Outgoing<'_>) -> Result<El
 
 /// ListMultipartUploads.
 pub(super) async fn uploads(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &ListMultipartUploads,
 ) -> Result<UploadPage, s3::Error> {
@@ -260,7 +266,7 @@ pub(super) async fn uploads(
     }
     let names = Names::of(&root, place);
     for entry in root.all("Upload") {
-        let Some(key) = names.ours(entry.need("Key")?)? else {
+        let Some(key) = names.ours(entry.filled("Key")?)? else {
             continue;
         };
         // At the marker's own key the upload id decides, which is the upstream's to order.
@@ -269,14 +275,14 @@ pub(super) async fn uploads(
         if fresh && key.starts_with(&call.prefix) {
             page.uploads.push(ListedUpload {
                 key,
-                upload_id: entry.need("UploadId")?.to_owned(),
-                initiated: when(entry, "Initiated")?,
+                upload_id: entry.filled("UploadId")?.to_owned(),
+                initiated: entry.time("Initiated")?,
                 checksum: algorithm(client, entry),
             });
         }
     }
     for entry in root.all("CommonPrefixes") {
-        let Some(group) = names.ours(entry.need("Prefix")?)? else {
+        let Some(group) = names.ours(entry.filled("Prefix")?)? else {
             continue;
         };
         if after.is_none_or(|after| group.as_str() > after) && group.starts_with(&call.prefix) {
@@ -286,7 +292,7 @@ pub(super) async fn uploads(
     // Stable, so that uploads of one key stay in the upstream's order of time.
     page.uploads.sort_by(|a, b| a.key.cmp(&b.key));
     page.common_prefixes.sort();
-    if root.is_true("IsTruncated") {
+    if root.flag("IsTruncated")? {
         let upload = page
             .uploads
             .last()

@@ -1,26 +1,25 @@
 //! Multipart uploads.
 
-use super::client::{Client, Sending};
+use super::client::Client;
 use super::error::{About, Error};
-use super::listing::checksum;
+use super::exchange::Sending;
 use super::mapping::Place;
 use super::objects::upload;
 use super::request::{KEPT_TAGS, Outgoing};
-use super::response::{stored, version_id};
+use super::response::{checksum_in, version_id};
 use super::tagging;
 use crate::backend::{CompletedPart, Upload, Written};
 use crate::s3::call::{
     CompleteMultipartUpload, CreateMultipartUpload, ListParts, OnObject, OnUpload, UploadPart,
 };
 use crate::s3::xml::Writer;
-use crate::s3::{self, ChecksumAlgorithm, ETag, ErrorCode, StoredChecksum, TagSet};
+use crate::s3::{self, ETag, ErrorCode, StoredChecksum, TagSet};
 use http::Method;
-use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// CreateMultipartUpload.
 pub(super) async fn create(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &CreateMultipartUpload,
 ) -> Result<String, s3::Error> {
@@ -41,16 +40,12 @@ pub(super) async fn create(
         .xml(About::Bucket)
         .await?;
     let root = root.named("InitiateMultipartUploadResult")?;
-    let id = root.need("UploadId")?;
-    if id.is_empty() {
-        return Err(Error::garbage("an empty `UploadId`").into());
-    }
-    Ok(id.to_owned())
+    Ok(root.filled("UploadId")?.to_owned())
 }
 
 /// UploadPart.
 pub(super) async fn part(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &UploadPart,
     body: &mut dyn Upload,
@@ -75,7 +70,7 @@ pub(super) fn on_upload<'a>(
 
 /// CompleteMultipartUpload.
 pub(super) async fn complete(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &CompleteMultipartUpload,
     parts: &[CompletedPart],
@@ -114,20 +109,16 @@ pub(super) async fn complete(
         Err(error) if server_error => return Err(still_there(client, place, call, error).await),
         Err(error) => return Err(error),
     };
-    let version_id = version_id(&answer);
+    let version_id = version_id(&answer)?;
     let root = answer.xml(About::Upload).await?;
     let root = root.named("CompleteMultipartUploadResult")?;
     let etag = match root.get("ETag").map(ETag::parse) {
         Some(etag) if !etag.0.is_empty() => etag,
         _ => look(client, place, &call.upload).await?,
     };
-    let kept = ChecksumAlgorithm::ALL.into_iter().find_map(|algorithm| {
-        let text = root.get(algorithm.element())?;
-        stored(algorithm, text, root.get("ChecksumType"))
-    });
     Ok(Written {
         etag,
-        checksum: kept.filter(|_| client.checksums),
+        checksum: checksum_in(&root)?.filter(|_| client.checksums),
         last_modified: OffsetDateTime::now_utc(),
         size: call.size,
         version_id,
@@ -135,18 +126,16 @@ pub(super) async fn complete(
 }
 
 /// Ceph 16 does not tell the entity tag of what it has put together, and has spoilt its tags.
-async fn look(
-    client: &Arc<Client>,
-    place: Place<'_>,
-    upload: &OnUpload,
-) -> Result<ETag, s3::Error> {
+async fn look(client: Client<'_>, place: Place<'_>, upload: &OnUpload) -> Result<ETag, s3::Error> {
     let request = Outgoing::object(Method::HEAD, place, &upload.key)?;
     let answer = client.send(&request, Sending::Nothing).await?;
     let answer = answer.expect(About::Object).await?;
     let etag = ETag::parse(answer.need("etag")?);
-    let tags = answer.header(KEPT_TAGS).map(TagSet::from_query);
-    answer.finish().await?;
-    if let Some(Ok(tags)) = tags {
+    let tags = answer.header(KEPT_TAGS)?.map(TagSet::from_query);
+    let tags = tags.transpose();
+    let tags = tags.map_err(|error| Error::garbage(format!("the tags that we kept: {error}")))?;
+    answer.finish(About::Object).await?;
+    if let Some(tags) = tags {
         let whole = OnObject {
             bucket: upload.bucket.clone(),
             key: upload.key.clone(),
@@ -160,7 +149,7 @@ async fn look(
 /// Ceph 16 fails with 500 when there is no such upload, which clients would try again and again:
 /// asks whether there is, and answers `error` if so.
 async fn still_there(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &CompleteMultipartUpload,
     error: s3::Error,
@@ -186,31 +175,29 @@ fn text(stored: &StoredChecksum) -> String {
 
 /// AbortMultipartUpload.
 pub(super) async fn abort(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &OnUpload,
 ) -> Result<(), s3::Error> {
     let request = on_upload(Method::DELETE, place, call)?;
     let answer = client.send(&request, Sending::Nothing).await?;
-    answer.expect(About::Upload).await?.finish().await
+    answer
+        .expect(About::Upload)
+        .await?
+        .finish(About::Upload)
+        .await
 }
 
 /// What CopyObject and UploadPartCopy answer.
 pub(super) fn copied(
-    client: &Client,
+    client: Client<'_>,
     root: &super::xml::Element,
     version_id: Option<String>,
 ) -> Result<Written, Error> {
-    let modified = root.get("LastModified").and_then(s3::time::parse_iso8601);
-    let parts = checksum(root).map(crate::backend::full_object);
-    let whole = ChecksumAlgorithm::ALL.into_iter().find_map(|algorithm| {
-        let text = root.get(algorithm.element())?;
-        stored(algorithm, text, root.get("ChecksumType"))
-    });
     Ok(Written {
-        etag: ETag::parse(root.need("ETag")?),
-        checksum: whole.or(parts).filter(|_| client.checksums),
-        last_modified: modified.unwrap_or_else(OffsetDateTime::now_utc),
+        etag: ETag::parse(root.filled("ETag")?),
+        checksum: checksum_in(root)?.filter(|_| client.checksums),
+        last_modified: root.time("LastModified")?,
         size: None,
         version_id,
     })

@@ -1,12 +1,13 @@
 //! Objects: read, written, deleted.
 
 use super::answer::Answer;
-use super::client::{Client, Sending};
+use super::client::Client;
 use super::error::{About, Error, refusal};
+use super::exchange::Sending;
 use super::framing::Trailer;
 use super::mapping::Place;
 use super::request::{KEPT_CHECKSUM, Outgoing};
-use super::response::{checksum_in, content_range, info, keep_checksum, version_id, written};
+use super::response::{checksum, content_range, info, keep_checksum, version_id, written};
 use super::xml::can_carry;
 use crate::authz::Granted;
 use crate::backend::{Body, Deleted, Object, Upload, Written, full_object};
@@ -20,11 +21,10 @@ use base64::Engine as _;
 use http::{Method, StatusCode};
 use md5::Digest as _;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// GetObject.
 pub(super) async fn get(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &ReadObject,
 ) -> Result<Object, s3::Error> {
@@ -37,7 +37,7 @@ pub(super) async fn get(
 
 /// HeadObject.
 pub(super) async fn head(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &ReadObject,
 ) -> Result<Object, s3::Error> {
@@ -48,12 +48,12 @@ pub(super) async fn head(
     Ok(Object { info, range, body })
 }
 
-async fn read(
-    client: &Arc<Client>,
+async fn read<'c>(
+    client: Client<'c>,
     place: Place<'_>,
     call: &ReadObject,
     method: Method,
-) -> Result<Answer, s3::Error> {
+) -> Result<Answer<'c>, s3::Error> {
     let part = call.part_number.map(|number| number.to_string());
     let mut request = Outgoing::object(method, place, &call.key)?
         .maybe_query("partNumber", part)
@@ -77,16 +77,16 @@ async fn read(
 /// What the head says, checked against what was asked: a range that we did not ask for, or a
 /// length that is not the range's, would be somebody else's bytes.
 fn described(
-    answer: &Answer,
+    answer: &Answer<'_>,
     call: &ReadObject,
 ) -> Result<(ObjectInfo, Option<ContentRange>), s3::Error> {
     if answer.status() != StatusCode::PARTIAL_CONTENT {
         // A success of another kind is not the object, nor is a part that is not called one (T58).
-        if answer.status() != StatusCode::OK || answer.header("content-range").is_some() {
+        if answer.status() != StatusCode::OK || answer.header("content-range")?.is_some() {
             return Err(Error::garbage("a success that is not the whole object").into());
         }
         let size = answer
-            .content_length()
+            .content_length()?
             .ok_or_else(|| Error::garbage("no `content-length`"))?;
         let info = info(answer, size)?;
         check_part(call.part_number, &info)?;
@@ -122,7 +122,7 @@ fn check_part(part: Option<u16>, info: &ObjectInfo) -> Result<(), s3::Error> {
 
 /// Whether the object that has this tag is still the one.
 pub(super) async fn is_there(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &OnObject,
     etag: &ETag,
@@ -138,7 +138,7 @@ pub(super) async fn is_there(
     );
     let answer = client.send(&request, Sending::Nothing).await?;
     match answer.expect(About::Object).await {
-        Ok(answer) => answer.finish().await.map(|()| true),
+        Ok(answer) => answer.finish(About::Object).await.map(|()| true),
         Err(error)
             if matches!(
                 error.code(),
@@ -153,7 +153,7 @@ pub(super) async fn is_there(
 
 /// PutObject.
 pub(super) async fn put(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &PutObject,
     body: &mut dyn Upload,
@@ -175,7 +175,7 @@ pub(super) async fn put(
 ///
 /// `computed` is the algorithm of the checksum that goes behind the body when none is in the head.
 pub(super) async fn upload(
-    client: &Arc<Client>,
+    client: Client<'_>,
     mut request: Outgoing<'_>,
     asked: Option<&ChecksumRequest>,
     computed: Option<ChecksumAlgorithm>,
@@ -216,7 +216,7 @@ pub(super) async fn upload(
     let mut written = written(&answer, Some(length))?;
     let ours = body.checksum();
     if client.checksums {
-        written.checksum = checksum_in(|name| answer.header(name));
+        written.checksum = checksum(&answer)?;
         let theirs = written.checksum.as_ref().map(|stored| &stored.checksum);
         if let (Some(ours), Some(theirs)) = (&ours, theirs)
             && ours.algorithm == theirs.algorithm
@@ -227,7 +227,7 @@ pub(super) async fn upload(
     } else {
         written.checksum = asked.and_then(given).cloned().map(full_object);
     }
-    answer.finish().await?;
+    answer.finish(about).await?;
     Ok(written)
 }
 
@@ -247,7 +247,7 @@ fn given(asked: &ChecksumRequest) -> Option<&s3::Checksum> {
 
 /// DeleteObject.
 pub(super) async fn delete(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &DeleteObject,
 ) -> Result<Deleted, s3::Error> {
@@ -270,16 +270,16 @@ pub(super) async fn delete(
         Err(error) => return Err(error),
     };
     let deleted = Deleted {
-        version_id: version_id(&answer),
-        delete_marker: answer.header("x-amz-delete-marker") == Some("true"),
+        version_id: version_id(&answer)?,
+        delete_marker: answer.header("x-amz-delete-marker")? == Some("true"),
     };
-    answer.finish().await?;
+    answer.finish(About::Object).await?;
     Ok(deleted)
 }
 
 /// DeleteObjects: one request for all keys that its document can carry.
 pub(super) async fn delete_all(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     calls: &[Granted<DeleteObject>],
 ) -> Result<Vec<Result<Deleted, s3::Error>>, s3::Error> {
@@ -330,7 +330,7 @@ pub(super) async fn delete_all(
         .await?;
     let root = root.named("DeleteResult")?;
     let mut settle = |entry: &super::xml::Element, result: Result<Deleted, s3::Error>| {
-        let key = entry.get("Key").unwrap_or_default();
+        let key = entry.filled("Key")?;
         let version = entry.get("VersionId").filter(|v| !v.is_empty());
         // A store without versions may echo one, or leave out what we sent.
         let indices = asked
@@ -341,14 +341,15 @@ pub(super) async fn delete_all(
                 *place = result.clone();
             }
         }
+        Ok::<(), Error>(())
     };
     for entry in root.all("Deleted") {
         let marker = entry.get("DeleteMarkerVersionId");
         let deleted = Deleted {
             version_id: marker.or(entry.get("VersionId")).map(str::to_owned),
-            delete_marker: entry.is_true("DeleteMarker"),
+            delete_marker: entry.child("DeleteMarker").is_some() && entry.flag("DeleteMarker")?,
         };
-        settle(entry, Ok(deleted));
+        settle(entry, Ok(deleted))?;
     }
     for entry in root.all("Error") {
         let code = entry.get("Code");
@@ -359,7 +360,7 @@ pub(super) async fn delete_all(
             let message = entry.get("Message");
             Err(refusal(&client.name, About::Object, status, code, message))
         };
-        settle(entry, result);
+        settle(entry, result)?;
     }
     Ok(results)
 }

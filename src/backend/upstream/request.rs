@@ -68,6 +68,11 @@ impl<'a> Outgoing<'a> {
         })
     }
 
+    /// Whether it changes nothing, and may be sent again.
+    pub(super) fn is_read(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+
     /// Adds a parameter.
     pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.query.push((name.to_owned(), value.into()));
@@ -187,7 +192,7 @@ fn encoded(path: &str) -> String {
     let mut to = Vec::with_capacity(path.len().saturating_add(64));
     encode_path(path, &mut to);
     // What is not ASCII was encoded away.
-    String::from_utf8(to).unwrap_or_default()
+    String::from_utf8_lossy(&to).into_owned()
 }
 
 /// The key at the upstream.

@@ -3,6 +3,7 @@
 use super::answer::Answer;
 use super::error::Error;
 use super::request::{INTERNAL, KEPT_CHECKSUM};
+use super::xml::Element;
 use crate::backend::Written;
 use crate::s3::time::parse_http_date;
 use crate::s3::{
@@ -12,46 +13,45 @@ use crate::s3::{
 use time::OffsetDateTime;
 
 /// What a GET or HEAD tells; `size` is the whole object's.
-pub(super) fn info(answer: &Answer, size: u64) -> Result<ObjectInfo, Error> {
+pub(super) fn info(answer: &Answer<'_>, size: u64) -> Result<ObjectInfo, Error> {
     let modified = answer.need("last-modified")?;
     let last_modified =
         parse_http_date(modified).ok_or_else(|| Error::garbage("`last-modified` is not a date"))?;
-    let checksum = if answer.client().checksums {
-        checksum_in(|name| answer.header(name))
+    let checksum = if answer.remote().checksums {
+        checksum(answer)?
     } else {
-        answer.header(KEPT_CHECKSUM).and_then(kept_checksum)
+        answer
+            .header(KEPT_CHECKSUM)?
+            .map(kept_checksum)
+            .transpose()?
     };
     Ok(ObjectInfo {
         size,
         etag: ETag::parse(answer.need("etag")?),
         last_modified,
         metadata: metadata(answer.headers()),
-        tag_count: answer
-            .header("x-amz-tagging-count")
-            .and_then(|n| n.parse().ok())
-            .unwrap_or_default(),
+        // S3 leaves it out where there are none.
+        tag_count: answer.number("x-amz-tagging-count")?.unwrap_or(0),
         checksum,
-        parts: answer
-            .header("x-amz-mp-parts-count")
-            .and_then(|n| n.parse().ok()),
-        version_id: version_id(answer),
+        parts: answer.number("x-amz-mp-parts-count")?,
+        version_id: version_id(answer)?,
     })
 }
 
 /// What a write tells. `size` is what was sent.
-pub(super) fn written(answer: &Answer, size: Option<u64>) -> Result<Written, Error> {
+pub(super) fn written(answer: &Answer<'_>, size: Option<u64>) -> Result<Written, Error> {
     Ok(Written {
         etag: ETag::parse(answer.need("etag")?),
         checksum: None,
         last_modified: OffsetDateTime::now_utc(),
         size,
-        version_id: version_id(answer),
+        version_id: version_id(answer)?,
     })
 }
 
 /// The version that an answer is about.
-pub(super) fn version_id(answer: &Answer) -> Option<String> {
-    answer.header("x-amz-version-id").map(str::to_owned)
+pub(super) fn version_id(answer: &Answer<'_>) -> Result<Option<String>, Error> {
+    Ok(answer.header("x-amz-version-id")?.map(str::to_owned))
 }
 
 /// Metadata among headers.
@@ -97,34 +97,48 @@ fn without_aws_chunked(value: &str) -> String {
     kept.join(", ")
 }
 
-/// A checksum in headers or elements named as headers are.
-pub(super) fn checksum_in<'h>(
-    header: impl Fn(&'static str) -> Option<&'h str>,
-) -> Option<StoredChecksum> {
-    let said = header("x-amz-checksum-type");
-    let found = ChecksumAlgorithm::ALL
-        .into_iter()
-        .find_map(|a| header(a.header()).map(|text| (a, text)));
-    found.and_then(|(algorithm, text)| stored(algorithm, text, said))
+/// The checksum in an answer's headers.
+pub(super) fn checksum(answer: &Answer<'_>) -> Result<Option<StoredChecksum>, Error> {
+    let kind = answer.header("x-amz-checksum-type")?;
+    for algorithm in ChecksumAlgorithm::ALL {
+        if let Some(text) = answer.header(algorithm.header())? {
+            return stored(algorithm, text, kind).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The checksum among an element's children.
+pub(super) fn checksum_in(element: &Element) -> Result<Option<StoredChecksum>, Error> {
+    let kind = element.get("ChecksumType");
+    for algorithm in ChecksumAlgorithm::ALL {
+        if let Some(text) = element.get(algorithm.element()) {
+            return stored(algorithm, text, kind).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// A stored checksum's text, with the number of parts behind a composite one.
-pub(super) fn stored(
+fn stored(
     algorithm: ChecksumAlgorithm,
     text: &str,
     kind: Option<&str>,
-) -> Option<StoredChecksum> {
+) -> Result<StoredChecksum, Error> {
+    let none = || Error::garbage(format!("a {} that is none", algorithm.name()));
     // Base64 has no hyphen, so one marks the number of parts.
-    let (digest, parts) = match text.rsplit_once('-') {
-        Some((digest, parts)) => (digest, Some(parts.parse().ok()?)),
-        None => (text, None),
+    let (digest, parts) = match text.trim().rsplit_once('-') {
+        Some((digest, parts)) => (digest, Some(parts.parse().map_err(|_| none())?)),
+        None => (text.trim(), None),
     };
     let composite = match kind {
-        Some(kind) => kind.eq_ignore_ascii_case(ChecksumType::Composite.name()),
+        Some(kind) => kind
+            .trim()
+            .eq_ignore_ascii_case(ChecksumType::Composite.name()),
         None => parts.is_some(),
     };
-    Some(StoredChecksum {
-        checksum: Checksum::parse(algorithm, digest)?,
+    Ok(StoredChecksum {
+        checksum: Checksum::parse(algorithm, digest).ok_or_else(none)?,
         kind: if composite {
             ChecksumType::Composite
         } else {
@@ -139,10 +153,13 @@ pub(super) fn keep_checksum(checksum: &Checksum) -> String {
     format!("{}:{}", checksum.algorithm.name(), checksum.base64())
 }
 
-fn kept_checksum(text: &str) -> Option<StoredChecksum> {
-    let (name, digest) = text.split_once(':')?;
-    let algorithm = ChecksumAlgorithm::from_name(name)?;
-    Checksum::parse(algorithm, digest).map(crate::backend::full_object)
+fn kept_checksum(text: &str) -> Result<StoredChecksum, Error> {
+    let kept = text.split_once(':').and_then(|(name, digest)| {
+        let algorithm = ChecksumAlgorithm::from_name(name)?;
+        Checksum::parse(algorithm, digest)
+    });
+    let kept = kept.ok_or_else(|| Error::garbage("the checksum that we kept is none"))?;
+    Ok(crate::backend::full_object(kept))
 }
 
 /// Reads `bytes first-last/size` strictly.
@@ -229,11 +246,11 @@ mod tests {
             (parts.kind, parts.parts),
             (ChecksumType::Composite, Some(3))
         );
-        assert_eq!(stored(crc, "AAAA", None), None);
-        assert_eq!(stored(crc, "AAAAAA==-x", None), None);
+        assert!(stored(crc, "AAAA", None).is_err());
+        assert!(stored(crc, "AAAAAA==-x", None).is_err());
         let text = keep_checksum(&full.checksum);
-        assert_eq!(kept_checksum(&text), Some(full));
-        assert_eq!(kept_checksum("CRC32:AAAA"), None);
-        assert_eq!(kept_checksum("MD5:AAAAAA=="), None);
+        assert_eq!(kept_checksum(&text).unwrap(), full);
+        assert!(kept_checksum("CRC32:AAAA").is_err());
+        assert!(kept_checksum("MD5:AAAAAA==").is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! The tags of objects, and what old stores make of those that came with something else.
 
-use super::client::{Client, Sending};
+use super::client::Client;
 use super::error::{About, Error};
+use super::exchange::Sending;
 use super::mapping::Place;
 use super::objects;
 use super::request::Outgoing;
@@ -13,18 +14,17 @@ use crate::s3::{self, ETag, ErrorCode, TagSet, xml};
 use base64::Engine as _;
 use http::Method;
 use md5::Digest as _;
-use std::sync::Arc;
 
 /// GetObjectTagging.
 pub(super) async fn get(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &OnObject,
 ) -> Result<Tagging, s3::Error> {
     let request = on_tags(Method::GET, place, call)?;
     let answer = client.send(&request, Sending::Nothing).await?;
     let answer = answer.expect(about(call)).await?;
-    let version_id = version_id(&answer);
+    let version_id = version_id(&answer)?;
     let root = answer.xml(about(call)).await?.named("Tagging")?;
     let tags = read(&root)?;
     Ok(Tagging { tags, version_id })
@@ -35,14 +35,14 @@ fn read(root: &Element) -> Result<TagSet, Error> {
     let set = root
         .child("TagSet")
         .ok_or_else(|| Error::garbage("`Tagging` lacks `TagSet`"))?;
-    let tag = |tag: &Element| Ok((tag.need("Key")?.to_owned(), tag.need("Value")?.to_owned()));
+    let tag = |tag: &Element| Ok((tag.filled("Key")?.to_owned(), tag.need("Value")?.to_owned()));
     let tags = set.all("Tag").map(tag).collect::<Result<Vec<_>, Error>>()?;
     TagSet::new(tags).map_err(|error| Error::garbage(format!("tags that are none: {error}")))
 }
 
 /// PutObjectTagging.
 pub(super) async fn put(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &OnObject,
     tags: &TagSet,
@@ -62,7 +62,7 @@ pub(super) async fn put(
 
 /// DeleteObjectTagging.
 pub(super) async fn delete(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &OnObject,
 ) -> Result<Option<String>, s3::Error> {
@@ -74,7 +74,7 @@ pub(super) async fn delete(
 /// tagging directive and does not look at it, and can neither read nor tell what it has made of tags
 /// that came with a new upload in parts.
 pub(super) async fn settle(
-    client: &Arc<Client>,
+    client: Client<'_>,
     place: Place<'_>,
     call: &OnObject,
     etag: &ETag,
@@ -95,15 +95,15 @@ pub(super) async fn settle(
 }
 
 async fn changed(
-    client: &Arc<Client>,
+    client: Client<'_>,
     request: Outgoing<'_>,
     body: Sending<'_>,
     call: &OnObject,
 ) -> Result<Option<String>, s3::Error> {
     let answer = client.send(&request, body).await?;
     let answer = answer.expect(about(call)).await?;
-    let version_id = version_id(&answer);
-    answer.finish().await?;
+    let version_id = version_id(&answer)?;
+    answer.finish(about(call)).await?;
     Ok(version_id)
 }
 

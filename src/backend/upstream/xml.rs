@@ -2,8 +2,10 @@
 //! document types, external entities or attributes (T56). Nothing here trusts the other side.
 
 use super::error::Error;
+use crate::s3::time::parse_iso8601;
 use quick_xml::Reader;
 use quick_xml::events::Event;
+use time::OffsetDateTime;
 
 /// The largest document that is read, in bytes: a full page of 1,000 keys of 1,024 bytes, each
 /// byte percent-encoded, with room for owners and checksums.
@@ -118,9 +120,31 @@ impl Element {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// Whether the child of that name says `true`.
-    pub(super) fn is_true(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|text| text.trim() == "true")
+    /// The same, which must say something.
+    pub(super) fn filled(&self, name: &'static str) -> Result<&str, Error> {
+        let text = self.need(name)?;
+        if text.is_empty() {
+            let parent = short_name(&self.name);
+            return Err(Error::garbage(format!("`{name}` of `{parent}` is empty")));
+        }
+        Ok(text)
+    }
+
+    /// What the child of that name says, which must be `true` or `false`.
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, Error> {
+        match self.need(name)?.trim() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Error::garbage(format!(
+                "`{name}` is neither true nor false"
+            ))),
+        }
+    }
+
+    /// The time that the child of that name says.
+    pub(super) fn time(&self, name: &'static str) -> Result<OffsetDateTime, Error> {
+        let time = parse_iso8601(self.need(name)?.trim());
+        time.ok_or_else(|| Error::garbage(format!("`{name}` is not a time")))
     }
 
     /// The number that the child of that name says.
@@ -199,7 +223,10 @@ mod tests {
         assert_eq!(root.get("K"), Some("a&bA<"));
         assert_eq!(root.all("K").count(), 2);
         assert_eq!(root.get("E"), Some(""));
-        assert!(root.is_true("T"));
+        assert!(root.flag("T").unwrap());
+        assert!(root.flag("K").is_err() && root.flag("Missing").is_err());
+        assert!(root.filled("E").is_err());
+        assert!(root.time("T").is_err());
         assert!(root.number::<u64>("E").is_err());
         assert!(root.need("Missing").is_err());
     }

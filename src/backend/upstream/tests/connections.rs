@@ -1,6 +1,7 @@
 //! Which connections are made, kept, limited and trusted.
 
 use super::*;
+use crate::authz::Asker;
 
 /// T57: a connection is used again only when its answer was read to its end and nothing follows.
 #[tokio::test]
@@ -140,6 +141,52 @@ async fn connections_are_limited_and_refusals_are_errors() {
     assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
     assert!(upstream.health().await.is_err());
     assert!(!error.message().contains("127.0.0.1"));
+}
+
+/// One caller's streams, stalled or slow, leave connections to others; and whoever waits for one is
+/// told in time that there is none.
+#[tokio::test]
+async fn one_caller_cannot_take_all_connections() {
+    let answer = ok(&"z".repeat(1_000_000));
+    let server = Server::start(vec![vec![Head, says(&answer), Head, says(&ok("small"))]]).await;
+    let mut config = server.config();
+    config.max_connections = 8;
+    config.timeouts.connect = Duration::from_millis(100);
+    let upstream = Upstream::new(config, Mappings::default()).unwrap();
+    let call = read("key");
+    let by = |number| Granted::for_test(&call).to(Asker::for_test(number));
+    // Nobody takes a byte of these.
+    let mut stalled = Vec::new();
+    for _ in 0..6 {
+        stalled.push(upstream.get_object(by(1)).await.unwrap());
+    }
+    let error = upstream.get_object(by(1)).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SlowDown);
+    let reason = error.reason().unwrap();
+    assert!(reason.contains("6 for each caller"), "{reason}");
+    // Others have theirs.
+    stalled.push(upstream.get_object(by(2)).await.unwrap());
+    stalled.push(upstream.get_object(by(3)).await.unwrap());
+    let error = upstream.get_object(by(4)).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SlowDown);
+    assert_eq!(upstream.counters().in_flight.load(Ordering::Relaxed), 8);
+    // One that is busy is there all the same.
+    assert!(upstream.health().await.is_ok());
+    // A stream that is given up makes room.
+    drop(stalled.pop());
+    assert!(upstream.get_object(by(4)).await.is_ok());
+    drop(stalled);
+    assert_eq!(upstream.counters().in_flight.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_callers_share_is_configured() {
+    let mut config = Server::start(vec![vec![]]).await.config();
+    for (each, sound) in [(0, false), (1, true), (4, true), (5, false)] {
+        config.max_connections_per_caller = Some(each);
+        let upstream = Upstream::new(config.clone(), Mappings::default());
+        assert_eq!(upstream.is_ok(), sound, "{each}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod addresses;
 mod connections;
 mod documents;
+mod lists;
 mod reads;
 mod tagging;
 mod writes;
@@ -24,6 +25,7 @@ use crate::s3::{
 use bytes::Bytes;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -109,6 +111,7 @@ impl Server {
                 idle: Duration::from_secs(5),
             },
             max_connections: 4,
+            max_connections_per_caller: None,
         }
     }
 

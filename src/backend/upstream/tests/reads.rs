@@ -10,7 +10,7 @@ async fn bad_answers_to_a_get() {
     let storm = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(1_000);
     let unavailable = ErrorCode::ServiceUnavailable;
     let internal = ErrorCode::InternalError;
-    let cases: [(&str, Vec<Step>, ErrorCode); 28] = [
+    let cases: [(&str, Vec<Step>, ErrorCode); 34] = [
         ("no answer", vec![Head, Wait(2_000)], unavailable),
         ("closed", vec![Head], unavailable),
         ("reset", vec![Head, Reset], unavailable),
@@ -168,10 +168,61 @@ async fn bad_answers_to_a_get() {
             vec![
                 Head,
                 says(
-                    "HTTP/1.1 404 No\r\nContent-Length: 52\r\n\r\n<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///x'>]><a>&x;",
+                    "HTTP/1.1 404 No\r\nContent-Length: 51\r\n\r\n<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///x'>]><a>&x;",
                 ),
             ],
-            ErrorCode::NoSuchKey,
+            internal,
+        ),
+        (
+            "a 404 of what stands in front",
+            vec![
+                Head,
+                says("HTTP/1.1 404 Not Found\r\nContent-Length: 18\r\n\r\n404 page not found"),
+            ],
+            internal,
+        ),
+        (
+            "an empty 404",
+            vec![
+                Head,
+                says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+            ],
+            internal,
+        ),
+        (
+            "a 404 that is cut off",
+            vec![
+                Head,
+                says("HTTP/1.1 404 Not Found\r\nContent-Length: 50\r\n\r\n<Error><Code>NoSuchKey"),
+            ],
+            unavailable,
+        ),
+        (
+            "tags without a number",
+            vec![
+                Head,
+                says(&(head("x-amz-tagging-count: some\r\nContent-Length: 1\r\n") + "x")),
+            ],
+            internal,
+        ),
+        (
+            "a checksum that is none",
+            vec![
+                Head,
+                says(
+                    &(head("x-amz-meta-portcullis-checksum: CRC32:?\r\nContent-Length: 1\r\n")
+                        + "x"),
+                ),
+            ],
+            internal,
+        ),
+        (
+            "an empty tag",
+            vec![
+                Head,
+                says("HTTP/1.1 200 OK\r\nETag:\r\nContent-Length: 1\r\n\r\nx"),
+            ],
+            internal,
         ),
         (
             "HTML error",

@@ -148,7 +148,9 @@ fn copy(tags: Option<TagSet>) -> CopyObject {
 /// store has not listened; unless another has written in between.
 #[tokio::test]
 async fn a_directive_that_is_overlooked_is_made_up_for() {
-    let copied = ok("<CopyObjectResult><ETag>e</ETag></CopyObjectResult>");
+    let copied = ok(
+        "<CopyObjectResult><ETag>e</ETag><LastModified>2026-11-24T10:20:30Z</LastModified></CopyObjectResult>",
+    );
     let (right, wrong) = (ok(&document("a=1")), ok(&document("old=1")));
     let there = format!("HTTP/1.1 200 OK\r\n{ABOUT}Content-Length: 4\r\n\r\n");
     let other = "HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n";

@@ -1,0 +1,199 @@
+//! Who owns a connection, and when it goes back.
+//!
+//! A connection lies idle in the pool of its host, or belongs to one [`Lease`]. It goes back when
+//! the lease is given back after an exchange that left nothing on it; however else a lease ends (an
+//! error, a reader that gives up, a wait that is cancelled), its connection is closed, so that one
+//! with unread bytes is never used again (T57). A lease holds the caller's place among the
+//! connections, and frees it when it ends.
+
+use super::config::Config;
+use super::counters::{Counters, Gauge};
+use super::endpoint::{Endpoint, Peers, Resolver};
+use super::error::{Error, short};
+use super::pool::Connection;
+use super::slots::{Place, Slots};
+use super::tls;
+use crate::authz::Asker;
+use http::header::TRANSFER_ENCODING;
+use http::{Method, StatusCode};
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::protocols::http::v1::client::HttpSession;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::ThreadId;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// The connections to one upstream.
+pub(super) struct Connections {
+    connector: TransportConnector,
+    resolver: Resolver,
+    slots: Arc<Slots>,
+    counters: Arc<Counters>,
+    connect_timeout: Duration,
+    write_timeout: Duration,
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections")
+            .field("resolver", &self.resolver)
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connections {
+    /// Nothing is connected yet.
+    pub(super) fn new(
+        config: &Config,
+        endpoint: &Endpoint,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, Error> {
+        let limit = config.max_connections;
+        if limit == 0 || limit > Semaphore::MAX_PERMITS {
+            return Err(Error::Config(
+                "`max_connections` is out of range".to_owned(),
+            ));
+        }
+        let each = config.max_connections_per_caller;
+        if each.is_some_and(|each| each == 0 || each > limit) {
+            let what = "`max_connections_per_caller` is not between 1 and `max_connections`";
+            return Err(Error::Config(what.to_owned()));
+        }
+        let mut options = ConnectorOptions::new(limit);
+        options.ca_file = Some(tls::authorities(endpoint, config.ca.as_deref())?);
+        Ok(Self {
+            connector: TransportConnector::new(Some(options)),
+            resolver: Resolver::new(endpoint.clone(), config)?,
+            slots: Slots::new(limit, each),
+            counters: Arc::clone(counters),
+            connect_timeout: config.timeouts.connect,
+            write_timeout: config.timeouts.write,
+        })
+    }
+
+    /// Waits until `asker` may have a connection.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub(super) async fn turn(&self, asker: Asker) -> Result<Turn, Error> {
+        let place = self.slots.place(asker, self.connect_timeout).await?;
+        Ok(Turn {
+            _place: place,
+            _gauge: Gauge::new(&self.counters),
+        })
+    }
+
+    /// A connection of the pool, or a new one, to the endpoint or to `bucket`'s host in front of it.
+    pub(super) async fn lease(
+        &self,
+        bucket: Option<&str>,
+        method: &Method,
+        turn: Turn,
+    ) -> Result<Lease, Error> {
+        let peers = self.resolver.peers(bucket).await?;
+        let (connection, reused) = match peers.pool.take() {
+            Some(connection) => (connection, true),
+            None => (self.connect(&peers).await?, false),
+        };
+        let counter = if reused {
+            &self.counters.reuses
+        } else {
+            &self.counters.connects
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        // Boxed: it is large, and handed from call to call.
+        let mut session = Box::new(HttpSession::new(connection.stream));
+        session.write_timeout = Some(self.write_timeout);
+        session.read_timeout = None;
+        Ok(Lease {
+            session,
+            reused,
+            sent: false,
+            to_head: *method == Method::HEAD,
+            home: connection.home,
+            peers,
+            turn,
+        })
+    }
+
+    async fn connect(&self, peers: &Peers) -> Result<Connection, Error> {
+        let mut last = None;
+        for (index, peer) in peers.in_order() {
+            match self.connector.new_stream(peer).await {
+                Ok(stream) => {
+                    peers.prefer(index);
+                    let home = std::thread::current().id();
+                    return Ok(Connection { stream, home });
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        let reason = last.map_or_else(|| "no address".to_owned(), |error| error.to_string());
+        Err(Error::Connect(short(&reason)))
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub(super) fn sweep(&self) {
+        self.resolver.sweep();
+    }
+}
+
+/// The right to one connection.
+pub(super) struct Turn {
+    _place: Place,
+    _gauge: Gauge,
+}
+
+/// A connection in use, for one request and its answer.
+pub(super) struct Lease {
+    pub(super) session: Box<HttpSession>,
+    /// Whether it has carried a request before, and so may have died unseen.
+    pub(super) reused: bool,
+    /// Whether the whole request has been sent.
+    pub(super) sent: bool,
+    /// Whether the request was a HEAD, to which there is no body.
+    pub(super) to_head: bool,
+    // The thread that its reactor is of, and where it goes back to.
+    home: ThreadId,
+    peers: Arc<Peers>,
+    turn: Turn,
+}
+
+impl Lease {
+    /// Closes the connection, and keeps the place for another.
+    pub(super) fn close(self) -> Turn {
+        self.turn
+    }
+
+    /// The answer's status.
+    pub(super) fn status(&self) -> Result<StatusCode, Error> {
+        let status = self.session.get_status();
+        status.ok_or_else(|| Error::garbage("no status"))
+    }
+
+    /// The next bytes of the answer's body; `None` at its end.
+    pub(super) async fn read(&mut self) -> Result<Option<&[u8]>, Error> {
+        let read = self.session.read_body_ref().await;
+        read.map_err(|error| Error::broken("reading a body", &error))
+    }
+
+    /// Gives the connection back to the pool if its answer was read to its end and nothing came
+    /// behind it; closes it otherwise.
+    pub(super) async fn give_back(mut self) {
+        // Ceph 16 ends the body that it does not send to a HEAD with its last chunk, which would be
+        // read before the next answer. So nothing that has no body may speak of one.
+        let status = self.session.get_status().map(|status| status.as_u16());
+        let bodiless = self.to_head || matches!(status, Some(204 | 304));
+        let framed = self.session.get_header(TRANSFER_ENCODING).is_some();
+        if !self.sent || !self.session.is_body_done() || (bodiless && framed) {
+            return;
+        }
+        self.session.respect_keepalive();
+        let home = self.home;
+        if let Some(stream) = self.session.reuse().await {
+            self.peers.pool.put(Connection { stream, home });
+        }
+    }
+}
