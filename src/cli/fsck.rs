@@ -83,12 +83,19 @@ fn bar() -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner();
-    let style = "{spinner} {elapsed_precise}  {bytes} read, {bytes_per_sec}  {msg}";
-    if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
-    }
+    styled(
+        &bar,
+        "{spinner} {elapsed_precise}  {bytes} read, {bytes_per_sec}  {msg}",
+    );
+    bar.set_message("looking how much there is to read");
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+fn styled(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
 }
 
 /// Tells problems on standard output, and progress on standard error.
@@ -118,6 +125,16 @@ impl Telling {
 }
 
 impl Watch for Telling {
+    fn wants_size(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    fn expects(&mut self, bytes: u64) {
+        let template = "{bar:24} {percent}%  {bytes} of {total_bytes} read, {bytes_per_sec}, {eta} left  {msg}";
+        styled(&self.bar, template);
+        self.bar.set_length(bytes);
+    }
+
     fn goes_on(&mut self, so_far: &Summary, bucket: &str) {
         if self.bar.is_hidden() {
             return;

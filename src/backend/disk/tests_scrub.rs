@@ -138,7 +138,7 @@ async fn what_cannot_be_read_is_said_and_is_no_damage() {
     for (call, count) in plan.made() {
         for nth in 0..count {
             for errno in [Errno::IO, Errno::MFILE, Errno::STALE] {
-                let lasting = nth % 2 == 0;
+                let lasting = nth.is_multiple_of(2);
                 let rule = Rule {
                     call,
                     nth,

@@ -5,6 +5,7 @@
 //! What cannot be read is neither sound nor damaged: it is told as such, and nothing is done on its
 //! account.
 
+mod measure;
 mod objects;
 mod parts;
 mod repair;
@@ -138,6 +139,14 @@ impl Summary {
 
 /// Who is told how it goes.
 pub trait Watch {
+    /// Whether it is to be found out first how much there is to read.
+    fn wants_size(&self) -> bool {
+        false
+    }
+
+    /// About so many bytes are to be read.
+    fn expects(&mut self, _bytes: u64) {}
+
     /// So much has been looked at so far; `bucket` is where.
     fn goes_on(&mut self, so_far: &Summary, bucket: &str);
 
@@ -158,6 +167,11 @@ pub fn fsck(path: &Path, repair: bool, watch: &mut dyn Watch) -> std::io::Result
             error,
             "it cannot be written, and so not repaired",
         ));
+    }
+    if watch.wants_size()
+        && let Some(bytes) = measure::measure(&store)
+    {
+        watch.expects(bytes);
     }
     let stamp = format_description!("[year][month][day]T[hour][minute][second]Z");
     let stamp = OffsetDateTime::now_utc().format(stamp);
@@ -315,7 +329,7 @@ impl Fsck<'_> {
         if !missing.contains(&"buckets") {
             self.each("buckets", |fsck, name, is| {
                 match (BucketName::parse(name), is) {
-                    (Ok(bucket), Is::Directory) => fsck.bucket(bucket),
+                    (Ok(bucket), Is::Directory) => fsck.bucket(&bucket),
                     _ => fsck.tell_foreign(&format!("buckets/{name}"), "no bucket's name or kind"),
                 }
             });
@@ -331,10 +345,10 @@ impl Fsck<'_> {
         }
     }
 
-    fn bucket(&mut self, bucket: BucketName) {
+    fn bucket(&mut self, bucket: &BucketName) {
         let path = format!("buckets/{bucket}");
         self.bucket = Some(bucket.clone());
-        self.look_into(&bucket, &path);
+        self.look_into(bucket, &path);
         self.spared.clear();
         self.bucket = None;
     }

@@ -40,9 +40,15 @@ pub(super) fn tree(root: &Path) -> Tree {
 }
 
 #[derive(Default)]
-pub(super) struct Heard(pub(super) Vec<Problem>);
+pub(super) struct Heard(pub(super) Vec<Problem>, Option<u64>);
 
 impl Watch for Heard {
+    fn wants_size(&self) -> bool {
+        self.1.is_some()
+    }
+    fn expects(&mut self, bytes: u64) {
+        self.1 = Some(bytes);
+    }
     fn goes_on(&mut self, _so_far: &Summary, _bucket: &str) {}
     fn found(&mut self, problem: &Problem) {
         self.0.push(problem.clone());
@@ -430,8 +436,17 @@ async fn a_sound_store_is_sound_and_stays_as_it_is() {
     let held = furnished(directory.path()).await;
     let before = tree(directory.path());
     for repair in [false, true] {
-        let (summary, found) = check(directory.path(), repair);
-        assert_eq!(found, []);
+        let mut heard = Heard(Vec::new(), Some(0));
+        let summary = fsck(directory.path(), repair, &mut heard).unwrap();
+        assert_eq!(heard.0, []);
+        let files = before.iter().filter(|(path, _)| {
+            let path = path.to_string_lossy();
+            ["/objects/", "/parts/", "/uploads/"]
+                .iter()
+                .any(|name| path.contains(name))
+        });
+        let sizes = files.filter_map(|(_, bytes)| Some(bytes.as_ref()?.len() as u64));
+        assert_eq!(heard.1, Some(sizes.sum()));
         assert_eq!(summary.verdict(), Verdict::Sound);
         assert_eq!(summary.objects, held.len() as u64);
         assert_eq!((summary.buckets, summary.uploads, summary.parts), (1, 1, 3));

@@ -141,7 +141,7 @@ fn t72_a_fault_is_never_taken_for_soundness_damage_or_absence() {
                         let rule = Rule {
                             call,
                             nth,
-                            lasting: (nth / ERRNOS.len()) % 2 == 0,
+                            lasting: (nth / ERRNOS.len()).is_multiple_of(2),
                             errno,
                         };
                         rules.push((prepare, repair, rule));
