@@ -217,6 +217,16 @@ fn tidy_bucket(store: &Store, bucket: &BucketName) -> Result<()> {
         store.faults.foreign(&path, "no bucket");
         return Ok(());
     }
+    // A bucket without objects may have lost the directory because it was empty. One with parts has lost
+    // more, and a new directory would make garbage of them.
+    if missing.contains(&"objects")
+        && !missing.contains(&"parts")
+        && !files::names(store.root(), &format!("{path}/parts"))?.is_empty()
+    {
+        let what = "its `objects` is missing, and its `parts` is not empty: bring one back, or remove the other";
+        store.faults.damaged(&path, what);
+        return Ok(());
+    }
     let directory = files::open_directory(store.root(), &path)?;
     for name in &missing {
         tracing::warn!(%bucket, name, "a bucket's directory is missing: it is made again");
@@ -330,6 +340,7 @@ pub(super) fn probe(store: &Store) -> std::result::Result<(), crate::s3::Error> 
     if store.read_only {
         return Err(failed(Errno::ROFS));
     }
+    files::open_directory(store.root(), "buckets").map_err(failed)?;
     let name = super::store::random_name()?;
     let staging = files::open_directory(store.root(), "staging").map_err(failed)?;
     let file = files::create_file(staging.as_fd(), &name).map_err(failed)?;

@@ -27,18 +27,22 @@ const SMALL: u64 = 64 * 1024;
 const PIECE: u64 = 64 * 1024;
 
 /// How many blocks are held at a time, by all readers together.
-const BLOCKS: usize = 64;
+const BLOCKS: usize = 48;
+
+/// How many of all readers read at a time: more would have as many threads, and be no faster.
+const READING: usize = 64;
 
 /// A reader who needs longer than this for a piece, or as much longer for more bytes, is slow.
 const SLOW: Duration = Duration::from_millis(30);
 
-/// Room for blocks in memory.
+/// Room for blocks in memory, and turns to read.
 #[derive(Debug)]
-pub(super) struct Blocks(Arc<Semaphore>);
+pub(super) struct Blocks(Arc<Semaphore>, Arc<Semaphore>);
 
 impl Default for Blocks {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BLOCKS)))
+        let places = |most| Arc::new(Semaphore::new(most));
+        Self(places(BLOCKS), places(READING))
     }
 }
 
@@ -206,6 +210,7 @@ struct Stretch {
 /// Bytes in order. Of a reader that keeps up the next block is read while the last is sent.
 struct Stream {
     blocks: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     reader: Option<Box<Reader>>,
     next: Option<JoinHandle<Step>>,
     /// What was given last, and when.
@@ -257,16 +262,18 @@ impl Stream {
         };
         Self {
             blocks: store.blocks.0.clone(),
+            turns: store.blocks.1.clone(),
             reader: Some(Box::new(reader)),
             next: None,
             given: None,
         }
     }
 
-    fn start(&mut self, room: Option<OwnedSemaphorePermit>) {
+    fn start(&mut self, room: Option<OwnedSemaphorePermit>, turn: OwnedSemaphorePermit) {
         if let Some(mut reader) = self.reader.take() {
             self.next = Some(tokio::task::spawn_blocking(move || {
                 let outcome = reader.step(room);
+                drop(turn);
                 (reader, outcome)
             }));
         }
@@ -373,8 +380,9 @@ impl Reader {
 impl Download for Stream {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         if self.next.is_none() {
+            let turn = self.turns.clone().acquire_owned().await;
             let room = self.room();
-            self.start(room);
+            self.start(room, turn.map_err(Error::internal)?);
         }
         let Some(running) = self.next.take() else {
             return Ok(None);
@@ -388,8 +396,8 @@ impl Download for Stream {
                 false => None,
             };
             self.given = Some((bytes.len(), Instant::now()));
-            if ahead.is_some() {
-                self.start(ahead);
+            if let (Some(_), Ok(turn)) = (&ahead, self.turns.clone().try_acquire_owned()) {
+                self.start(ahead, turn);
             }
         }
         outcome

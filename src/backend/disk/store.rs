@@ -22,6 +22,7 @@ use super::scrub::Scrub;
 use super::sync::Syncs;
 use super::tree::{Node, Tree};
 use super::upload::Uploads;
+use super::write::Gathering;
 use crate::backend::ListedObject;
 use crate::s3::{BucketName, ETag, Error, ErrorCode};
 
@@ -54,6 +55,7 @@ pub(super) struct Store {
     pub(super) objects: Objects,
     pub(super) uploads: Uploads,
     pub(super) blocks: Blocks,
+    pub(super) gathering: Gathering,
     pub(super) faults: Arc<Faults>,
     pub(super) scrub: Arc<Scrub>,
     /// Background work ends when this is set.
@@ -237,6 +239,7 @@ impl Store {
             objects: Objects::new(quarter),
             uploads: Uploads::default(),
             blocks: Blocks::default(),
+            gathering: Gathering::default(),
             faults: Arc::default(),
             scrub: Arc::default(),
             closing: AtomicBool::new(false),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use md5::Digest as _;
 use pingora_timeout::timeout;
 use rustix::io::Errno;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::files::{self, error};
@@ -22,8 +23,17 @@ const SMALL: u64 = 64 * 1024;
 /// How many bytes are gathered before they are written: as many again may be on their way to the disk.
 const GATHER: usize = 256 * 1024;
 
+/// How many uploads gather so much at a time.
+const MUCH: usize = 64;
+
+/// How many bytes the others gather.
+const LITTLE: usize = 32 * 1024;
+
+/// How many uploads write at a time, before their last bytes.
+const WRITING: usize = 64;
+
 /// How long what was gathered waits for more.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A temporary file with a body in it, which goes when it is not committed.
 #[derive(Debug)]
@@ -140,22 +150,28 @@ pub(super) async fn receive<T: Send + 'static>(
     body: &mut dyn Upload,
     commit: impl FnOnce(Draft, Option<Checksum>) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    let room = store.gathering.clone();
     let mut draft = Writing::Unmade(store, bucket);
     let mut gathered = Gathered::default();
     loop {
-        match next(body, &mut gathered, &mut draft).await? {
-            Some(bytes) => gathered.push(bytes),
+        match next(body, &mut gathered, &mut draft, &room).await? {
+            Some(bytes) => gathered.push(bytes, &room.much),
             None => break,
         }
-        if gathered.length >= GATHER {
-            draft = draft.write(gathered.take()).await?;
+        if gathered.is_full() {
+            let alone = gathered.room.is_none();
+            draft = draft.write(gathered.take(), &room).await?;
+            if alone {
+                // Without room for much, nothing is gathered while the last is written.
+                draft = draft.idle().await?;
+            }
         }
     }
     let checksum = body.checksum();
-    let (pieces, draft) = (gathered.take(), draft.idle().await?);
+    let (batch, draft) = (gathered.take(), draft.idle().await?);
     blocking(move || {
         let mut draft = draft.made()?;
-        for bytes in &pieces {
+        for bytes in &batch.pieces {
             draft.write(bytes)?;
         }
         commit(*draft, checksum)
@@ -168,6 +184,7 @@ async fn next(
     body: &mut dyn Upload,
     gathered: &mut Gathered,
     draft: &mut Writing,
+    room: &Gathering,
 ) -> Result<Option<Bytes>, Error> {
     // A small body is written in one go.
     if gathered.length == 0 || body.length() <= SMALL {
@@ -178,7 +195,7 @@ async fn next(
         return came;
     }
     let taken = std::mem::replace(draft, Writing::Lost);
-    *draft = taken.write(gathered.take()).await?;
+    *draft = taken.write(gathered.take(), room).await?;
     coming.await
 }
 
@@ -187,17 +204,47 @@ async fn next(
 struct Gathered {
     pieces: Vec<Bytes>,
     length: usize,
+    /// Room to gather much: as long as the pieces are there.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Gathered {
-    fn push(&mut self, bytes: Bytes) {
+    fn push(&mut self, bytes: Bytes, room: &Arc<Semaphore>) {
         self.length = self.length.saturating_add(bytes.len());
         self.pieces.push(bytes);
+        if self.length >= LITTLE && self.room.is_none() {
+            self.room = room.clone().try_acquire_owned().ok();
+        }
     }
 
-    fn take(&mut self) -> Vec<Bytes> {
-        self.length = 0;
-        std::mem::take(&mut self.pieces)
+    fn is_full(&self) -> bool {
+        let most = match self.room {
+            Some(_) => GATHER,
+            None => LITTLE,
+        };
+        self.length >= most
+    }
+
+    fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+}
+
+/// What all uploads share.
+#[derive(Clone, Debug)]
+pub(super) struct Gathering {
+    /// Room to gather much.
+    much: Arc<Semaphore>,
+    /// Turns to write: more at a time would have as many threads, and be no faster.
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Gathering {
+    fn default() -> Self {
+        Self {
+            much: Arc::new(Semaphore::new(MUCH)),
+            turns: Arc::new(Semaphore::new(WRITING)),
+        }
     }
 }
 
@@ -221,14 +268,17 @@ impl Writing {
         }
     }
 
-    /// Writes `pieces` once those before are written, and does not wait for them.
-    async fn write(self, pieces: Vec<Bytes>) -> Result<Self, Error> {
+    /// Writes a batch once the one before is written, and does not wait for it.
+    async fn write(self, batch: Gathered, room: &Gathering) -> Result<Self, Error> {
         let draft = self.idle().await?;
+        let turn = room.turns.clone().acquire_owned().await;
+        let turn = turn.map_err(Error::internal)?;
         Ok(Self::Busy(tokio::task::spawn_blocking(move || {
             let mut draft = draft.made()?;
-            for bytes in &pieces {
+            for bytes in &batch.pieces {
                 draft.write(bytes)?;
             }
+            drop((batch, turn));
             Ok(draft)
         })))
     }
