@@ -156,9 +156,11 @@ class Buckets(http.server.ThreadingHTTPServer):
 
         def say(self, status):
             self.send_response(status)
+            said = b"<Error><Code>NoSuchBucket</Code></Error>" if status == 404 and self.command != "HEAD" else b""
             if status != 204:
-                self.send_header("content-length", "0")
+                self.send_header("content-length", str(len(said)))
             self.end_headers()
+            self.wfile.write(said)
 
         do_HEAD = do_PUT = do_DELETE = answer
 

@@ -159,7 +159,7 @@ def test_t54_keys_of_a_clients_own_encryption_stay_here(spied, spy):
 LEAKS = ["server: canary", "x-amz-id-2: canary", "x-amz-request-id: canary", "set-cookie: canary=1", "location: http://canary/hidden-canary", "x-amz-bucket-region: canary",
          "via: canary", "x-rgw-object-type: canary", "www-authenticate: canary",
          "x-amz-expiration: canary", "x-amz-restore: canary", "x-amz-replication-status: canary", "x-amz-server-side-encryption-aws-kms-key-id: arn:canary",
-         "x-amz-tagging-count: canary", "content-location: /canary", "link: <http://canary>", "date: canary",
+         "content-location: /canary", "link: <http://canary>", "date: canary",
          "x-minio-error-desc: canary", "alt-svc: canary", "strict-transport-security: canary", "access-control-allow-origin: canary", "refresh: 0; url=http://canary"]
 ANSWERED = {"content-length", "content-type", "x-amz-request-id", "server", "date", "connection", "keep-alive", "etag", "last-modified", "accept-ranges", "x-amz-bucket-region",
             "x-amz-access-point-alias", "location", "retry-after"}
@@ -183,7 +183,9 @@ def test_t54_the_upstreams_names_stay_there(spied, spy, name):
     error = ("<Error><Code>{}</Code><Message>canary said http://canary.internal</Message><BucketName>hidden-canary</BucketName><Key>prefix-canary/key</Key>"
              f"<Resource>/hidden-canary/prefix-canary/key</Resource><HostId>canary</HostId><RequestId>canary</RequestId><AWSAccessKeyId>{UPSTREAM_KEY}</AWSAccessKeyId><StringToSign>canary</StringToSign><Endpoint>canary</Endpoint></Error>")
     failing = lambda code, status: lambda head, sent: Recorder.answer(error.format(code).encode(), status, LEAKS)
-    replies = [leaking] + [failing(code, status) for code, status in (("NoSuchKey", "404 Not Found"), ("SignatureDoesNotMatch", "403 Forbidden"),
+    # A count that is no number is no answer.
+    garbled = lambda head, sent: leaking(head, sent).replace(b"\r\n", b"\r\nx-amz-tagging-count: canary\r\n", 1)
+    replies = [leaking, garbled] + [failing(code, status) for code, status in (("NoSuchKey", "404 Not Found"), ("SignatureDoesNotMatch", "403 Forbidden"),
                                                                       ("InvalidAccessKeyId", "403 Forbidden"), ("AccessDenied", "401 Unauthorized"),
                                                                       ("PermanentRedirect", "301 Moved Permanently"),
                                                                       ("InvalidArgument", "400 Bad Request"), ("InternalError", "500 Internal Server Error"),
@@ -210,7 +212,7 @@ def test_t54_redirects_are_not_followed(spied, spy, status):
                 assert answer.status >= 500, (name, answer)
             assert "location" not in answer.headers and b"elsewhere" not in answer.body
             spy.recorder.settle()
-            assert all("elsewhere" not in a.target for a in spy.arrived) and len(spy.arrived) <= 2, spy.arrived
+            assert all("elsewhere" not in a.target for a in spy.arrived) and len(spy.arrived) <= 3, spy.arrived
             spy.recorder.clear()
 
 
@@ -352,7 +354,8 @@ def test_t59_errors_echo_as_text(spied, spy):
         assert answer.headers["content-type"] == "application/xml"
     spy.reply = lambda head, body: Recorder.answer(status="404 Not Found")
     answer = raw.request(spied, "GET", "/bucket/<b>&\r\nx-evil: 1")
-    assert answer.code == "NoSuchKey" and b"<b>" not in answer.body and "x-evil" not in answer.headers
+    # One who says 404 and not in S3's words may know nothing of the key.
+    assert answer.status == 500 and b"<b>" not in answer.body and "x-evil" not in answer.headers
     spy.recorder.clear()
 
 
