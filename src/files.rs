@@ -93,7 +93,7 @@ fn temporary(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(format!(".{name}.{}{TEMPORARY}", hex::encode(random))))
 }
 
-/// Whether [`write`] calls a temporary file so.
+/// Whether [`write()`] calls a temporary file so.
 fn is_temporary(name: &str) -> bool {
     let random = name.strip_prefix('.').and_then(|name| {
         let (_, random) = name.strip_suffix(TEMPORARY)?.rsplit_once('.')?;
@@ -102,7 +102,7 @@ fn is_temporary(name: &str) -> bool {
     random.is_some_and(|r| r.len() == DIGITS && r.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Removes the temporary files that [`write`] left in `directory` when its process was killed. What
+/// Removes the temporary files that [`write()`] left in `directory` when its process was killed. What
 /// cannot be removed is logged and stays.
 pub fn sweep(directory: &Path) {
     let sweep = || {

@@ -17,7 +17,7 @@ use super::wire::Wire;
 /// How long nothing is accepted when nothing is left to give up. Shorter than what health may take.
 const EXHAUSTED: Duration = Duration::from_millis(10);
 
-/// Accepts as [`super::accept`] does, and gives up a descriptor of `reserve` where there is none left.
+/// Accepts as [`super::accept()`] does, and gives up a descriptor of `reserve` where there is none left.
 ///
 /// # Errors
 /// When the listener cannot be taken into the runtime.

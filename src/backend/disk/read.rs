@@ -24,16 +24,16 @@ use crate::s3::{BucketName, Error};
 const SMALL: u64 = 64 * 1024;
 
 /// What one who has no block of his own holds at a time.
-const PIECE: u64 = 64 * 1024;
+const PIECE: u64 = 32 * 1024;
 
 /// How many blocks are held at a time, by all readers together.
-const BLOCKS: usize = 48;
+const BLOCKS: usize = 32;
 
 /// How many of all readers read at a time: more would have as many threads, and be no faster.
 const READING: usize = 64;
 
 /// A reader who needs longer than this for a piece, or as much longer for more bytes, is slow.
-const SLOW: Duration = Duration::from_millis(30);
+const SLOW: Duration = Duration::from_millis(15);
 
 /// Room for blocks in memory, and turns to read.
 #[derive(Debug)]

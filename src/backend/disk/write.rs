@@ -24,7 +24,7 @@ const SMALL: u64 = 64 * 1024;
 const GATHER: usize = 256 * 1024;
 
 /// How many uploads gather so much at a time.
-const MUCH: usize = 64;
+const MUCH: usize = 32;
 
 /// How many bytes the others gather.
 const LITTLE: usize = 32 * 1024;
