@@ -128,6 +128,7 @@ static WIRE: LazyLock<Wire> = LazyLock::new(|| {
             idle: second,
         },
         max_connections: 4,
+        max_connections_per_caller: None,
     };
     let route = Route {
         pattern: BucketPattern::parse("bucket").expect("a pattern"),

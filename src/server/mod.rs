@@ -282,6 +282,7 @@ fn serve(
     std::thread::sleep(config.shutdown_delay);
     let _ = shutdown.send(true);
     drain(metrics, config.drain_timeout);
+    tell_faults(running, metrics);
     running.audit.flush();
     Ok(())
 }

@@ -192,6 +192,14 @@ impl Store {
         Ok(created)
     }
 
+    fn is_gone(&self, path: &str) -> Result<bool, Errno> {
+        match files::stat_entry(self.root(), path) {
+            Ok(_) => Ok(false),
+            Err(Errno::NOENT) => Ok(true),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// Every bucket's name.
     pub(super) fn buckets(&self) -> Result<Vec<BucketName>, Error> {
         let failed = |errno| error("list buckets", errno);
@@ -203,6 +211,8 @@ impl Store {
                     let objects = format!("buckets/{bucket}/objects");
                     match files::open_directory(self.root(), &objects) {
                         Ok(_) => buckets.push(bucket),
+                        // Removed since it was seen.
+                        Err(Errno::NOENT) if self.is_gone(&path()).map_err(failed)? => {}
                         Err(errno) if files::says_absent(errno) => {
                             let what = "no bucket: it has no `objects`";
                             self.faults.foreign(&path(), what);

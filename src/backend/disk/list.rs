@@ -263,7 +263,12 @@ impl Walk<'_> {
         read: &mut Read,
     ) -> Result<Option<ListedObject>, Error> {
         let path = format!("{}/{}", node.path(), entry(Kind::Object, &name));
-        match self.store.open_record(&path) {
+        match self.store.look_at_record(&path) {
+            Ok(Some(opened)) if opened.record.key != key => {
+                let what = "it holds another key's object";
+                let trouble = self.store.damage(&path, what, &opened)?;
+                Ok(trouble.listed(key.to_owned()))
+            }
             Ok(Some(opened)) => {
                 read.extend(Listed::of(&opened.record).map(|listed| (name, listed)));
                 Ok(Some(opened.record.listed(key.to_owned())))

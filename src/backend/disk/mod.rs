@@ -52,6 +52,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
@@ -67,6 +68,9 @@ use crate::s3::{ByteRange, ChecksumAlgorithm, Error, ErrorCode, Hasher, TagSet};
 use record::Record;
 use store::{Place, Store};
 use write::{blocking, receive};
+
+/// How many requests that may take long run at a time.
+const LONG: usize = 8;
 
 /// How many objects of one request are deleted at a time.
 const LANES: usize = 16;
@@ -97,6 +101,8 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Disk {
     store: Arc<Store>,
+    // Turns for what may take long.
+    long: Semaphore,
     // Removes what a crash left; waited for when the store is closed.
     collector: Mutex<Option<JoinHandle<()>>>,
     // Reads everything again and again; waited for as well.
@@ -136,6 +142,7 @@ impl Disk {
             }
         };
         let mut disk = Self {
+            long: Semaphore::new(LONG),
             store,
             collector: Mutex::new(collector),
             scrubber: None,
@@ -175,6 +182,16 @@ impl Disk {
     ) -> Result<T, Error> {
         let store = self.store.clone();
         self.counted(blocking(move || work(&store)).await)
+    }
+
+    /// The same for what may take long, such as a page or many deletions: only so many run at a time, so
+    /// that the others keep threads and cores.
+    async fn run_long<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _turn = self.long.acquire().await.map_err(Error::internal)?;
+        self.run(work).await
     }
 
     fn counted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
@@ -226,7 +243,8 @@ impl Backend for Disk {
 
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error> {
         let call = ListObjects::clone(&call);
-        self.run(move |store| list::objects(store, &call)).await
+        self.run_long(move |store| list::objects(store, &call))
+            .await
     }
 
     async fn get_object(&self, call: Granted<&ReadObject>) -> Result<Object, Error> {
@@ -286,6 +304,7 @@ impl Backend for Disk {
         };
         self.run(move |store| store.bucket(&bucket).map(drop))
             .await?;
+        let _turn = self.long.acquire().await.map_err(Error::internal)?;
         // A few at a time, so that they share the syncs of their directories.
         let lanes = calls.chunks(calls.len().div_ceil(LANES).max(1));
         let lanes: Vec<_> = lanes
@@ -457,7 +476,7 @@ impl Backend for Disk {
 
     async fn list_parts(&self, call: Granted<&ListParts>) -> Result<PartPage, Error> {
         let call = ListParts::clone(&call);
-        self.run(move |store| upload::list_parts(store, &call))
+        self.run_long(move |store| upload::list_parts(store, &call))
             .await
     }
 
@@ -466,7 +485,8 @@ impl Backend for Disk {
         call: Granted<&ListMultipartUploads>,
     ) -> Result<UploadPage, Error> {
         let call = ListMultipartUploads::clone(&call);
-        self.run(move |store| uploads::list(store, &call)).await
+        self.run_long(move |store| uploads::list(store, &call))
+            .await
     }
 
     async fn health(&self) -> Result<(), Error> {

@@ -117,14 +117,18 @@ fn encode(bytes: &[u8]) -> String {
     let dots = matches!(bytes, b"." | b"..");
     let mut name = String::with_capacity(bytes.len());
     for &byte in bytes {
-        let plain = (0x20..0x7f).contains(&byte) && !matches!(byte, b'/' | b'%' | b'@' | b'~');
-        if plain && !dots {
+        if is_plain(byte) && !dots {
             name.push(char::from(byte));
         } else {
             let _ = write!(name, "%{byte:02X}");
         }
     }
     name
+}
+
+/// Whether a byte stands for itself in a name, unless that is `.` or `..`.
+fn is_plain(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte) && !matches!(byte, b'/' | b'%' | b'@' | b'~')
 }
 
 /// What a directory entry's name means: its kind, and what keys go on with, with a `/` behind a
@@ -151,6 +155,15 @@ fn spelled(name: &[u8]) -> Option<(Kind, Vec<u8>)> {
         (b'~', rest) => (Kind::Piece, rest),
         _ => (Kind::Directory, name),
     };
+    let length = |bytes: &[u8]| match kind {
+        Kind::Piece => bytes.len() == PIECE,
+        Kind::Object | Kind::Directory => bytes.len() < PIECE,
+    };
+    // Most names are spelled as they are.
+    let dots = matches!(encoded, b"." | b"..");
+    if !dots && !encoded.is_empty() && encoded.iter().all(|byte| is_plain(*byte)) {
+        return length(encoded).then(|| (kind, encoded.to_vec()));
+    }
     let mut bytes = Vec::with_capacity(encoded.len());
     if encoded != b"%" {
         let mut rest = encoded.iter();
@@ -166,11 +179,7 @@ fn spelled(name: &[u8]) -> Option<(Kind, Vec<u8>)> {
     }
     // Only the one name that is written for these bytes is theirs.
     let exact = encode(&bytes).as_bytes() == encoded;
-    let length = match kind {
-        Kind::Piece => bytes.len() == PIECE,
-        Kind::Object | Kind::Directory => bytes.len() < PIECE,
-    };
-    (exact && length).then_some((kind, bytes))
+    (exact && length(&bytes)).then_some((kind, bytes))
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ use crate::s3::{
     WriteConditions, time::http_date,
 };
 
+/// How often an object is looked at anew whose parts went meanwhile, since it was replaced.
+const ATTEMPTS: usize = 16;
+
 /// A version that is asked for: this store keeps one, which S3 calls `null`.
 fn current_version(version_id: Option<&str>) -> Result<(), Error> {
     match version_id {
@@ -234,12 +237,20 @@ fn open_body<T>(
         // Parts that went between the look at the manifest and the count of its readers belong to an
         // object that has been replaced: what replaced it is read.
         let there = match &parts {
+            Some(path) if store.parts_are_going(path) => Err(Errno::NOENT),
             Some(path) => files::open_directory(store.root(), path).map(drop),
             None => Ok(()),
         };
         match there {
-            Err(Errno::NOENT) if attempts <= 3 => {}
-            Err(Errno::NOENT) | Ok(()) => return Ok((told, range, body)),
+            Ok(()) => return Ok((told, range, body)),
+            Err(Errno::NOENT) if attempts < ATTEMPTS => {}
+            Err(Errno::NOENT) => {
+                let what = "the parts of an object are missing";
+                if let Some(path) = &parts {
+                    store.faults.damaged(path, what);
+                }
+                return Err(Error::internal(what));
+            }
             Err(errno) => return Err(files::error("open an object's parts", errno)),
         }
         attempts += 1;

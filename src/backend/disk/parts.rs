@@ -1,11 +1,14 @@
 //! Directories of parts: who reads them, and when they go.
 
 use std::collections::HashMap;
+use std::os::fd::AsFd as _;
 use std::sync::Mutex;
 
+use rustix::io::Errno;
+
 use super::files;
-use super::store::{Opened, Place, Store, lock};
-use crate::s3::BucketName;
+use super::store::{Opened, Place, Store, lock, random_name};
+use crate::s3::{BucketName, Error};
 
 /// Directories of parts in use, by their paths.
 #[derive(Debug, Default)]
@@ -17,6 +20,8 @@ struct Uses {
     count: usize,
     /// Whether it is to go when the last one has gone.
     doomed: bool,
+    /// Whether it is going: whoever comes now is too late.
+    going: bool,
 }
 
 /// A directory of parts that somebody uses: it stays until the last one has gone.
@@ -37,7 +42,7 @@ impl Drop for Using {
     fn drop(&mut self) {
         if self.store.leave(&self.path) {
             let (store, path) = (self.store.clone(), std::mem::take(&mut self.path));
-            super::write::aside(move || store.remove_parts(&path));
+            super::write::aside(move || store.discard(&path));
         }
     }
 }
@@ -72,20 +77,58 @@ impl Store {
         if uses.count > 0 {
             return false;
         }
-        let doomed = uses.doomed;
-        readers.remove(path);
-        doomed
+        if !uses.doomed {
+            readers.remove(path);
+            return false;
+        }
+        true
     }
 
     /// A directory of parts that no object names any more goes, now or with its last user. What cannot
     /// be removed is the collector's.
     pub(super) fn discard_parts(&self, bucket: &BucketName, directory: &str) {
-        let path = path(bucket, directory);
-        if let Some(uses) = lock(&self.readers.0).get_mut(&path) {
+        self.discard(&path(bucket, directory));
+    }
+
+    /// Out of reach first, whole: nobody finds a directory with some of its parts.
+    fn discard(&self, path: &str) {
+        {
+            let mut readers = lock(&self.readers.0);
+            let uses = readers.entry(path.to_owned()).or_default();
             uses.doomed = true;
-            return;
+            if uses.count > 0 || uses.going {
+                return;
+            }
+            uses.going = true;
         }
-        self.remove_parts(&path);
+        let moved = random_name().and_then(|name| {
+            let named = path.rsplit_once('/');
+            let (above, directory) = named.ok_or_else(|| Error::internal("no path"))?;
+            let away = format!("staging/{name}");
+            let above = files::open_directory(self.root(), above);
+            let moved =
+                above.and_then(|above| files::rename(above.as_fd(), directory, self.root(), &away));
+            match moved {
+                Ok(()) => Ok(Some(away)),
+                Err(Errno::NOENT) => Ok(None),
+                Err(errno) => Err(files::error("remove parts", errno)),
+            }
+        });
+        lock(&self.readers.0).remove(path);
+        match moved {
+            Ok(Some(away)) => self.clear_away(&away),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, path, "parts that are not needed cannot be removed");
+            }
+        }
+    }
+
+    /// Whether a directory of parts is on its way out, although it can still be opened.
+    pub(super) fn parts_are_going(&self, path: &str) -> bool {
+        lock(&self.readers.0)
+            .get(path)
+            .is_some_and(|uses| uses.going)
     }
 
     /// The same for one that its maker failed to bring to its key, unless the key names it all the same:
@@ -104,11 +147,5 @@ impl Store {
     /// Whether anybody uses it.
     pub(super) fn parts_are_used(&self, bucket: &BucketName, directory: &str) -> bool {
         lock(&self.readers.0).contains_key(&path(bucket, directory))
-    }
-
-    fn remove_parts(&self, path: &str) {
-        if let Err(error) = files::remove_all(self.root(), path) {
-            tracing::warn!(%error, path, "parts that are not needed cannot be removed");
-        }
     }
 }

@@ -35,6 +35,9 @@ const BUCKETS: usize = 64;
 /// How much of a file's end is read at once to find the footer in.
 const TAIL: usize = 16 * 1024;
 
+/// What a footer most often fits in.
+const FOOTER: usize = 1024;
+
 /// The store.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -385,6 +388,16 @@ impl Store {
 
     /// Opens a file of the object form; `None` when there is none.
     pub(super) fn open_record(&self, path: &str) -> Result<Option<Opened>, Trouble> {
+        self.open_end(path, TAIL)
+    }
+
+    /// The same for one who wants to know of it, and none of its bytes.
+    pub(super) fn look_at_record(&self, path: &str) -> Result<Option<Opened>, Trouble> {
+        self.open_end(path, FOOTER)
+    }
+
+    /// Opens a file of the object form by its last `most` bytes, or as many as its footer has.
+    fn open_end(&self, path: &str, most: usize) -> Result<Option<Opened>, Trouble> {
         let (file, stat) = match files::open_file(self.root(), path) {
             Ok(opened) => opened,
             Err(errno) if files::says_absent(errno) => return Ok(None),
@@ -403,7 +416,7 @@ impl Store {
                     .unwrap_or(OffsetDateTime::UNIX_EPOCH),
             }
         };
-        let tail = usize::try_from(length).unwrap_or(usize::MAX).min(TAIL);
+        let tail = usize::try_from(length).unwrap_or(usize::MAX).min(most);
         let start = length.saturating_sub(tail as u64);
         let bytes = files::read_at(file.as_fd(), start, tail).map_err(failed)?;
         let bytes = bytes::Bytes::from(bytes);
@@ -429,6 +442,24 @@ impl Store {
             data: lengths.data,
             whole,
         }))
+    }
+
+    /// What an open file is, that is not what it should be.
+    pub(super) fn damage(
+        &self,
+        path: &str,
+        what: &'static str,
+        opened: &Opened,
+    ) -> Result<Trouble, Error> {
+        let stat = files::stat(opened.file.as_fd()).map_err(|e| error("stat an object", e))?;
+        self.faults.damaged(path, what);
+        Ok(Trouble::Damaged {
+            path: path.to_owned(),
+            what,
+            length: files::length(&stat),
+            modified: OffsetDateTime::from_unix_timestamp(stat.st_mtime)
+                .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        })
     }
 
     /// Opens the object of a key, when there is one.

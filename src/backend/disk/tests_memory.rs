@@ -442,3 +442,52 @@ async fn t72_what_cannot_be_proved_to_be_garbage_stays() {
     open_with(root.path(), 1 << 20).wait_for_collector();
     assert!(garbage.exists() && named.iter().all(|name| parts.join(name).exists()));
 }
+
+/// Whoever reads what has its bytes below `parts`, while it is replaced, reads one or the other, whole.
+#[test]
+fn t76_what_is_replaced_is_read_whole_or_not_at_all() {
+    let root = directory();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let disk = Arc::new(fresh(root.path(), Durability::Relaxed).await);
+        put(&disk, "k", &vec![b'0'; 100_000]).await.unwrap();
+        let mut readers = Vec::new();
+        for _ in 0..6 {
+            let disk = disk.clone();
+            readers.push(tokio::spawn(async move {
+                for _ in 0..400 {
+                    let (_, bytes) = get(&disk, "k").await.unwrap();
+                    let first = *bytes.first().unwrap();
+                    assert_eq!(bytes.len(), 100_000);
+                    assert!(bytes.iter().all(|byte| *byte == first));
+                    tokio::task::yield_now().await;
+                }
+            }));
+        }
+        let tags = TagSet::new([("a".to_owned(), "b".to_owned())]).unwrap();
+        for n in 0..300_u16 {
+            put(&disk, "k", &vec![b'0' + (n % 10) as u8; 100_000])
+                .await
+                .unwrap();
+            let call = OnObject {
+                bucket: bucket(),
+                key: ObjectKey::parse("k").unwrap(),
+                version_id: None,
+            };
+            disk.put_object_tagging(Granted::for_test(&call), &tags)
+                .await
+                .unwrap();
+        }
+        for reader in readers {
+            reader.await.unwrap();
+        }
+        assert_eq!(disk.faults().damaged_count(), 0);
+    });
+    // Nothing that was replaced is left but the last.
+    let parts = std::fs::read_dir(root.path().join("buckets/bucket/parts")).unwrap();
+    assert!(parts.count() <= 1);
+}
