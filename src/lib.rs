@@ -16,6 +16,9 @@ pub mod authn;
 pub mod authz;
 pub mod transform;
 
+// What callers share.
+pub mod fair;
+
 // What is told of a request.
 pub mod audit;
 

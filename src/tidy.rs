@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Rooms from the bottom up; a room may import those before it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "crypto",
     "files",
     "iam",
@@ -13,6 +13,7 @@ const ORDER: [&str; 19] = [
     "sigv4",
     "identity",
     "authn",
+    "fair",
     "authz",
     "transform",
     "audit",
@@ -87,7 +88,7 @@ fn rooms_import_only_downward() {
 }
 
 /// The files of `backend/upstream` from the bottom up; one may import those before it.
-const UPSTREAM: [&str; 26] = [
+const UPSTREAM: [&str; 25] = [
     "counters",
     "error",
     "xml",
@@ -97,7 +98,6 @@ const UPSTREAM: [&str; 26] = [
     "framing",
     "request",
     "pool",
-    "slots",
     "endpoint",
     "tls",
     "remote",

@@ -2,13 +2,13 @@
 
 use time::OffsetDateTime;
 
-use super::Asker;
 use super::Authorizer;
 use super::context::RequestContext;
 use super::facts::{Facts, Lacking, Wanted};
 use super::public_access::IS_BLOCKED;
 use super::requirement::{Requirement, requirements};
 use crate::authn::{Caller, Identity};
+use crate::fair::Asker;
 use crate::iam::{self, By, Decision};
 use crate::identity::{BucketPolicies, BucketPolicy};
 use crate::s3::{Error, ErrorCode, Request};

@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 
-use super::Asker;
 use super::granted::Granted;
+use crate::fair::Asker;
 use crate::s3::call::OnObject;
 use crate::s3::{BucketName, ETag, ObjectKey, TagSet};
 

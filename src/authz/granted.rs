@@ -1,6 +1,6 @@
 //! What was authorised, as a type: a backend takes a `Granted<&T>`, and only this room makes one.
 
-use super::asker::Asker;
+use crate::fair::Asker;
 use crate::s3::call::{
     Call, CompleteMultipartUpload, CopyObject, CopySource, CreateBucket, CreateMultipartUpload,
     DeleteObject, DeleteObjects, ListBuckets, ListMultipartUploads, ListObjects, ListParts,

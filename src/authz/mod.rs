@@ -5,7 +5,6 @@
 //! conditions of a policy may ask is a typed [`context`]; what it needs beyond the head, and only when
 //! a policy asks, are [`facts`].
 
-mod asker;
 mod context;
 mod decide;
 mod facts;
@@ -14,7 +13,6 @@ mod public_access;
 mod questions;
 mod requirement;
 
-pub use asker::Asker;
 pub use facts::{Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
 
@@ -22,6 +20,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::authn::Caller;
+use crate::fair::Asker;
 use crate::iam::By;
 use crate::identity::BucketPolicies;
 use crate::s3::{Error, Operation, PublicAccessBlock, Request};

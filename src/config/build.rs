@@ -414,6 +414,7 @@ impl<'a> Builder<'a> {
         let bodies = transform::Limits {
             upload: written.upload_bytes.unwrap_or(usual.bodies.upload),
             unverified: written.unverified_bytes.unwrap_or(usual.bodies.unverified),
+            answers: written.answer_bytes.unwrap_or(usual.bodies.answers),
         };
         let requests = self.most("requests", written.requests)?;
         let requests = requests.unwrap_or(usual.requests);

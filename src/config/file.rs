@@ -306,6 +306,8 @@ pub struct Limits {
     pub streams: Option<u32>,
     /// The most bytes of signed chunks that are held until they are verified.
     pub unverified_bytes: Option<usize>,
+    /// The most bytes of long answers that wait to be sent.
+    pub answer_bytes: Option<usize>,
     /// Threads that answer requests.
     pub threads: Option<usize>,
 }

@@ -4,6 +4,7 @@ use http::header::{HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
 
 use super::body::{RequestBody, document};
+use super::document::LongDocument;
 use super::{Answer, Context, canonical_id};
 use crate::authz::{Document, Granted, Permit};
 use crate::s3::call::{CreateBucket, ListBuckets, OnBucket};
@@ -17,6 +18,7 @@ pub(super) async fn list(
     context: &Context<'_>,
     call: Granted<&ListBuckets>,
 ) -> Result<Answer, Error> {
+    let asker = call.asker();
     let mut buckets = context.backends.list_buckets(call).await?;
     let after = call.after.as_deref().unwrap_or_default();
     buckets.retain(|b| b.name.as_str() > after && b.name.as_str().starts_with(&call.prefix));
@@ -30,7 +32,7 @@ pub(super) async fn list(
     };
     buckets.truncate(most);
 
-    let mut xml = Writer::new("ListAllMyBucketsResult");
+    let mut xml = LongDocument::new(context, asker, "ListAllMyBucketsResult");
     xml.open("Buckets");
     for bucket in &buckets {
         xml.open("Bucket");
@@ -41,6 +43,7 @@ pub(super) async fn list(
             xml.text("BucketRegion", context.region);
         }
         xml.close("Bucket");
+        xml.pause().await?;
     }
     xml.close("Buckets");
     owner(&mut xml, "Owner", context);
@@ -50,7 +53,7 @@ pub(super) async fn list(
     if let Some(next) = next {
         xml.text("ContinuationToken", &crate::s3::continuation_token(&next));
     }
-    Ok(Answer::xml(xml.finish("ListAllMyBucketsResult")))
+    Ok(xml.finish())
 }
 
 /// The owner of everything: the one account.

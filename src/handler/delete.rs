@@ -4,6 +4,7 @@ use http::StatusCode;
 use http::header::HeaderName;
 
 use super::body::{RequestBody, document};
+use super::document::LongDocument;
 use super::{Answer, Context};
 use crate::authz::{Granted, Permit};
 use crate::backend::Deleted;
@@ -65,7 +66,7 @@ pub(super) async fn objects(
     }
     .into_iter();
 
-    let mut xml = Writer::new("DeleteResult");
+    let mut xml = LongDocument::new(context, call.asker(), "DeleteResult");
     for (key, decision) in delete.keys.iter().zip(&decisions) {
         let outcome = match decision {
             Ok(_) => outcomes
@@ -74,8 +75,9 @@ pub(super) async fn objects(
             Err(denied) => Err(denied.clone()),
         };
         entry(&mut xml, key, outcome, delete.quiet);
+        xml.pause().await?;
     }
-    Ok(Answer::xml(xml.finish("DeleteResult")))
+    Ok(xml.finish())
 }
 
 fn entry(xml: &mut Writer, key: &DeleteKey, outcome: Result<Deleted, Error>, quiet: bool) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::bucket::owner;
+use super::document::LongDocument;
 use super::{Answer, Context};
 use crate::authz::Granted;
 use crate::backend::ObjectPage;
@@ -23,12 +24,13 @@ pub(super) async fn objects(
     context: &Context<'_>,
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
+    let asker = call.asker();
     let page = context
         .backends
         .of(&call.bucket)?
         .list_objects(call)
         .await?;
-    let mut xml = Writer::new("ListBucketResult");
+    let mut xml = LongDocument::new(context, asker, "ListBucketResult");
     xml.text("Name", call.bucket.as_str());
     xml.text("Prefix", &name(&call.prefix, call.url_encoded));
     xml.text(
@@ -41,20 +43,21 @@ pub(super) async fn objects(
         xml.text("NextMarker", &name(next, call.url_encoded));
     }
     common(&mut xml, &call, next.is_some());
-    entries(&mut xml, context, &call, &page);
-    Ok(Answer::xml(xml.finish("ListBucketResult")))
+    entries(&mut xml, context, &call, page).await?;
+    Ok(xml.finish())
 }
 
 pub(super) async fn objects_v2(
     context: &Context<'_>,
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
+    let asker = call.asker();
     let page = context
         .backends
         .of(&call.bucket)?
         .list_objects(call)
         .await?;
-    let mut xml = Writer::new("ListBucketResult");
+    let mut xml = LongDocument::new(context, asker, "ListBucketResult");
     xml.text("Name", call.bucket.as_str());
     xml.text("Prefix", &name(&call.prefix, call.url_encoded));
     xml.maybe("ContinuationToken", call.continuation_token.as_deref());
@@ -70,8 +73,8 @@ pub(super) async fn objects_v2(
         .saturating_add(page.common_prefixes.len());
     xml.number("KeyCount", count as u64);
     common(&mut xml, &call, page.next.is_some());
-    entries(&mut xml, context, &call, &page);
-    Ok(Answer::xml(xml.finish("ListBucketResult")))
+    entries(&mut xml, context, &call, page).await?;
+    Ok(xml.finish())
 }
 
 fn common(xml: &mut Writer, call: &ListObjects, truncated: bool) {
@@ -85,8 +88,13 @@ fn common(xml: &mut Writer, call: &ListObjects, truncated: bool) {
     xml.flag("IsTruncated", truncated);
 }
 
-fn entries(xml: &mut Writer, context: &Context<'_>, call: &ListObjects, page: &ObjectPage) {
-    for object in &page.objects {
+async fn entries(
+    xml: &mut LongDocument,
+    context: &Context<'_>,
+    call: &ListObjects,
+    page: ObjectPage,
+) -> Result<(), Error> {
+    for object in page.objects {
         xml.open("Contents");
         xml.text("Key", &name(&object.key, call.url_encoded));
         xml.text("LastModified", &time::iso8601(object.last_modified));
@@ -101,28 +109,36 @@ fn entries(xml: &mut Writer, context: &Context<'_>, call: &ListObjects, page: &O
             owner(xml, "Owner", context);
         }
         xml.close("Contents");
+        xml.pause().await?;
     }
-    prefixes(xml, &page.common_prefixes, call.url_encoded);
+    prefixes(xml, page.common_prefixes, call.url_encoded).await
 }
 
-fn prefixes(xml: &mut Writer, prefixes: &[String], url_encoded: bool) {
+async fn prefixes(
+    xml: &mut LongDocument,
+    prefixes: Vec<String>,
+    url_encoded: bool,
+) -> Result<(), Error> {
     for prefix in prefixes {
         xml.open("CommonPrefixes");
-        xml.text("Prefix", &name(prefix, url_encoded));
+        xml.text("Prefix", &name(&prefix, url_encoded));
         xml.close("CommonPrefixes");
+        xml.pause().await?;
     }
+    Ok(())
 }
 
 pub(super) async fn uploads(
     context: &Context<'_>,
     call: Granted<&ListMultipartUploads>,
 ) -> Result<Answer, Error> {
+    let asker = call.asker();
     let page = context
         .backends
         .of(&call.bucket)?
         .list_multipart_uploads(call)
         .await?;
-    let mut xml = Writer::new("ListMultipartUploadsResult");
+    let mut xml = LongDocument::new(context, asker, "ListMultipartUploadsResult");
     xml.text("Bucket", call.bucket.as_str());
     xml.text(
         "KeyMarker",
@@ -148,7 +164,7 @@ pub(super) async fn uploads(
     }
     xml.number("MaxUploads", call.max_uploads);
     xml.flag("IsTruncated", page.next.is_some());
-    for upload in &page.uploads {
+    for upload in page.uploads {
         xml.open("Upload");
         xml.text("Key", &name(&upload.key, call.url_encoded));
         xml.text("UploadId", &upload.upload_id);
@@ -161,7 +177,8 @@ pub(super) async fn uploads(
             xml.text("ChecksumType", kind.name());
         }
         xml.close("Upload");
+        xml.pause().await?;
     }
-    prefixes(&mut xml, &page.common_prefixes, call.url_encoded);
-    Ok(Answer::xml(xml.finish("ListMultipartUploadsResult")))
+    prefixes(&mut xml, page.common_prefixes, call.url_encoded).await?;
+    Ok(xml.finish())
 }

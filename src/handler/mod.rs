@@ -8,6 +8,7 @@ mod bucket;
 mod bucket_policy;
 mod copy;
 mod delete;
+mod document;
 mod facts;
 mod headers;
 mod listing;

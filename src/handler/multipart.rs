@@ -5,6 +5,7 @@ use http::header::HeaderName;
 
 use super::body::{RequestBody, VerifiedBody, document};
 use super::bucket::owner;
+use super::document::LongDocument;
 use super::listing::name;
 use super::{Answer, Context, headers};
 use crate::authz::{Granted, Permit};
@@ -114,12 +115,13 @@ pub(super) async fn list_parts(
     context: &Context<'_>,
     call: Granted<&ListParts>,
 ) -> Result<Answer, Error> {
+    let asker = call.asker();
     let page = context
         .backends
         .of(&call.upload.bucket)?
         .list_parts(call)
         .await?;
-    let mut xml = Writer::new("ListPartsResult");
+    let mut xml = LongDocument::new(context, asker, "ListPartsResult");
     xml.text("Bucket", call.upload.bucket.as_str());
     xml.text("Key", &name(call.upload.key.as_str(), call.url_encoded));
     xml.text("UploadId", &call.upload.upload_id);
@@ -149,6 +151,7 @@ pub(super) async fn list_parts(
             xml.text(checksum.algorithm.element(), &checksum.base64());
         }
         xml.close("Part");
+        xml.pause().await?;
     }
-    Ok(Answer::xml(xml.finish("ListPartsResult")))
+    Ok(xml.finish())
 }

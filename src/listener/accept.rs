@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Connection;
-use super::room::{Entry, Room};
+use super::room::{Entry, Place, Room};
 use super::tls::Certificates;
 use super::wire::Wire;
 
@@ -174,31 +174,41 @@ pub async fn accept<A: Application>(
             }
         };
         let (app, tls, ends) = (app.clone(), tls.clone(), stop.connections.clone());
-        match room.enter() {
+        match room.enter(peer.ip()) {
             Entry::Welcome(place) => {
-                let room = room.clone();
                 pingora_runtime::current_handle().spawn(async move {
-                    // Boxed: what a handshake needs is gone when it is over.
-                    if let Some(connection) = Box::pin(connect(tcp, peer, tls, &room)).await {
-                        connection.serve(app, &room, ends).await;
-                    }
-                    drop(place);
+                    let serving = serve(tcp, peer, tls, &place, app, ends);
+                    place.attend(serving).await;
                 });
             }
             Entry::Told(place) => {
-                let (app, room) = (Arc::new(Full(app)), room.clone());
+                let app = Arc::new(Full(app));
                 pingora_runtime::current_handle().spawn(async move {
-                    let telling = async {
-                        if let Some(connection) = connect(tcp, peer, tls, &room).await {
-                            connection.serve(app, &room, ends).await;
-                        }
-                    };
+                    let telling = serve(tcp, peer, tls, &place, app, ends);
                     let _ = timeout(TURNED_AWAY, Box::pin(telling)).await;
-                    drop(place);
                 });
             }
             Entry::Closed => {}
         }
+        if room.is_tight() {
+            // Whoever has been told to leave may do so before the next one is let in.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Serves a connection to its end.
+async fn serve<A: Application>(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    place: &Place,
+    app: Arc<A>,
+    ends: ShutdownWatch,
+) {
+    // Boxed: what a handshake needs is gone when it is over.
+    if let Some(connection) = Box::pin(connect(tcp, peer, tls, place)).await {
+        connection.serve(app, ends).await;
     }
 }
 
@@ -207,20 +217,20 @@ async fn connect(
     tcp: TcpStream,
     peer: SocketAddr,
     tls: Option<Arc<Tls>>,
-    room: &Room,
+    place: &Place,
 ) -> Option<Box<Connection>> {
     let _ = tcp.set_nodelay(true);
     let wire = Wire::new(tcp, peer);
     let Some(tls) = tls else {
-        return Some(Box::new(Connection::plain(wire)));
+        return Some(Box::new(Connection::plain(wire, place.guest())));
     };
-    match room.idle(HANDSHAKE, tls.0.accept(wire)).await {
-        Some(Ok(stream)) => Some(Box::new(Connection::tls(stream))),
-        Some(Err(error)) => {
+    match timeout(HANDSHAKE, tls.0.accept(wire)).await {
+        Ok(Ok(stream)) => Some(Box::new(Connection::tls(stream, place.guest()))),
+        Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             None
         }
-        None => {
+        Err(_) => {
             tracing::debug!(%peer, "a TLS handshake took too long");
             None
         }

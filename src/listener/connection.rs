@@ -9,8 +9,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora_core::apps::ServerApp as _;
+use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp as _};
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::H2Options;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
@@ -25,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::accept::Application;
 use super::head::Head;
-use super::room::Room;
+use super::room::{Busy, Guest};
 use super::wire::Wire;
 
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).
@@ -44,6 +45,36 @@ const DISCARDED: usize = 64;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// So many bytes of an HTTP/2 connection are read in one go: most frames are answered by nothing, and
+/// thousands of them have room in one read.
+const TURN: usize = 32 * 1024;
+
+/// The requests of an HTTP/2 connection, counted.
+struct Streams<A> {
+    app: Arc<A>,
+    guest: Arc<Guest>,
+}
+
+#[async_trait]
+impl<A: Application> HttpServerApp for Streams<A> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let _busy = self.guest.begins();
+        self.app.process_new_http(session, shutdown).await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        self.app.h2_options()
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.app.server_options()
+    }
+}
+
 /// A client's connection. The first bytes of what it says next may have been read.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -55,6 +86,12 @@ pub(super) struct Connection {
     head: Head,
     // How many reads in a row were filled.
     filled: u8,
+    guest: Arc<Guest>,
+    // From the end of a request's head to that of its answer.
+    busy: Option<Busy>,
+    // HTTP/2: others have their turn after so many bytes, of which so many have been read.
+    takes_turns: bool,
+    taken: usize,
 }
 
 /// What bytes pass on their way to the wire.
@@ -69,19 +106,27 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
 impl Connection {
     /// Without TLS.
-    pub(super) fn plain(wire: Wire) -> Self {
+    pub(super) fn plain(wire: Wire, guest: &Arc<Guest>) -> Self {
+        Self::new(Layer::Plain(wire), None, guest)
+    }
+
+    fn new(layer: Layer, digest: Option<Arc<SslDigest>>, guest: &Arc<Guest>) -> Self {
         Self {
-            layer: Layer::Plain(wire),
-            digest: None,
+            layer,
+            digest,
             first: [0; PREFACE],
             waiting: 0..0,
             head: Head::default(),
             filled: 0,
+            guest: Arc::clone(guest),
+            busy: None,
+            takes_turns: false,
+            taken: 0,
         }
     }
 
     /// After a TLS handshake.
-    pub(super) fn tls(stream: TlsStream<Wire>) -> Self {
+    pub(super) fn tls(stream: TlsStream<Wire>, guest: &Arc<Guest>) -> Self {
         let tls = stream.get_ref().1;
         let suite = tls.negotiated_cipher_suite();
         let suite = suite.and_then(|suite| suite.suite().as_str());
@@ -90,14 +135,7 @@ impl Connection {
             _ => "TLSv1.2",
         };
         let digest = SslDigest::new(suite.unwrap_or_default(), version, None, None, Vec::new());
-        Self {
-            layer: Layer::Tls(Box::new(stream)),
-            digest: Some(Arc::new(digest)),
-            first: [0; PREFACE],
-            waiting: 0..0,
-            head: Head::default(),
-            filled: 0,
-        }
+        Self::new(Layer::Tls(Box::new(stream)), Some(Arc::new(digest)), guest)
     }
 
     /// Waits for the first `length` bytes; `false` when the client is gone.
@@ -113,19 +151,16 @@ impl Connection {
         read
     }
 
-    /// Answers requests until either side has enough or `ends` says so. While it waits for the next
-    /// one, it gives way to another connection when `room` is short.
-    pub(super) async fn serve<A: Application>(
-        self: Box<Self>,
-        app: Arc<A>,
-        room: &Room,
-        ends: ShutdownWatch,
-    ) {
+    /// Answers requests until either side has enough or `ends` says so.
+    pub(super) async fn serve<A: Application>(self: Box<Self>, app: Arc<A>, ends: ShutdownWatch) {
         let mut connection = self;
         if connection.selected_alpn_proto() == Some(ALPN::H2) {
+            connection.takes_turns = true;
             // All of it: Pingora would wait for the rest without end.
             let preface = connection.begins(24, Head::default());
-            if let Some(true) = room.idle(app.idle_timeout(), preface).await {
+            if let Ok(true) = timeout(app.idle_timeout(), preface).await {
+                let guest = Arc::clone(&connection.guest);
+                let app = Arc::new(Streams { app, guest });
                 app.process_new(connection, &ends).await;
             }
             return;
@@ -136,7 +171,7 @@ impl Connection {
             let head = Head::begins(app.head_bytes());
             let begun = tokio::select! {
                 biased;
-                begun = room.idle(idle, connection.begins(1, head)) => begun.unwrap_or(false),
+                begun = timeout(idle, connection.begins(1, head)) => begun.unwrap_or(false),
                 _ = ending.wait_for(|ends| *ends) => false,
             };
             if !begun {
@@ -150,7 +185,10 @@ impl Connection {
             };
             let (stream, _settings) = reused.consume();
             match stream.into_any().downcast::<Self>() {
-                Ok(same) => connection = same,
+                Ok(same) => {
+                    connection = same;
+                    connection.busy = None;
+                }
                 Err(_) => return,
             }
         }
@@ -197,6 +235,11 @@ impl AsyncRead for Connection {
             self.discard(cx);
             return Poll::Ready(Err(error));
         }
+        if self.takes_turns && self.taken >= TURN {
+            self.taken = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = to.filled().len();
         if self.waiting.is_empty() && (self.filled == MUCH || to.remaining() <= LITTLE) {
             ready!(self.inner().poll_read(cx, to))?;
@@ -232,9 +275,16 @@ impl AsyncRead for Connection {
                 let _ = self.inner().poll_read(cx, to);
             }
         }
+        if self.head.is_over() {
+            self.taken = self.taken.saturating_add(to.filled().len() - before);
+            return Poll::Ready(Ok(()));
+        }
         if let Some(read) = to.filled_mut().get_mut(before..) {
             let passed = self.head.check(read);
             to.set_filled(before + passed);
+        }
+        if self.head.is_over() {
+            self.busy = Some(self.guest.begins());
         }
         Poll::Ready(Ok(()))
     }

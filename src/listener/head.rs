@@ -42,12 +42,17 @@ impl Head {
         }
     }
 
+    /// Whether all of it has passed.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
     /// Whether more may pass.
     ///
     /// # Errors
     /// [`TooLarge`] once the most has passed and the head has not ended.
     pub(super) fn goes_on(&self) -> io::Result<()> {
-        match !matches!(self.stage, Stage::Over) && self.passed >= self.most {
+        match !self.is_over() && self.passed >= self.most {
             true => Err(io::Error::other(TooLarge(self.most))),
             false => Ok(()),
         }
@@ -59,7 +64,7 @@ impl Head {
     /// return too many into another target, and who stands before or behind us may repair it
     /// differently (T47).
     pub(super) fn check(&mut self, bytes: &mut [u8]) -> usize {
-        if matches!(self.stage, Stage::Over) {
+        if self.is_over() {
             return bytes.len();
         }
         let left = self.most.saturating_sub(self.passed);

@@ -41,15 +41,16 @@ pub async fn accept_reserved<A: Application>(
             Ok((tcp, peer)) => {
                 let _ = tcp.set_nodelay(true);
                 // Beyond its room nobody is told why: an operator's client asks again.
-                let Entry::Welcome(place) = room.enter() else {
+                let Entry::Welcome(place) = room.enter(peer.ip()) else {
                     reserve.refill();
                     continue;
                 };
-                let (app, room) = (app.clone(), room.clone());
+                let app = app.clone();
                 let (ends, reserve) = (stop.connections.clone(), reserve.clone());
                 pingora_runtime::current_handle().spawn(async move {
-                    let connection = Box::new(Connection::plain(Wire::new(tcp, peer)));
-                    connection.serve(app, &room, ends).await;
+                    let wire = Wire::new(tcp, peer);
+                    let connection = Box::new(Connection::plain(wire, place.guest()));
+                    place.attend(connection.serve(app, ends)).await;
                     drop(place);
                     reserve.refill();
                 });

@@ -1,19 +1,31 @@
 //! How many connections a listener has room for, and who gives way when it is full.
+//!
+//! Who asks for nothing gives way: a connection between two requests, one whose request does not come
+//! to an end, one that does not finish its handshake. Of those the network's with the most go first, so
+//! that nobody's crowd pushes out another's connections.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use pingora_timeout::timeout;
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::Notify;
+
+use crate::fair::network;
 
 /// The most connections beyond the limit that are told so; those beyond these are closed unheard.
 const TOLD: usize = 64;
 
-/// How long a connection may be idle before it gives way to another.
+/// How long a connection may ask for nothing before it gives way to another.
+#[cfg(not(test))]
 const GRACE: Duration = Duration::from_secs(1);
+#[cfg(test)]
+const GRACE: Duration = Duration::from_millis(50);
+
+/// How long connections may be refused, and none be let in, before that is said of this listener.
+const FULL: Duration = Duration::from_secs(5);
 
 /// What is counted of connections.
 #[derive(Clone, Debug)]
@@ -32,12 +44,41 @@ pub struct Room {
     most: usize,
     /// With those that are told: a quarter more where room is small, as descriptors may be.
     most_told: usize,
-    open: AtomicUsize,
-    /// Connections that would give way.
-    idle: AtomicUsize,
-    /// Wakes the one that has been idle longest.
-    wanted: Notify,
+    // Never held across an await.
+    state: Mutex<State>,
     counters: Counters,
+    opened: Instant,
+    /// The first refusal since somebody was let in, and the last, in milliseconds since it was opened,
+    /// and one; 0 is none.
+    refused: [AtomicU64; 2],
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: usize,
+    /// Those of them that have been told to give way.
+    leaving: usize,
+    /// Those that would give way, by their network, in the order of their tickets.
+    line: HashMap<IpAddr, BTreeMap<u64, Arc<Guest>>>,
+    /// How many of each network are in line.
+    lengths: BTreeSet<(usize, IpAddr)>,
+    tickets: u64,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Guest {
+    room: Arc<Room>,
+    network: IpAddr,
+    /// Requests that have come to the end of their heads, and are answered.
+    busy: AtomicUsize,
+    /// How many have been so far.
+    requests: AtomicUsize,
+    /// Whether it stands in line, and has been told to leave; changed under the room's lock.
+    in_line: AtomicBool,
+    leaving: AtomicBool,
+    ticket: AtomicU64,
+    told: Notify,
 }
 
 /// How a new connection is met.
@@ -53,12 +94,22 @@ pub(super) enum Entry {
 
 /// A connection's place, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Room>);
+pub(super) struct Place(Arc<Guest>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.counters.open.dec();
+        let Self(guest) = self;
+        guest.room.leave(guest);
+    }
+}
+
+/// A request is answered on a connection for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Guest>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, SeqCst);
     }
 }
 
@@ -69,78 +120,206 @@ impl Room {
         Arc::new(Self {
             most,
             most_told: most.saturating_add((most / 4).clamp(1, TOLD)),
-            open: AtomicUsize::new(0),
-            idle: AtomicUsize::new(0),
-            wanted: Notify::new(),
+            state: Mutex::default(),
             counters,
+            opened: Instant::now(),
+            refused: Default::default(),
         })
     }
 
     /// Where the next connection goes. The limit is exact but for those that are told, and for those
     /// whose predecessor is just leaving, who are no more.
-    pub(super) fn enter(self: &Arc<Self>) -> Entry {
-        let before = self.open.fetch_add(1, Ordering::Relaxed);
-        self.counters.open.inc();
-        let place = Place(Arc::clone(self));
-        if before < self.most {
-            return Entry::Welcome(place);
-        }
-        if before >= self.most_told {
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
+        let mut state = self.lock();
+        let has_room = state.open < self.most_told;
+        let is_let_in = state.open.saturating_sub(state.leaving) < self.most || state.make_way();
+        if !has_room {
+            drop(state);
             self.counters.closed.inc();
+            self.refuses(true);
             return Entry::Closed;
         }
-        if self.make_way() {
-            return Entry::Welcome(place);
+        state.open = state.open.saturating_add(1);
+        drop(state);
+        self.counters.open.inc();
+        let place = Place(Arc::new(Guest::new(self, network(address))));
+        self.refuses(!is_let_in);
+        match is_let_in {
+            true => Entry::Welcome(place),
+            false => Entry::Told(place),
         }
-        Entry::Told(place)
     }
 
-    /// Has the longest idle connection close; `false` where there is none.
-    pub(super) fn make_way(&self) -> bool {
-        let some = self.idle.load(Ordering::Relaxed) > 0;
-        if some {
-            self.wanted.notify_one();
-        }
-        some
+    /// Has one that asks for nothing close, if there is any.
+    pub(super) fn make_way(&self) {
+        self.lock().make_way();
     }
 
-    /// Waits for what an idle connection waits for; `None` when it takes longer than `patience`, or
-    /// when the connection has to give way.
-    pub(super) async fn idle<T>(
-        &self,
-        patience: Duration,
-        waiting: impl Future<Output = T>,
-    ) -> Option<T> {
-        let mut waiting = pin!(waiting);
-        // One that is in use does not stand in line.
-        if let Ok(done) = timeout(GRACE.min(patience), &mut waiting).await {
-            return Some(done);
+    /// Whether somebody has been told to give way and has not left yet.
+    pub(super) fn is_tight(&self) -> bool {
+        self.lock().leaving > 0
+    }
+
+    /// Why no connection gets in, if none does.
+    #[must_use]
+    pub fn why_not(&self) -> Option<String> {
+        let now = self.now();
+        let [first, last] = [0, 1].map(|at| self.refused.get(at).map_or(0, |at| at.load(SeqCst)));
+        let ago = |at: u64| u128::from(now.saturating_sub(at));
+        let full = first > 0 && ago(first) > FULL.as_millis() && ago(last) < FULL.as_millis();
+        full.then(|| format!("all {} connections of a listener are in use", self.most))
+    }
+
+    fn refuses(&self, refuses: bool) {
+        let [first, last] = &self.refused;
+        if !refuses {
+            if first.load(SeqCst) > 0 {
+                first.store(0, SeqCst);
+            }
+            return;
         }
-        let _idle = Idle::begins(&self.idle);
-        tokio::select! {
-            biased;
-            done = timeout(patience.saturating_sub(GRACE), waiting) => done.ok(),
-            () = self.wanted.notified() => {
-                self.counters.gave_way.inc();
-                None
+        let now = self.now();
+        last.store(now, SeqCst);
+        let _ = first.compare_exchange(0, now, SeqCst, SeqCst);
+    }
+
+    fn now(&self) -> u64 {
+        let passed = u64::try_from(self.opened.elapsed().as_millis());
+        passed.unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn leave(&self, guest: &Guest) {
+        let mut state = self.lock();
+        state.step_out(guest);
+        state.stays(guest);
+        state.open = state.open.saturating_sub(1);
+        self.counters.open.dec();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn make_way(&mut self) -> bool {
+        let Some((_, network)) = self.lengths.last().copied() else {
+            return false;
+        };
+        let first = self.line.get(&network).and_then(BTreeMap::first_key_value);
+        let Some(guest) = first.map(|(_, guest)| Arc::clone(guest)) else {
+            return false;
+        };
+        self.step_out(&guest);
+        guest.leaving.store(true, SeqCst);
+        self.leaving = self.leaving.saturating_add(1);
+        guest.told.notify_one();
+        true
+    }
+
+    fn line_up(&mut self, guest: &Arc<Guest>) {
+        self.tickets = self.tickets.saturating_add(1);
+        guest.ticket.store(self.tickets, SeqCst);
+        guest.in_line.store(true, SeqCst);
+        let line = self.line.entry(guest.network).or_default();
+        self.lengths.remove(&(line.len(), guest.network));
+        line.insert(self.tickets, Arc::clone(guest));
+        self.lengths.insert((line.len(), guest.network));
+    }
+
+    fn step_out(&mut self, guest: &Guest) {
+        if !guest.in_line.swap(false, SeqCst) {
+            return;
+        }
+        let Some(line) = self.line.get_mut(&guest.network) else {
+            return;
+        };
+        self.lengths.remove(&(line.len(), guest.network));
+        line.remove(&guest.ticket.load(SeqCst));
+        match line.len() {
+            0 => drop(self.line.remove(&guest.network)),
+            length => drop(self.lengths.insert((length, guest.network))),
+        }
+    }
+
+    /// It was told to leave, and does not, or has left.
+    fn stays(&mut self, guest: &Guest) {
+        if guest.leaving.swap(false, SeqCst) {
+            self.leaving = self.leaving.saturating_sub(1);
+        }
+    }
+}
+
+impl Guest {
+    fn new(room: &Arc<Room>, network: IpAddr) -> Self {
+        Self {
+            room: Arc::clone(room),
+            network,
+            busy: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            in_line: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            ticket: AtomicU64::new(0),
+            told: Notify::new(),
+        }
+    }
+
+    /// A request has come to the end of its head.
+    pub(super) fn begins(self: &Arc<Self>) -> Busy {
+        self.requests.fetch_add(1, SeqCst);
+        self.busy.fetch_add(1, SeqCst);
+        if self.in_line.load(SeqCst) {
+            self.room.lock().step_out(self);
+            self.told.notify_one();
+        }
+        Busy(Arc::clone(self))
+    }
+
+    fn is_busy(&self) -> bool {
+        self.busy.load(SeqCst) > 0
+    }
+
+    /// Ends when the connection has to give way.
+    async fn gives_way(self: &Arc<Self>) {
+        loop {
+            let before = self.requests.load(SeqCst);
+            pingora_timeout::sleep(GRACE).await;
+            if self.is_busy() || self.requests.load(SeqCst) != before {
+                continue;
+            }
+            self.room.lock().line_up(self);
+            if self.is_busy() {
+                self.room.lock().step_out(self);
+                continue;
+            }
+            while self.in_line.load(SeqCst) {
+                self.told.notified().await;
+            }
+            let mut state = self.room.lock();
+            match (self.leaving.load(SeqCst), self.is_busy()) {
+                (true, false) => return,
+                // A request was faster.
+                (true, true) => state.stays(self),
+                (false, _) => {}
             }
         }
     }
 }
 
-/// An idle connection, counted.
-struct Idle<'r>(&'r AtomicUsize);
-
-impl<'r> Idle<'r> {
-    fn begins(count: &'r AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+impl Place {
+    /// Who has it.
+    pub(super) fn guest(&self) -> &Arc<Guest> {
+        &self.0
     }
-}
 
-impl Drop for Idle<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// Serves the connection that has it until that is done, or has to give way.
+    pub(super) async fn attend(&self, serving: impl Future<Output = ()>) {
+        let Self(guest) = self;
+        tokio::select! {
+            biased;
+            () = serving => {}
+            () = guest.gives_way() => guest.room.counters.gave_way.inc(),
+        }
     }
 }
 
@@ -160,50 +339,140 @@ mod tests {
         Room::new(most, counters)
     }
 
+    fn from(room: &Arc<Room>, network: u8) -> Entry {
+        room.enter(IpAddr::from([192, 0, 2, network]))
+    }
+
+    /// A connection that asks for nothing and is served for ever.
+    fn idles(room: &Arc<Room>, network: u8) -> tokio::task::JoinHandle<()> {
+        let Entry::Welcome(place) = from(room, network) else {
+            return tokio::spawn(async {});
+        };
+        tokio::spawn(async move { place.attend(pending()).await })
+    }
+
+    async fn until(mut what: impl FnMut() -> bool) {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn in_line(room: &Room, count: usize) {
+        let length = || room.lock().line.values().map(BTreeMap::len).sum::<usize>();
+        until(|| length() == count).await;
+    }
+
+    fn assert_untouched(room: &Room) {
+        let state = room.lock();
+        assert_eq!((state.open, state.leaving), (0, 0));
+        assert!(state.line.is_empty() && state.lengths.is_empty());
+        assert_eq!(room.counters.open.get(), 0);
+    }
+
     #[test]
     fn t87_room_is_for_so_many() {
         let room = room(2);
-        let _first = room.enter();
-        let second = room.enter();
+        let _first = from(&room, 1);
+        let second = from(&room, 1);
         assert!(matches!(second, Entry::Welcome(_)));
-        let told: Vec<Entry> = (2..room.most_told).map(|_| room.enter()).collect();
+        let told: Vec<Entry> = (2..room.most_told).map(|_| from(&room, 1)).collect();
         assert!(!told.is_empty());
         assert!(told.iter().all(|entry| matches!(entry, Entry::Told(_))));
-        assert!(matches!(room.enter(), Entry::Closed));
+        assert!(matches!(from(&room, 1), Entry::Closed));
         drop(told);
-        assert!(matches!(room.enter(), Entry::Told(_)));
+        assert!(matches!(from(&room, 1), Entry::Told(_)));
         drop(second);
-        assert!(matches!(room.enter(), Entry::Welcome(_)));
+        assert!(matches!(from(&room, 1), Entry::Welcome(_)));
         assert_eq!(room.counters.open.get(), 1);
     }
 
     #[tokio::test]
     async fn t87_the_longest_idle_gives_way() {
         let room = room(2);
-        let waits = |name: &'static str| {
-            let room = Arc::clone(&room);
-            tokio::spawn(async move {
-                let Entry::Welcome(_place) = room.enter() else {
-                    return "not welcome";
-                };
-                match room.idle(Duration::from_secs(60), pending::<()>()).await {
-                    Some(()) => "served",
-                    None => name,
-                }
-            })
-        };
-        let first = waits("first");
-        while room.idle.load(Ordering::Relaxed) < 1 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let second = waits("second");
-        while room.idle.load(Ordering::Relaxed) < 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let third = room.enter();
+        let first = idles(&room, 1);
+        in_line(&room, 1).await;
+        let second = idles(&room, 1);
+        in_line(&room, 2).await;
+        let third = from(&room, 1);
         assert!(matches!(third, Entry::Welcome(_)));
-        assert_eq!(first.await.unwrap(), "first");
+        first.await.unwrap();
         assert!(!second.is_finished());
-        assert_eq!(room.open.load(Ordering::Relaxed), 2);
+        assert_eq!(room.lock().open, 2);
+        second.abort();
+        drop((second.await, third));
+        assert_untouched(&room);
+    }
+
+    /// A network that fills the room with connections that ask for nothing pushes out nobody else's.
+    #[tokio::test]
+    async fn t87_the_largest_crowd_gives_way_first() {
+        let room = room(8);
+        let one = idles(&room, 1);
+        in_line(&room, 1).await;
+        let crowd: Vec<_> = (0..7).map(|_| idles(&room, 2)).collect();
+        in_line(&room, 8).await;
+        for _ in 0..20 {
+            let another = from(&room, 3);
+            assert!(matches!(another, Entry::Welcome(_)));
+            drop(another);
+            until(|| room.lock().leaving == 0).await;
+        }
+        assert!(!one.is_finished());
+        let gone = crowd.iter().filter(|guest| guest.is_finished()).count();
+        assert!(gone >= 1, "nobody gave way");
+        assert!(matches!(from(&room, 2), Entry::Welcome(_)));
+    }
+
+    #[tokio::test]
+    async fn t87_who_is_answered_stays() {
+        let room = room(1);
+        let Entry::Welcome(place) = from(&room, 1) else {
+            unreachable!("there is room");
+        };
+        let guest = Arc::clone(place.guest());
+        let served = tokio::spawn(async move { place.attend(pending()).await });
+        let busy = guest.begins();
+        tokio::time::sleep(GRACE * 4).await;
+        assert!(matches!(from(&room, 2), Entry::Told(_)));
+        drop(busy);
+        in_line(&room, 1).await;
+        // A request steps out of the line, and one that comes with the word that it should leave is
+        // answered.
+        let busy = guest.begins();
+        in_line(&room, 0).await;
+        drop(busy);
+        in_line(&room, 1).await;
+        room.make_way();
+        let busy = guest.begins();
+        until(|| room.lock().leaving == 0).await;
+        assert!(!served.is_finished());
+        drop(busy);
+        in_line(&room, 1).await;
+        room.make_way();
+        served.await.unwrap();
+        assert_untouched(&room);
+    }
+
+    #[test]
+    fn t124_a_room_that_lets_nobody_in_says_so() {
+        let room = room(1);
+        let held = from(&room, 1);
+        assert!(matches!(from(&room, 1), Entry::Told(_)));
+        assert_eq!(room.why_not(), None);
+        // As if it had begun to refuse some time ago.
+        let room = Room {
+            opened: Instant::now() - FULL * 2,
+            refused: Default::default(),
+            most: 1,
+            most_told: 2,
+            state: Mutex::default(),
+            counters: room.counters.clone(),
+        };
+        room.refuses(true);
+        room.refused[0].store(1, SeqCst);
+        assert!(room.why_not().unwrap().contains("all 1 connections"));
+        room.refuses(false);
+        assert_eq!(room.why_not(), None);
+        drop(held);
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn of<'a>(
         (None, Some(denied)) if denied.by.is_some() => "explicit_deny",
         (None, Some(_)) => "implicit_deny",
         (None, None) if seen.unauthenticated.is_some() => "unauthenticated",
-        (None, None) if seen.limited => "limited",
+        (None, None) if seen.limit().is_some() => "limited",
         (None, None) => "invalid",
     };
     let bucket = seen.bucket();

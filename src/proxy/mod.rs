@@ -31,13 +31,14 @@ use time::OffsetDateTime;
 
 use crate::audit::{Audit, Place};
 use crate::authz::{Permit, Undecided, Unpermitted};
+use crate::fair::Asker;
 use crate::handler::{self, Answer};
 use crate::listener::{Application, TooLarge, peer};
 use crate::metrics::Metrics;
 use crate::s3::{Error, ErrorCode, Request};
 use body::SessionBody;
 use ids::RequestIds;
-use places::{Places, Who};
+use places::Places;
 use respond::Sent;
 use seen::Seen;
 
@@ -135,13 +136,6 @@ impl Gateway {
         deliver(state, session, seen, outcome).await
     }
 
-    /// There is no place for a request.
-    fn crowded(&self, seen: &mut Seen, limit: &'static str) -> Error {
-        seen.limited = true;
-        self.metrics.limited(limit);
-        Error::new(ErrorCode::SlowDown).because(format_args!("the limit `{limit}` is reached"))
-    }
-
     /// Everything a request passes.
     async fn line(
         &self,
@@ -216,7 +210,7 @@ impl Gateway {
         // go on.
         seen.place = self.places.take(state.limits.requests);
         if seen.place.is_none() {
-            return Err(self.crowded(seen, "requests").into());
+            return Err(Error::limited("requests").into());
         }
         let request = Request::parse(head, &state.addressing)?;
         seen.parsed(&request);
@@ -228,11 +222,11 @@ impl Gateway {
             seen.unauthenticated = Some(error.reason());
             Error::from(error)
         })?;
-        let who = Who::is(&caller, &request.head.peer);
-        seen.share = self.places.share(who, state.limits.requests_per_caller);
+        let asker = Asker::of(caller.identity(), request.head.peer.address);
+        seen.share = self.places.share(asker, state.limits.requests_per_caller);
         if seen.share.is_none() {
             seen.crowding = Some(caller);
-            return Err(self.crowded(seen, "requests_per_caller").into());
+            return Err(Error::limited("requests_per_caller").into());
         }
         let authorizer = &state.authorizer;
         let decided = authorizer.authorize(request, caller, &state.policies, seen.now);
@@ -251,6 +245,9 @@ impl Gateway {
     ) {
         let counted = event::observation(seen, sent);
         self.metrics.request(&counted);
+        if let Some(limit) = seen.limit() {
+            self.metrics.limited(limit);
+        }
         if let (true, Some(place)) = (self.audit.is_on(), place) {
             self.audit
                 .record(&event::of(state, head, seen, &counted), place);
@@ -336,7 +333,7 @@ impl Application for Gateway {
         session.set_keepalive(None);
         // Told whether or not there is a place for the event: it is counted either way.
         let place = self.audit.reserve().await.ok();
-        let refused = Err(self.crowded(&mut seen, "connections"));
+        let refused = Err(Error::limited("connections"));
         let sent = deliver(&state, &mut session, &mut seen, refused).await;
         self.record(&state, Some(session.req_header()), &seen, sent, place);
         let _ = session.finish().await;
@@ -411,6 +408,8 @@ async fn deliver(
     let patience = state.limits.body_timeout;
     let sent = respond::write(session, answer, &seen.request_id, patience, &mut seen.sent).await;
     if unread {
+        // Its answer is written: what is thrown away takes no place from others.
+        (seen.place, seen.share) = (None, None);
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let _ = session.drain_request_body().await;
     }

@@ -3,12 +3,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::authn::{Caller, Identity};
-use crate::s3::Peer;
+use crate::fair::Asker;
 
 /// Callers are counted in so many maps, so that requests seldom wait for one another.
 const SHARDS: usize = 32;
@@ -17,34 +15,8 @@ const SHARDS: usize = 32;
 #[derive(Debug)]
 pub(super) struct Places {
     taken: AtomicUsize,
-    shards: Vec<Mutex<HashMap<Who, usize>>>,
+    shards: Vec<Mutex<HashMap<Asker, usize>>>,
     hasher: RandomState,
-}
-
-/// Whose a request is: a user with all of their keys, or the address of one who does not say.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Who {
-    Root,
-    User(Arc<str>),
-    Address(IpAddr),
-}
-
-impl Who {
-    pub(super) fn is(caller: &Caller, peer: &Peer) -> Self {
-        match caller.identity() {
-            Identity::Root => Self::Root,
-            Identity::User(user) => Self::User(Arc::clone(&user.arn)),
-            Identity::Anonymous => Self::Address(network(peer.address)),
-        }
-    }
-}
-
-/// The network that one customer of a provider has: an IPv6 address is one of very many.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::from((u128::from(address) >> 64 << 64).to_be_bytes()),
-    }
 }
 
 /// One request's place, for as long as this lives.
@@ -53,7 +25,7 @@ pub(super) struct Place(Arc<Places>);
 
 /// One request's place among its caller's, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Share(Arc<Places>, Who);
+pub(super) struct Share(Arc<Places>, Asker);
 
 impl Places {
     pub(super) fn new() -> Arc<Self> {
@@ -72,29 +44,29 @@ impl Places {
     }
 
     /// A place among the `most` of a caller, if there is one.
-    pub(super) fn share(self: &Arc<Self>, who: Who, most: usize) -> Option<Share> {
-        let taken = self.change(&who, |count| {
+    pub(super) fn share(self: &Arc<Self>, asker: Asker, most: usize) -> Option<Share> {
+        let taken = self.change(&asker, |count| {
             let free = *count < most;
             *count += usize::from(free);
             free
         });
-        taken.then(|| Share(Arc::clone(self), who))
+        taken.then(|| Share(Arc::clone(self), asker))
     }
 
     /// Changes a caller's count; nothing is remembered of callers that have none.
-    fn change<T: Default>(&self, who: &Who, with: impl FnOnce(&mut usize) -> T) -> T {
-        let shard = self.hasher.hash_one(who) as usize % SHARDS;
+    fn change<T: Default>(&self, asker: &Asker, with: impl FnOnce(&mut usize) -> T) -> T {
+        let shard = self.hasher.hash_one(asker) as usize % SHARDS;
         let Some(shard) = self.shards.get(shard) else {
             return T::default();
         };
         let mut counts = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = match counts.get_mut(who) {
+        let count = match counts.get_mut(asker) {
             Some(count) => count,
-            None => counts.entry(who.clone()).or_default(),
+            None => counts.entry(*asker).or_default(),
         };
         let answer = with(count);
         if *count == 0 {
-            counts.remove(who);
+            counts.remove(asker);
         }
         answer
     }
@@ -108,8 +80,8 @@ impl Drop for Place {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let Self(places, who) = self;
-        places.change(who, |count| *count = count.saturating_sub(1));
+        let Self(places, asker) = self;
+        places.change(asker, |count| *count = count.saturating_sub(1));
     }
 }
 
@@ -117,9 +89,8 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    fn user(name: &str) -> Who {
-        Who::User(name.into())
-    }
+    const A: Asker = Asker::for_test(1);
+    const B: Asker = Asker::for_test(2);
 
     #[test]
     fn t87_places_are_taken_and_given_back() {
@@ -138,24 +109,16 @@ mod tests {
     #[test]
     fn t87_one_caller_has_its_share_and_no_other_s() {
         let places = Places::new();
-        let mut held: Vec<Option<Share>> = (0..3).map(|_| places.share(user("a"), 3)).collect();
+        let mut held: Vec<Option<Share>> = (0..3).map(|_| places.share(A, 3)).collect();
         assert!(held.iter().all(Option::is_some));
-        assert!(places.share(user("a"), 3).is_none());
-        assert!(places.share(user("b"), 3).is_some() && places.share(Who::Root, 3).is_some());
+        assert!(places.share(A, 3).is_none());
+        assert!(places.share(B, 3).is_some());
         held.pop();
-        assert!(places.share(user("a"), 3).is_some());
+        assert!(places.share(A, 3).is_some());
         drop(held);
         let known: usize = (places.shards.iter())
             .map(|shard| shard.lock().map_or(1, |counts| counts.len()))
             .sum();
         assert_eq!(known, 0);
-    }
-
-    #[test]
-    fn t87_a_customer_of_a_network_is_one_caller() {
-        let of = |text: &str| text.parse().map(network).ok();
-        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2::"));
-        assert_ne!(of("2001:db8:1:2::4"), of("2001:db8:1:3::4"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 }

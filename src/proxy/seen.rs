@@ -44,8 +44,6 @@ pub(super) struct Seen {
     pub(super) body_failed: bool,
     /// Body bytes sent.
     pub(super) sent: u64,
-    /// Whether a limit was reached.
-    pub(super) limited: bool,
     /// Who has as many requests as one caller may.
     pub(super) crowding: Option<Caller>,
     /// Its place among all requests, until it is over.
@@ -55,6 +53,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// The limit that was reached.
+    pub(super) fn limit(&self) -> Option<&'static str> {
+        self.error.as_ref().and_then(Error::limit)
+    }
+
     pub(super) fn new(request_id: String, now: OffsetDateTime) -> Self {
         Self {
             request_id,
@@ -73,7 +76,6 @@ impl Seen {
             received: 0,
             body_failed: false,
             sent: 0,
-            limited: false,
             crowding: None,
             place: None,
             share: None,

@@ -111,6 +111,7 @@ struct Inner {
     message: Cow<'static, str>,
     details: Vec<(&'static str, String)>,
     reason: Option<String>,
+    limit: Option<&'static str>,
 }
 
 impl Error {
@@ -128,6 +129,7 @@ impl Error {
             message: message.into(),
             details: Vec::new(),
             reason: None,
+            limit: None,
         }))
     }
 
@@ -135,6 +137,15 @@ impl Error {
     #[must_use]
     pub fn internal(reason: impl std::fmt::Display) -> Self {
         Self::new(ErrorCode::InternalError).because(reason)
+    }
+
+    /// `SlowDown`, since `limit` of the configuration is reached.
+    #[must_use]
+    pub fn limited(limit: &'static str) -> Self {
+        let mut error = Self::new(ErrorCode::SlowDown);
+        error.0.reason = Some(format!("the limit `{limit}` is reached"));
+        error.0.limit = Some(limit);
+        error
     }
 
     /// Adds an element that S3 documents for this code, such as `ArgumentName`.
@@ -167,6 +178,12 @@ impl Error {
     #[must_use]
     pub fn details(&self) -> &[(&'static str, String)] {
         &self.0.details
+    }
+
+    /// The limit that is reached.
+    #[must_use]
+    pub fn limit(&self) -> Option<&'static str> {
+        self.0.limit
     }
 
     /// The operator's side of the story.

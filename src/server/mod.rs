@@ -31,7 +31,7 @@ use crate::listener::{
     descriptors, raise_descriptors,
 };
 use crate::metrics::Metrics;
-use crate::proxy::{Gateway, State};
+use crate::proxy::{Gateway, Limits, State};
 use crate::s3::Addressing;
 use bootstrap::Bootstrap;
 use health::Health;
@@ -190,7 +190,7 @@ fn state(
         trusted_proxies: config.trusted_proxies.clone(),
         account: config.account.clone(),
         region: config.region.clone(),
-        limits: config.limits.clone(),
+        limits: limits(config),
     })
 }
 
@@ -233,9 +233,15 @@ fn serve(
         metrics.clone(),
         running.audit.clone(),
     ));
+    let most = most_connections(config);
+    let room = |name| Room::new(most, metrics.connections(name));
+    let main = room("main");
+    let http = listeners.http.map(|http| (http, room("http")));
+    let rooms = http.iter().map(|(_, room)| room).chain([&main]);
     let readiness = Arc::new(Readiness::new(
         Pulse::new(config.threads),
         running.audit.clone(),
+        rooms.cloned().collect(),
     ));
     let admin = Arc::new(Admin::new(readiness.clone(), metrics.clone()));
 
@@ -246,13 +252,9 @@ fn serve(
     readiness.pulse.start(&workers);
     let aside = RuntimeBuilder::new(1, "aside").work_steal(false).build();
     let handle = workers.get_handle();
-    let most = most_connections(config);
-    let room = |name| Room::new(most, metrics.connections(name));
-    if let Some(http) = listeners.http {
-        let room = room("http");
+    if let Some((http, room)) = http {
         handle.spawn(accept(http, None, gateway.clone(), room, stop.clone()));
     }
-    let main = room("main");
     handle.spawn(accept(listeners.main, tls, gateway, main, stop.clone()));
     // Health is told to the end.
     let (_open, never) = watch::channel(false);
@@ -306,6 +308,24 @@ fn most_connections(config: &Config) -> usize {
         Some(wanted) => wanted,
         None => (each / 2).clamp(16, MOST_CONNECTIONS),
     }
+}
+
+/// The configured limits, with as many requests as there are descriptors for: each has its connection,
+/// and a file or another connection beside it.
+fn limits(config: &Config) -> Limits {
+    let mut limits = config.limits.clone();
+    let descriptors = usize::try_from(descriptors()).unwrap_or(usize::MAX);
+    let most = (descriptors / 8).saturating_mul(3).max(16);
+    if limits.requests > most {
+        tracing::info!(
+            wanted = limits.requests,
+            most,
+            "the limit of open files has no room for `limits.requests`"
+        );
+    }
+    limits.requests = limits.requests.min(most);
+    limits.requests_per_caller = limits.requests_per_caller.min(most.div_ceil(2));
+    limits
 }
 
 fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {

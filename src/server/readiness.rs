@@ -8,6 +8,7 @@ use super::health::Health;
 use super::pulse::Pulse;
 use crate::admin;
 use crate::audit::Audit;
+use crate::listener::Room;
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +29,19 @@ pub(super) struct Readiness {
     /// The backends.
     pub(super) health: Arc<Health>,
     audit: Arc<Audit>,
+    /// Those of the listeners that clients come to.
+    rooms: Vec<Arc<Room>>,
 }
 
 impl Readiness {
     /// Red until it is told to be [`Phase::Serving`].
-    pub(super) fn new(pulse: Arc<Pulse>, audit: Arc<Audit>) -> Self {
+    pub(super) fn new(pulse: Arc<Pulse>, audit: Arc<Audit>, rooms: Vec<Arc<Room>>) -> Self {
         Self {
             phase: AtomicU8::new(0),
             pulse,
             health: Arc::default(),
             audit,
+            rooms,
         }
     }
 
@@ -59,5 +63,6 @@ impl admin::Readiness for Readiness {
             .why_not()
             .or_else(|| self.health.why_not())
             .or_else(|| self.audit.why_not_ready())
+            .or_else(|| self.rooms.iter().find_map(|room| room.why_not()))
     }
 }

@@ -80,13 +80,12 @@ struct Trailing {
 
 impl Decoder {
     /// A decoder: with `signer`, every chunk and the trailer must be signed; `trailer` is the
-    /// checksum that was announced for the trailer. All decoders together hold at most `unverified`
-    /// bytes of large chunks.
+    /// checksum that was announced for the trailer; `unverified` counts what it holds.
     #[must_use]
     pub(super) fn new(
         signer: Option<ChunkSigner>,
         trailer: Option<ChecksumAlgorithm>,
-        unverified: usize,
+        unverified: Unverified,
     ) -> Self {
         Self {
             signer,
@@ -94,7 +93,7 @@ impl Decoder {
             state: State::Size,
             line: Vec::new(),
             held: Pieces::default(),
-            unverified: Unverified::within(unverified),
+            unverified,
             digest: Sha256::new(),
             small: false,
             trailing: Trailing::default(),

@@ -6,7 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::aws_chunked::Decoder;
 use super::digest::{Digests, Expected};
 use super::pipeline::Pipeline;
+use super::unverified::Unverified;
 use crate::authn::Caller;
+use crate::fair::Asker;
 use crate::s3::{
     Call, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, Error, ErrorCode, Head, Payload,
     Request,
@@ -21,14 +23,18 @@ pub struct Limits {
     /// The most bytes, of all uploads together, of signed chunks that are held until they are
     /// verified. What an upload holds of small ones is not counted.
     pub unverified: usize,
+    /// The most bytes, of all answers together, of documents that wait to be sent. The last 64 KiB of
+    /// each are not counted.
+    pub answers: usize,
 }
 
 impl Default for Limits {
-    /// S3's own: 5 GiB; and 256 MiB of chunks.
+    /// S3's own: 5 GiB; 256 MiB of chunks, and 64 MiB of answers.
     fn default() -> Self {
         Self {
             upload: 5 * 1024 * 1024 * 1024,
             unverified: 256 * 1024 * 1024,
+            answers: 64 * 1024 * 1024,
         }
     }
 }
@@ -40,6 +46,7 @@ pub struct UploadPlan {
     framing: Framing,
     expected: Expected,
     unverified: usize,
+    asker: Asker,
 }
 
 /// How the body travels.
@@ -87,6 +94,7 @@ impl UploadPlan {
             framing,
             expected,
             unverified: limits.unverified,
+            asker: Asker::of(caller.identity(), request.head.peer.address),
         })
     }
 
@@ -103,7 +111,8 @@ impl UploadPlan {
             Framing::Plain => None,
             Framing::Chunked { signer, trailer } => {
                 let signer = signer.as_deref().cloned();
-                Some(Decoder::new(signer, *trailer, self.unverified))
+                let unverified = Unverified::within(self.unverified, self.asker);
+                Some(Decoder::new(signer, *trailer, unverified))
             }
         };
         Pipeline::new(decoder, Digests::new(self.expected.clone()), self.length)

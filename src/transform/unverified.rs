@@ -1,31 +1,34 @@
 //! How much all uploads together hold of chunks whose signature is not known yet.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
-use crate::s3::{Error, ErrorCode};
+use crate::fair::{Asker, Held, Memory};
+use crate::s3::Error;
 
 /// What an upload holds that is not counted: SDKs send chunks of 64 to 128 KiB, and a client that
 /// does is never refused for what others hold.
 const FREE: usize = 128 * 1024;
 
 /// Held beyond that by this process.
-static HELD: AtomicUsize = AtomicUsize::new(0);
+static MEMORY: LazyLock<Arc<Memory>> = LazyLock::new(Memory::new);
 
 /// What one upload holds.
 #[derive(Debug)]
 pub(super) struct Unverified {
     most: usize,
-    held: usize,
+    bytes: usize,
     counted: usize,
+    held: Held,
 }
 
 impl Unverified {
     /// Nothing yet; of all uploads together at most `most` bytes.
-    pub(super) fn within(most: usize) -> Self {
+    pub(super) fn within(most: usize, asker: Asker) -> Self {
         Self {
             most,
-            held: 0,
+            bytes: 0,
             counted: 0,
+            held: MEMORY.held_by(asker),
         }
     }
 
@@ -35,48 +38,46 @@ impl Unverified {
     /// `SlowDown` when that is too much. Waiting could last for ever: those who hold the rest may wait
     /// for clients that send nothing.
     pub(super) fn hold(&mut self, more: usize) -> Result<(), Error> {
-        let held = self.held.saturating_add(more);
-        let beyond = held.saturating_sub(FREE).saturating_sub(self.counted);
-        let room = |held: usize| held.checked_add(beyond).filter(|held| *held <= self.most);
-        if beyond > 0 && (HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)).is_err() {
-            return Err(
-                Error::new(ErrorCode::SlowDown).because("the limit `unverified_bytes` is reached")
-            );
+        let bytes = self.bytes.saturating_add(more);
+        let beyond = bytes.saturating_sub(FREE).saturating_sub(self.counted);
+        if beyond > 0 && !self.held.hold(beyond, self.most) {
+            return Err(Error::limited("unverified_bytes"));
         }
-        self.held = held;
+        self.bytes = bytes;
         self.counted = self.counted.saturating_add(beyond);
         Ok(())
     }
 
     /// All of it is verified.
     pub(super) fn release(&mut self) {
-        HELD.fetch_sub(self.counted, Ordering::Relaxed);
-        (self.held, self.counted) = (0, 0);
-    }
-}
-
-impl Drop for Unverified {
-    fn drop(&mut self) {
-        self.release();
+        self.held.give_back(self.counted);
+        (self.bytes, self.counted) = (0, 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
     fn t93_what_is_held_is_bounded_and_given_back() {
+        use crate::s3::ErrorCode;
         // Other tests of this process hold nothing beyond what is free.
-        let mut first = Unverified::within(1000);
-        let mut second = Unverified::within(1000);
-        assert!(first.hold(FREE).is_ok() && second.hold(FREE).is_ok());
-        assert!(first.hold(600).is_ok() && second.hold(400).is_ok());
-        let refused = second.hold(1).map_err(|error| error.code());
-        assert_eq!(refused, Err(ErrorCode::SlowDown));
+        let within = |asker| Unverified::within(1000, Asker::for_test(asker));
+        let [mut first, mut second, mut other] = [1, 1, 2].map(within);
+        for upload in [&mut first, &mut second, &mut other] {
+            assert!(upload.hold(FREE).is_ok());
+        }
+        assert!(first.hold(300).is_ok() && second.hold(200).is_ok());
+        let refused = second.hold(1).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::SlowDown);
+        assert_eq!(refused.limit(), Some("unverified_bytes"));
+        // One who takes all that one may leaves room to another.
+        assert!(other.hold(250).is_ok());
         first.release();
-        assert!(second.hold(600).is_ok());
-        drop(second);
-        assert!(first.hold(FREE + 1000).is_ok());
+        assert!(second.hold(100).is_ok());
+        drop((second, other));
+        assert!(first.hold(FREE + 500).is_ok());
     }
 }

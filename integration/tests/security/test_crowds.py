@@ -1,14 +1,21 @@
 """T87: limits on connections, on requests and on what is held of them; one caller leaves room for others."""
 
 import contextlib
+import socket
 import threading
 import time
+import urllib.error
 import urllib.request
+from xml.etree import ElementTree
 
 import boto3
 import botocore.config
 import botocore.exceptions
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RemoteSettingsChanged, ResponseReceived
+from h2.settings import SettingCodes
 
 from harness import h2, raw
 from harness.gateway import Gateway, upstream
@@ -30,7 +37,7 @@ LIMITS = """
 connections = 12
 requests = 6
 requests_per_caller = 4
-unverified_bytes = 200000
+unverified_bytes = 500000
 body_timeout = "20s"
 """
 BODY = b"some bytes of an object"
@@ -152,42 +159,153 @@ def test_t87_idle_connections_give_way(narrow, spy):
     assert limited(narrow, "idle_connections") > 0
 
 
-def test_t87_connections_that_are_too_many_are_told(narrow, spy):
-    """Those in use are none that give way."""
-    busy = [raw.Connection(narrow) for _ in range(12)]
-    for connection in busy:
-        connection.send(b"GET /bucket/key HTTP/1.1\r\n")
+@contextlib.contextmanager
+def crowd(gateway, opened):
+    """As many connections as there is room for, which ask for nothing that can be answered."""
+    held = [opened(gateway) for _ in range(12)]
     time.sleep(1.5)
-    for _ in range(3):
-        with raw.Connection(narrow) as connection:
-            connection.send(raw.signed(narrow, "PUT", "/bucket/more", body=BODY))
-            slowed(spy, connection.answer(), "/bucket/more")
-            assert connection.is_closed()
-    slowed(spy, h2.signed(narrow, "GET", "/bucket/more"), "/bucket/more")
-    # Those who began are served.
-    busy[0].send(b"host: x\r\n\r\n")
-    assert busy[0].answer().status == 403
-    for connection in busy:
-        connection.sock.close()
-    assert limited(narrow, "connections") >= 4
-    spy.wait(lambda: raw.request(narrow, "PUT", "/bucket/more", body=BODY).status == 200)
+    yield held
+    for sock in held:
+        sock.close()
+    time.sleep(0.3)
 
 
-def test_t87_connections_beyond_all_are_closed(narrow, spy):
-    with contextlib.ExitStack() as held:
-        for _ in range(12):
-            held.enter_context(raw.Connection(narrow)).send(b"GET /bucket/key HTTP/1.1\r\n")
+def unfinished_handshake(gateway):
+    return socket.create_connection(("127.0.0.1", gateway.port), timeout=15)
+
+
+def unfinished_head(gateway):
+    connection = raw.Connection(gateway)
+    connection.send(b"GET /bucket/key HTTP/1.1\r\n")
+    return connection.sock
+
+
+def unfinished_preface(gateway):
+    connection = raw.Connection(gateway, alpn="h2")
+    connection.send(b"PRI * HTTP/2.0")
+    return connection.sock
+
+
+def idle_streams(gateway):
+    connection = raw.Connection(gateway, alpn="h2")
+    client = H2Connection(H2Configuration(client_side=True))
+    client.initiate_connection()
+    connection.send(client.data_to_send())
+    return connection.sock
+
+
+def unfinished_headers(gateway):
+    """A block of headers that does not end: no request has begun."""
+    sock = idle_streams(gateway)
+    sock.sendall(b"\x00\x00\x01\x01\x00\x00\x00\x00\x01\x82")
+    return sock
+
+
+@pytest.mark.parametrize("opened", [unfinished_handshake, unfinished_head, unfinished_preface, idle_streams, unfinished_headers])
+def test_t87_who_asks_for_nothing_gives_way(narrow, spy, opened):
+    before = limited(narrow, "idle_connections")
+    with crowd(narrow, opened):
+        for _ in range(8):
+            assert raw.request(narrow, "GET", "/bucket/key").status == 200
+            assert h2.signed(narrow, "GET", "/bucket/key").status == 200
+    # Those who come again and again need one place.
+    assert 0 < limited(narrow, "idle_connections") - before <= 16
+
+
+def test_t87_a_stream_that_is_answered_keeps_its_connection(narrow, spy):
+    """Its connection asks for nothing else meanwhile."""
+    with raw.Connection(narrow, alpn="h2") as connection:
+        client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        client.initiate_connection()
+        head = raw.signed_headers(narrow, "PUT", "/bucket/slow", payload="UNSIGNED-PAYLOAD", host=f"127.0.0.1:{narrow.port}")
+        pairs = [(name, value) for name, value in head if name != "host"]
+        pseudo = [(":method", "PUT"), (":scheme", "https"), (":authority", f"127.0.0.1:{narrow.port}"), (":path", "/bucket/slow")]
+        client.send_headers(1, [*pseudo, *pairs, ("content-length", "2")])
+        client.send_data(1, b"x")
+        connection.send(client.data_to_send())
+        time.sleep(1)
+        with crowd(narrow, unfinished_handshake):
+            for _ in range(4):
+                assert raw.request(narrow, "GET", "/bucket/key").status == 200
+        client.send_data(1, b"y", end_stream=True)
+        connection.send(client.data_to_send())
+        status = None
+        while status is None and connection.more():
+            for event in client.receive_data(connection.take(len(connection.data))):
+                if isinstance(event, ResponseReceived):
+                    status = dict(event.headers)[":status"]
+        assert status == "200"
+
+
+@pytest.fixture(scope="module")
+def tight(work, recorder):
+    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    with Gateway(work / "tight", "[limits]\nconnections = 4\nrequests = 100\n" + AUDIT + USERS + config, env={**env, "ADA_SECRET": ADA_SECRET}) as gateway:
+        yield gateway
+        assert "panicked" not in gateway.log()
+
+
+def ready(gateway):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{gateway.admin_port}/readyz", timeout=10) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+
+
+def test_t87_connections_that_are_too_many_are_told(tight, recorder):
+    """Those in use are none that give way; and when nobody is let in, that is said."""
+    spy = Spy(tight, recorder)
+    spy.reply = agree
+    with uploads(tight, 4):
+        time.sleep(1.5)
+        for _ in range(3):
+            with raw.Connection(tight) as connection:
+                connection.send(raw.signed(tight, "PUT", "/bucket/more", body=BODY))
+                slowed(spy, connection.answer(), "/bucket/more")
+                assert connection.is_closed()
+        slowed(spy, h2.signed(tight, "GET", "/bucket/more"), "/bucket/more")
+        assert ready(tight).strip() == "ready"
+        spy.wait(lambda: not serves(tight) and "all 4 connections" in ready(tight))
+    assert limited(tight, "connections") >= 4
+    spy.wait(lambda: raw.request(tight, "PUT", "/bucket/more", body=BODY).status == 200)
+    assert ready(tight).strip() == "ready"
+
+
+def test_t87_connections_beyond_all_are_closed(tight, recorder):
+    spy = Spy(tight, recorder)
+    spy.reply = agree
+    with uploads(tight, 4), contextlib.ExitStack() as held:
         told, closed = 0, 0
         for _ in range(20):
             try:
-                held.enter_context(raw.Connection(narrow))
+                held.enter_context(raw.Connection(tight))
                 told += 1
             except OSError:
                 closed += 1
         # How many are told depends on how long those before them take to be.
-        assert told >= 3 and closed > 0, (told, closed)
-        assert limited(narrow, "connections_unheard") >= closed
-    spy.wait(lambda: serves(narrow))
+        assert told >= 1 and closed > 0, (told, closed)
+        assert limited(tight, "connections_unheard") >= closed
+    spy.wait(lambda: serves(tight))
+
+
+def test_t87_few_descriptors_are_shared_out(work):
+    """One caller's stalled uploads, as many as it can have, leave room for others' objects."""
+    few = Gateway(work / "few", USERS, env={"ADA_SECRET": ADA_SECRET})
+    few.launcher = ["prlimit", "--nofile=256:256"]
+    with few as gateway:
+        assert raw.request(gateway, "PUT", "/bucket").status == 200
+        stalled = [raw.Connection(gateway) for _ in range(110)]
+        for n, connection in enumerate(stalled):
+            headers = raw.signed_headers(gateway, "PUT", f"/bucket/stalled-{n}", payload="UNSIGNED-PAYLOAD", key=ADA, secret=ADA_SECRET)
+            connection.send(raw.render(gateway, "PUT", f"/bucket/stalled-{n}", headers=[*headers, ("content-length", "1000000")]) + b"x" * 200_000)
+        time.sleep(1.5)
+        for n in range(20):
+            assert raw.request(gateway, "PUT", f"/bucket/{n}", body=BODY).status == 200
+            assert raw.request(gateway, "GET", f"/bucket/{n}").body == BODY
+        assert ready(gateway).strip() == "ready"
+        for connection in stalled:
+            connection.sock.close()
 
 
 def serves(gateway):
@@ -198,35 +316,75 @@ def serves(gateway):
 
 
 def test_t93_unverified_chunks_are_bounded(narrow, spy):
-    """Large ones of all uploads together; small ones are nobody's business."""
+    """Large ones of all uploads together, of which nobody has all; small ones are nobody's business."""
     chunks = [b"a" * 300_000, b"b" * 300_000]
-    put = lambda path, chunks: raw.chunked(narrow, path, chunks)
+    put = lambda path, chunks, **who: raw.chunked(narrow, path, chunks, **who)
     assert put("/bucket/one", chunks).status == 200
+    before = limited(narrow, "unverified_bytes")
     spy.recorder.settle()
     spy.recorder.clear()
     query, head, pieces, lines = raw.chunked_parts(narrow, "/bucket/held", chunks)
     body = raw.chunked_body(pieces, lines)
     with raw.Connection(narrow) as connection:
         message = raw.render(narrow, "PUT", "/bucket/held", query, head, body)
-        connection.send(message[:-350_000])
+        connection.send(message[:-50_000])
         time.sleep(0.5)
         answer = put("/bucket/more", chunks)
         spy.refuses_upload(answer, "SlowDown", statuses=(503,))
         assert answer.headers["retry-after"] == "1"
+        assert limited(narrow, "unverified_bytes") == before + 1
         assert put("/bucket/small", [b"c" * 100_000] * 10).status == 200
-        connection.send(message[-350_000:])
+        assert put("/bucket/hers", chunks, key=ADA, secret=ADA_SECRET).status == 200
+        connection.send(message[-50_000:])
         assert connection.answer().status == 200
     assert put("/bucket/more", chunks).status == 200
+
+
+def test_t90_answers_that_nobody_reads_are_bounded(work):
+    """Pages of keys that are all markup, which is five times as long in a document."""
+    limits = "[limits]\nanswer_bytes = 6000000\nbody_timeout = \"20s\"\n"
+    with Gateway(work / "unread", limits + USERS, env={"ADA_SECRET": ADA_SECRET}) as gateway:
+        assert raw.request(gateway, "PUT", "/bucket").status == 200
+        keys = [f"{n:03}{'&' * 900}" for n in range(300)]
+        with raw.Connection(gateway) as connection:
+            for key in keys:
+                connection.send(raw.signed(gateway, "PUT", f"/bucket/{key}", body=b""))
+                assert connection.answer().status == 200
+        list_ = [("list-type", "2")]
+        whole = raw.request(gateway, "GET", "/bucket", list_)
+        assert whole.status == 200 and len(whole.body) > 1_300_000
+        assert [item.text for item in ElementTree.fromstring(whole.body).findall(".//{*}Key")] == keys
+        with raw.Connection(gateway, alpn="h2") as connection:
+            client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+            client.initiate_connection()
+            for stream in range(1, 41, 2):
+                pairs = raw.signed_headers(gateway, "GET", "/bucket", list_, host=f"127.0.0.1:{gateway.port}")
+                pairs = [(name, value) for name, value in pairs if name != "host"]
+                pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{gateway.port}"), (":path", "/bucket?list-type=2")]
+                client.send_headers(stream, [*pseudo, *pairs], end_stream=True)
+            connection.send(client.data_to_send())
+            statuses = []
+            while len(statuses) < 20 and connection.more():
+                events = client.receive_data(connection.take(len(connection.data)))
+                statuses += [dict(event.headers)[":status"] for event in events if isinstance(event, ResponseReceived)]
+            # None of the answers is read: some wait, and what would be too much is told to come later.
+            assert "200" in statuses and "503" in statuses and set(statuses) == {"200", "503"}
+            # Another has its page meanwhile, and short pages are for everybody.
+            assert ada(gateway, "GET", "/bucket", query=list_).body == whole.body
+            assert raw.request(gateway, "GET", "/bucket", [*list_, ("max-keys", "5")]).status == 200
+        is_free = lambda: raw.request(gateway, "GET", "/bucket", list_).body == whole.body
+        for _ in range(100):
+            if is_free():
+                break
+            time.sleep(0.1)
+        assert is_free() and limited(gateway, "answer_bytes") > 0
+        assert "panicked" not in gateway.log()
 
 
 def test_t87_streams_of_a_connection(work):
     """So many as are configured, and one that is opened beyond is refused alone."""
     with Gateway(work / "streams", "[limits]\nstreams = 3\n") as gateway:
         with raw.Connection(gateway, alpn="h2") as connection:
-            from h2.config import H2Configuration
-            from h2.connection import H2Connection
-            from h2.events import RemoteSettingsChanged
-            from h2.settings import SettingCodes
             client = H2Connection(H2Configuration(client_side=True))
             client.initiate_connection()
             connection.send(client.data_to_send())

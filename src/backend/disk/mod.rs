@@ -34,6 +34,7 @@ mod tests_memory;
 mod tests_scrub;
 #[cfg(test)]
 mod tests_tagging;
+mod threads;
 mod tree;
 mod upload;
 mod uploads;
@@ -52,13 +53,13 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
     UploadPage, Written, full_object,
 };
 use crate::authz::Granted;
+use crate::fair::Asker;
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
@@ -67,10 +68,7 @@ use crate::s3::call::{
 use crate::s3::{ByteRange, ChecksumAlgorithm, Error, ErrorCode, Hasher, TagSet};
 use record::Record;
 use store::{Place, Store};
-use write::{blocking, receive};
-
-/// How many requests that may take long run at a time.
-const LONG: usize = 8;
+use write::receive;
 
 /// How many objects of one request are deleted at a time.
 const LANES: usize = 16;
@@ -101,8 +99,6 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Disk {
     store: Arc<Store>,
-    // Turns for what may take long.
-    long: Semaphore,
     // Removes what a crash left; waited for when the store is closed.
     collector: Mutex<Option<JoinHandle<()>>>,
     // Reads everything again and again; waited for as well.
@@ -142,7 +138,6 @@ impl Disk {
             }
         };
         let mut disk = Self {
-            long: Semaphore::new(LONG),
             store,
             collector: Mutex::new(collector),
             scrubber: None,
@@ -175,23 +170,24 @@ impl Disk {
         }
     }
 
-    /// Runs file work on a blocking thread, and counts what the disk refuses.
+    /// Runs file work on a thread, and counts what the disk refuses.
     async fn run<T: Send + 'static>(
         &self,
+        asker: Asker,
         work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let store = self.store.clone();
-        self.counted(blocking(move || work(&store)).await)
+        self.counted(threads::run(&self.store.threads.short, asker, move || work(&store)).await)
     }
 
-    /// The same for what may take long, such as a page or many deletions: only so many run at a time, so
-    /// that the others keep threads and cores.
+    /// The same for what may take long.
     async fn run_long<T: Send + 'static>(
         &self,
+        asker: Asker,
         work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let _turn = self.long.acquire().await.map_err(Error::internal)?;
-        self.run(work).await
+        let store = self.store.clone();
+        self.counted(threads::run(&self.store.threads.long, asker, move || work(&store)).await)
     }
 
     fn counted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
@@ -209,8 +205,9 @@ impl Disk {
 
 #[async_trait]
 impl Backend for Disk {
-    async fn list_buckets(&self, _call: Granted<&ListBuckets>) -> Result<Vec<BucketInfo>, Error> {
-        self.run(|store| {
+    async fn list_buckets(&self, call: Granted<&ListBuckets>) -> Result<Vec<BucketInfo>, Error> {
+        let asker = call.asker();
+        self.run(asker, |store| {
             let info = |name| {
                 let created = store.created(&name)?;
                 Ok(BucketInfo { name, created })
@@ -221,19 +218,25 @@ impl Backend for Disk {
     }
 
     async fn create_bucket(&self, call: Granted<&CreateBucket>) -> Result<(), Error> {
+        let asker = call.asker();
         let bucket = call.bucket.clone();
-        self.run(move |store| store.create_bucket(&bucket, OffsetDateTime::now_utc()))
-            .await
+        self.run(asker, move |store| {
+            store.create_bucket(&bucket, OffsetDateTime::now_utc())
+        })
+        .await
     }
 
     async fn delete_bucket(&self, call: Granted<&OnBucket>) -> Result<(), Error> {
+        let asker = call.asker();
         let bucket = call.bucket.clone();
-        self.run(move |store| store.delete_bucket(&bucket)).await
+        self.run(asker, move |store| store.delete_bucket(&bucket))
+            .await
     }
 
     async fn head_bucket(&self, call: Granted<&OnBucket>) -> Result<BucketInfo, Error> {
+        let asker = call.asker();
         let name = call.bucket.clone();
-        self.run(move |store| {
+        self.run(asker, move |store| {
             drop(store.bucket(&name)?);
             let created = store.created(&name)?;
             Ok(BucketInfo { name, created })
@@ -242,25 +245,30 @@ impl Backend for Disk {
     }
 
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error> {
+        let asker = call.asker();
         let call = ListObjects::clone(&call);
-        self.run_long(move |store| list::objects(store, &call))
+        self.run_long(asker, move |store| list::objects(store, &call))
             .await
     }
 
     async fn get_object(&self, call: Granted<&ReadObject>) -> Result<Object, Error> {
+        let asker = call.asker();
         if let Some(answer) = object::remembered(&self.store, &call, false) {
             return answer;
         }
         let call = ReadObject::clone(&call);
-        self.run(move |store| object::read(store, &call)).await
+        self.run(asker, move |store| object::read(store, &call, asker))
+            .await
     }
 
     async fn head_object(&self, call: Granted<&ReadObject>) -> Result<Object, Error> {
+        let asker = call.asker();
         if let Some(answer) = object::remembered(&self.store, &call, true) {
             return answer;
         }
         let call = ReadObject::clone(&call);
-        self.run(move |store| object::head(store, &call)).await
+        self.run(asker, move |store| object::head(store, &call))
+            .await
     }
 
     async fn put_object(
@@ -268,11 +276,12 @@ impl Backend for Disk {
         call: Granted<&PutObject>,
         body: &mut dyn Upload,
     ) -> Result<Written, Error> {
+        let asker = call.asker();
         let call = PutObject::clone(&call);
         if !call.conditions.is_empty() || !self.store.was_seen(&call.bucket) {
             // Looked at before a byte is asked for, and again when it counts.
             let looked = call.clone();
-            self.run(move |store| {
+            self.run(asker, move |store| {
                 drop(store.bucket(&looked.bucket)?);
                 if looked.conditions.is_empty() {
                     return Ok(());
@@ -283,28 +292,35 @@ impl Backend for Disk {
             .await?;
         }
         let (store, bucket) = (self.store.clone(), call.bucket.clone());
-        let written = receive(store.clone(), bucket, body, move |draft, checksum| {
-            object::commit(&store, &call, draft, checksum)
-        });
+        let written = receive(
+            store.clone(),
+            bucket,
+            asker,
+            body,
+            move |draft, checksum| object::commit(&store, &call, draft, checksum),
+        );
         self.counted(written.await)
     }
 
     async fn delete_object(&self, call: Granted<&DeleteObject>) -> Result<Deleted, Error> {
+        let asker = call.asker();
         let call = DeleteObject::clone(&call);
-        self.run(move |store| object::delete(store, &call)).await
+        self.run(asker, move |store| object::delete(store, &call))
+            .await
     }
 
     async fn delete_objects(
         &self,
         calls: &[Granted<DeleteObject>],
     ) -> Result<Vec<Result<Deleted, Error>>, Error> {
+        let first = (calls.first()).map(|call| (call.bucket.clone(), call.asker()));
         let calls: Vec<DeleteObject> = calls.iter().map(|call| DeleteObject::clone(call)).collect();
-        let Some(bucket) = calls.first().map(|call| call.bucket.clone()) else {
+        let Some((bucket, asker)) = first else {
             return Ok(Vec::new());
         };
-        self.run(move |store| store.bucket(&bucket).map(drop))
+        self.run(asker, move |store| store.bucket(&bucket).map(drop))
             .await?;
-        let _turn = self.long.acquire().await.map_err(Error::internal)?;
+        let _turn = threads::turn(&self.store.threads.long, asker).await?;
         // A few at a time, so that they share the syncs of their directories.
         let lanes = calls.chunks(calls.len().div_ceil(LANES).max(1));
         let lanes: Vec<_> = lanes
@@ -323,10 +339,11 @@ impl Backend for Disk {
     }
 
     async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, Error> {
+        let asker = call.asker();
         let (source, call) = (call.source(), CopyObject::clone(&call));
         let (read, bucket) = (ReadObject::clone(&source), call.bucket.clone());
         // The source's algorithm is kept unless another is asked for.
-        let kept = self.run(move |store| {
+        let kept = self.run(asker, move |store| {
             drop(store.bucket(&bucket)?);
             let found = object::open_source(store, &read)?;
             Ok(found.record.stored_checksum().map(|s| s.checksum.algorithm))
@@ -334,7 +351,7 @@ impl Backend for Disk {
         let hasher = call.checksum.or(kept.await?).map(Hasher::new);
         let (found, mut draft, checksum) =
             object::copy_into(&self.store, source.as_ref(), &call.bucket, hasher).await?;
-        self.run(move |store| {
+        self.run(asker, move |store| {
             let metadata = call.metadata_from(&found.metadata());
             let tags = match &call.tags {
                 Some(tags) => tags.clone(),
@@ -364,8 +381,9 @@ impl Backend for Disk {
     }
 
     async fn get_object_tagging(&self, call: Granted<&OnObject>) -> Result<Tagging, Error> {
+        let asker = call.asker();
         let call = OnObject::clone(&call);
-        self.run(move |store| {
+        self.run(asker, move |store| {
             Ok(Tagging {
                 tags: tagging::get(store, &call)?,
                 version_id: None,
@@ -379,9 +397,12 @@ impl Backend for Disk {
         call: Granted<&OnObject>,
         tags: &TagSet,
     ) -> Result<Option<String>, Error> {
+        let asker = call.asker();
         let (call, tags) = (OnObject::clone(&call), tags.clone());
-        self.run(move |store| tagging::put(store, &call, &tags).map(|()| None))
-            .await
+        self.run(asker, move |store| {
+            tagging::put(store, &call, &tags).map(|()| None)
+        })
+        .await
     }
 
     async fn delete_object_tagging(
@@ -395,9 +416,12 @@ impl Backend for Disk {
         &self,
         call: Granted<&CreateMultipartUpload>,
     ) -> Result<String, Error> {
+        let asker = call.asker();
         let call = CreateMultipartUpload::clone(&call);
-        self.run(move |store| upload::create(store, &call, OffsetDateTime::now_utc()))
-            .await
+        self.run(asker, move |store| {
+            upload::create(store, &call, OffsetDateTime::now_utc())
+        })
+        .await
     }
 
     async fn upload_part(
@@ -405,19 +429,28 @@ impl Backend for Disk {
         call: Granted<&UploadPart>,
         body: &mut dyn Upload,
     ) -> Result<Written, Error> {
+        let asker = call.asker();
         let call = UploadPart::clone(&call);
         if !upload::was_seen(&self.store, &call.upload) {
             let looked = call.upload.clone();
-            self.run(move |store| upload::find(store, &looked)).await?;
+            self.run(asker, move |store| upload::find(store, &looked))
+                .await?;
         }
         let (store, bucket) = (self.store.clone(), call.upload.bucket.clone());
-        let written = receive(store.clone(), bucket, body, move |draft, checksum| {
-            object::commit_part(&store, &call.upload, call.part_number, draft, checksum)
-        });
+        let written = receive(
+            store.clone(),
+            bucket,
+            asker,
+            body,
+            move |draft, checksum| {
+                object::commit_part(&store, &call.upload, call.part_number, draft, checksum)
+            },
+        );
         self.counted(written.await)
     }
 
     async fn upload_part_copy(&self, call: Granted<&UploadPartCopy>) -> Result<Written, Error> {
+        let asker = call.asker();
         let (source, call) = (call.source(), UploadPartCopy::clone(&call));
         let (looked, whole) = (
             call.clone(),
@@ -426,7 +459,7 @@ impl Backend for Disk {
                 ..ReadObject::clone(&source)
             },
         );
-        let asked = self.run(move |store| {
+        let asked = self.run(asker, move |store| {
             let asked = upload::find(store, &looked.upload)?.checksum();
             if let Some((_, last)) = looked.range {
                 // Both ends of a copy's range must lie in the source.
@@ -446,7 +479,7 @@ impl Backend for Disk {
         let (hasher, bucket) = (Hasher::new(algorithm), &call.upload.bucket);
         let (_, draft, checksum) =
             object::copy_into(&self.store, source.as_ref(), bucket, Some(hasher)).await?;
-        self.run(move |store| {
+        self.run(asker, move |store| {
             object::commit_part(store, &call.upload, call.part_number, draft, checksum)
         })
         .await
@@ -457,8 +490,9 @@ impl Backend for Disk {
         call: Granted<&CompleteMultipartUpload>,
         parts: &[CompletedPart],
     ) -> Result<Written, Error> {
+        let asker = call.asker();
         let (call, parts) = (CompleteMultipartUpload::clone(&call), parts.to_vec());
-        self.run(move |store| {
+        self.run(asker, move |store| {
             let now = OffsetDateTime::now_utc();
             let (record, _) = complete::assemble(store, &call, &parts, now)?;
             complete::complete(store, &call, &parts, &record, |current| {
@@ -470,13 +504,16 @@ impl Backend for Disk {
     }
 
     async fn abort_multipart_upload(&self, call: Granted<&OnUpload>) -> Result<(), Error> {
+        let asker = call.asker();
         let call = OnUpload::clone(&call);
-        self.run(move |store| upload::abort(store, &call)).await
+        self.run(asker, move |store| upload::abort(store, &call))
+            .await
     }
 
     async fn list_parts(&self, call: Granted<&ListParts>) -> Result<PartPage, Error> {
+        let asker = call.asker();
         let call = ListParts::clone(&call);
-        self.run_long(move |store| upload::list_parts(store, &call))
+        self.run_long(asker, move |store| upload::list_parts(store, &call))
             .await
     }
 
@@ -484,12 +521,14 @@ impl Backend for Disk {
         &self,
         call: Granted<&ListMultipartUploads>,
     ) -> Result<UploadPage, Error> {
+        let asker = call.asker();
         let call = ListMultipartUploads::clone(&call);
-        self.run_long(move |store| uploads::list(store, &call))
+        self.run_long(asker, move |store| uploads::list(store, &call))
             .await
     }
 
     async fn health(&self) -> Result<(), Error> {
-        self.run(|store| open::probe(store)).await
+        let asker = Asker::GATEWAY;
+        self.run(asker, |store| open::probe(store)).await
     }
 }

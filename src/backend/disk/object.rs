@@ -8,10 +8,11 @@ use time::OffsetDateTime;
 
 use super::record::Record;
 use super::store::{Opened, Place, Store};
-use super::write::{Draft, blocking};
-use super::{files, parts, read, upload as uploading};
+use super::write::Draft;
+use super::{files, parts, read, threads, upload as uploading};
 use crate::authz::Granted;
 use crate::backend::{Body, Deleted, Download, Object, Written, full_object};
+use crate::fair::Asker;
 use crate::s3::call::{DeleteObject, OnUpload, PutObject, ReadObject};
 use crate::s3::{
     BucketName, Checksum, ContentRange, ETag, Error, ErrorCode, Hasher, ObjectKey, Verdict,
@@ -213,8 +214,8 @@ pub(super) fn written(record: &Record) -> Written {
     }
 }
 
-pub(super) fn read(store: &Arc<Store>, call: &ReadObject) -> Result<Object, Error> {
-    let (info, range, body) = open_body(store, call, |record| record.info())?;
+pub(super) fn read(store: &Arc<Store>, call: &ReadObject, asker: Asker) -> Result<Object, Error> {
+    let (info, range, body) = open_body(store, call, asker, |record| record.info())?;
     Ok(Object { info, range, body })
 }
 
@@ -222,6 +223,7 @@ pub(super) fn read(store: &Arc<Store>, call: &ReadObject) -> Result<Object, Erro
 fn open_body<T>(
     store: &Arc<Store>,
     call: &ReadObject,
+    asker: Asker,
     tell: impl Fn(&Arc<Record>) -> T,
 ) -> Result<(T, Option<ContentRange>, Body), Error> {
     let mut attempts = 0;
@@ -233,7 +235,7 @@ fn open_body<T>(
         let (offset, length) = range.map_or(whole, |range| (range.first, range.length()));
         let manifest = opened.record.manifest.as_ref();
         let parts = manifest.map(|m| parts::path(&call.bucket, &m.directory));
-        let body = read::body(store, &call.bucket, opened, offset, length)?;
+        let body = read::body(store, &call.bucket, asker, opened, offset, length)?;
         // Parts that went between the look at the manifest and the count of its readers belong to an
         // object that has been replaced: what replaced it is read.
         let there = match &parts {
@@ -296,12 +298,15 @@ pub(super) async fn copy_into(
     bucket: &BucketName,
     hasher: Option<Hasher>,
 ) -> Result<(Arc<Record>, Draft, Option<Checksum>), Error> {
-    let (from, call) = (store.clone(), ReadObject::clone(&source));
-    let (found, _, mut body) = blocking(move || open_body(&from, &call, Arc::clone))
+    let (from, call, asker) = (store.clone(), ReadObject::clone(&source), source.asker());
+    let threads = &store.threads;
+    let open = move || open_body(&from, &call, asker, Arc::clone);
+    let (found, _, mut body) = threads::run(&threads.short, asker, open)
         .await
         .map_err(as_source)?;
     let (to, bucket) = (store.clone(), bucket.clone());
-    let mut draft = blocking(move || Draft::new(to, &bucket)).await?;
+    let make = move || Draft::new(to, &bucket);
+    let mut draft = threads::run(&threads.short, asker, make).await?;
     let mut hasher = hasher;
     loop {
         let piece = match &mut body {
@@ -311,7 +316,7 @@ pub(super) async fn copy_into(
         };
         let Some(bytes) = piece else { break };
         let taken = hasher;
-        (draft, hasher) = blocking(move || {
+        (draft, hasher) = threads::run(&threads.writing, asker, move || {
             let (mut draft, mut hasher) = (draft, taken);
             draft.write(&bytes)?;
             if let Some(hasher) = &mut hasher {

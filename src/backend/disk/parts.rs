@@ -42,7 +42,7 @@ impl Drop for Using {
     fn drop(&mut self) {
         if self.store.leave(&self.path) {
             let (store, path) = (self.store.clone(), std::mem::take(&mut self.path));
-            super::write::aside(move || store.discard(&path));
+            super::threads::aside(move || store.discard(&path));
         }
     }
 }

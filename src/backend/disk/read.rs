@@ -17,7 +17,9 @@ use super::files;
 use super::parts::Using;
 use super::record::{BLOCK, crc32c};
 use super::store::{Opened, Store, Trouble};
+use super::threads;
 use crate::backend::{Body, Download};
+use crate::fair::{Asker, Turn, Turns};
 use crate::s3::{BucketName, Error};
 
 /// What is answered in one piece.
@@ -29,20 +31,16 @@ const PIECE: u64 = 32 * 1024;
 /// How many blocks are held at a time, by all readers together.
 const BLOCKS: usize = 32;
 
-/// How many of all readers read at a time: more would have as many threads, and be no faster.
-const READING: usize = 64;
-
 /// A reader who needs longer than this for a piece, or as much longer for more bytes, is slow.
 const SLOW: Duration = Duration::from_millis(15);
 
-/// Room for blocks in memory, and turns to read.
+/// Room for blocks in memory.
 #[derive(Debug)]
-pub(super) struct Blocks(Arc<Semaphore>, Arc<Semaphore>);
+pub(super) struct Blocks(Arc<Semaphore>);
 
 impl Default for Blocks {
     fn default() -> Self {
-        let places = |most| Arc::new(Semaphore::new(most));
-        Self(places(BLOCKS), places(READING))
+        Self(Arc::new(Semaphore::new(BLOCKS)))
     }
 }
 
@@ -71,6 +69,7 @@ impl AsRef<[u8]> for Held {
 pub(super) fn body(
     store: &Arc<Store>,
     bucket: &BucketName,
+    asker: Asker,
     opened: Opened,
     offset: u64,
     length: u64,
@@ -85,7 +84,7 @@ pub(super) fn body(
         return Ok(Body::Whole(bytes));
     }
     Ok(Body::Stream(Box::new(Stream::new(
-        store, bucket, opened, offset, length,
+        store, bucket, asker, opened, offset, length,
     ))))
 }
 
@@ -210,7 +209,8 @@ struct Stretch {
 /// Bytes in order. Of a reader that keeps up the next block is read while the last is sent.
 struct Stream {
     blocks: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    asker: Asker,
     reader: Option<Box<Reader>>,
     next: Option<JoinHandle<Step>>,
     /// What was given last, and when.
@@ -237,6 +237,7 @@ impl Stream {
     fn new(
         store: &Arc<Store>,
         bucket: &BucketName,
+        asker: Asker,
         opened: Opened,
         offset: u64,
         length: u64,
@@ -262,14 +263,15 @@ impl Stream {
         };
         Self {
             blocks: store.blocks.0.clone(),
-            turns: store.blocks.1.clone(),
+            turns: store.threads.reading.clone(),
+            asker,
             reader: Some(Box::new(reader)),
             next: None,
             given: None,
         }
     }
 
-    fn start(&mut self, room: Option<OwnedSemaphorePermit>, turn: OwnedSemaphorePermit) {
+    fn start(&mut self, room: Option<OwnedSemaphorePermit>, turn: Turn) {
         if let Some(mut reader) = self.reader.take() {
             self.next = Some(tokio::task::spawn_blocking(move || {
                 let outcome = reader.step(room);
@@ -380,9 +382,9 @@ impl Reader {
 impl Download for Stream {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         if self.next.is_none() {
-            let turn = self.turns.clone().acquire_owned().await;
+            let turn = threads::turn(&self.turns, self.asker).await?;
             let room = self.room();
-            self.start(room, turn.map_err(Error::internal)?);
+            self.start(room, turn);
         }
         let Some(running) = self.next.take() else {
             return Ok(None);
@@ -396,7 +398,7 @@ impl Download for Stream {
                 false => None,
             };
             self.given = Some((bytes.len(), Instant::now()));
-            if let (Some(_), Ok(turn)) = (&ahead, self.turns.clone().try_acquire_owned()) {
+            if let (Some(_), Some(turn)) = (&ahead, self.turns.at_once(self.asker)) {
                 self.start(ahead, turn);
             }
         }

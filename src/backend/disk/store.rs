@@ -20,6 +20,7 @@ use super::read::Blocks;
 use super::record::{Lengths, Record, TRAILER, parse};
 use super::scrub::Scrub;
 use super::sync::Syncs;
+use super::threads::Threads;
 use super::tree::{Node, Tree};
 use super::upload::Uploads;
 use super::write::Gathering;
@@ -59,6 +60,7 @@ pub(super) struct Store {
     pub(super) uploads: Uploads,
     pub(super) blocks: Blocks,
     pub(super) gathering: Gathering,
+    pub(super) threads: Threads,
     pub(super) faults: Arc<Faults>,
     pub(super) scrub: Arc<Scrub>,
     /// Background work ends when this is set.
@@ -243,6 +245,7 @@ impl Store {
             uploads: Uploads::default(),
             blocks: Blocks::default(),
             gathering: Gathering::default(),
+            threads: Threads::default(),
             faults: Arc::default(),
             scrub: Arc::default(),
             closing: AtomicBool::new(false),

@@ -14,7 +14,9 @@ use tokio::task::JoinHandle;
 use super::files::{self, error};
 use super::record::{BLOCK, Record};
 use super::store::{Store, random_name};
+use super::threads::{self, aside};
 use crate::backend::Upload;
+use crate::fair::{Asker, Turns};
 use crate::s3::{BucketName, Checksum, Error};
 
 /// A body up to this length is taken whole and written in one go.
@@ -28,9 +30,6 @@ const MUCH: usize = 32;
 
 /// How many bytes the others gather.
 const LITTLE: usize = 32 * 1024;
-
-/// How many uploads write at a time, before their last bytes.
-const WRITING: usize = 64;
 
 /// How long what was gathered waits for more.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -147,10 +146,16 @@ impl Drop for Draft {
 pub(super) async fn receive<T: Send + 'static>(
     store: Arc<Store>,
     bucket: BucketName,
+    asker: Asker,
     body: &mut dyn Upload,
     commit: impl FnOnce(Draft, Option<Checksum>) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let room = store.gathering.clone();
+    let room = Room {
+        much: store.gathering.0.clone(),
+        turns: store.threads.writing.clone(),
+        asker,
+    };
+    let short = store.threads.short.clone();
     let mut draft = Writing::Unmade(store, bucket);
     let mut gathered = Gathered::default();
     loop {
@@ -169,7 +174,7 @@ pub(super) async fn receive<T: Send + 'static>(
     }
     let checksum = body.checksum();
     let (batch, draft) = (gathered.take(), draft.idle().await?);
-    blocking(move || {
+    threads::run(&short, asker, move || {
         let mut draft = draft.made()?;
         for bytes in &batch.pieces {
             draft.write(bytes)?;
@@ -184,7 +189,7 @@ async fn next(
     body: &mut dyn Upload,
     gathered: &mut Gathered,
     draft: &mut Writing,
-    room: &Gathering,
+    room: &Room,
 ) -> Result<Option<Bytes>, Error> {
     // A small body is written in one go.
     if gathered.length == 0 || body.length() <= SMALL {
@@ -230,22 +235,21 @@ impl Gathered {
     }
 }
 
-/// What all uploads share.
+/// Room to gather much, which all uploads share.
 #[derive(Clone, Debug)]
-pub(super) struct Gathering {
-    /// Room to gather much.
-    much: Arc<Semaphore>,
-    /// Turns to write: more at a time would have as many threads, and be no faster.
-    turns: Arc<Semaphore>,
-}
+pub(super) struct Gathering(Arc<Semaphore>);
 
 impl Default for Gathering {
     fn default() -> Self {
-        Self {
-            much: Arc::new(Semaphore::new(MUCH)),
-            turns: Arc::new(Semaphore::new(WRITING)),
-        }
+        Self(Arc::new(Semaphore::new(MUCH)))
     }
+}
+
+/// What one upload has of what all share.
+struct Room {
+    much: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    asker: Asker,
 }
 
 /// A draft that is written piece by piece.
@@ -269,10 +273,9 @@ impl Writing {
     }
 
     /// Writes a batch once the one before is written, and does not wait for it.
-    async fn write(self, batch: Gathered, room: &Gathering) -> Result<Self, Error> {
+    async fn write(self, batch: Gathered, room: &Room) -> Result<Self, Error> {
         let draft = self.idle().await?;
-        let turn = room.turns.clone().acquire_owned().await;
-        let turn = turn.map_err(Error::internal)?;
+        let turn = threads::turn(&room.turns, room.asker).await?;
         Ok(Self::Busy(tokio::task::spawn_blocking(move || {
             let mut draft = draft.made()?;
             for bytes in &batch.pieces {
@@ -290,22 +293,5 @@ impl Writing {
             Self::Idle(draft) => Ok(draft),
             Self::Busy(_) | Self::Lost => Err(Error::internal("a draft is written by two")),
         }
-    }
-}
-
-/// Runs file work on a blocking thread.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Error::internal)?
-}
-
-/// Runs file work that nobody waits for, not on the reactor.
-pub(super) fn aside(work: impl FnOnce() + Send + 'static) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(work)),
-        Err(_) => work(),
     }
 }

@@ -11,9 +11,8 @@ use super::counters::{Counters, Gauge};
 use super::endpoint::{Endpoint, Peers, Resolver};
 use super::error::{Error, short};
 use super::pool::Connection;
-use super::slots::{Place, Slots};
 use super::tls;
-use crate::authz::Asker;
+use crate::fair::{self, Asker, Turns};
 use http::header::TRANSFER_ENCODING;
 use http::{Method, StatusCode};
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
@@ -24,11 +23,15 @@ use std::thread::ThreadId;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// So many requests may wait for each connection, or [`QUEUE`] in all where there are few.
+const QUEUE_FACTOR: usize = 4;
+const QUEUE: usize = 256;
+
 /// The connections to one upstream.
 pub(super) struct Connections {
     connector: TransportConnector,
     resolver: Resolver,
-    slots: Arc<Slots>,
+    turns: Arc<Turns>,
     counters: Arc<Counters>,
     connect_timeout: Duration,
     write_timeout: Duration,
@@ -38,7 +41,7 @@ impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connections")
             .field("resolver", &self.resolver)
-            .field("slots", &self.slots)
+            .field("turns", &self.turns)
             .finish_non_exhaustive()
     }
 }
@@ -61,12 +64,13 @@ impl Connections {
             let what = "`max_connections_per_caller` is not between 1 and `max_connections`";
             return Err(Error::Config(what.to_owned()));
         }
+        let queue = limit.saturating_mul(QUEUE_FACTOR).max(QUEUE);
         let mut options = ConnectorOptions::new(limit);
         options.ca_file = Some(tls::authorities(endpoint, config.ca.as_deref())?);
         Ok(Self {
             connector: TransportConnector::new(Some(options)),
             resolver: Resolver::new(endpoint.clone(), config)?,
-            slots: Slots::new(limit, each),
+            turns: Turns::new(limit, each, queue),
             counters: Arc::clone(counters),
             connect_timeout: config.timeouts.connect,
             write_timeout: config.timeouts.write,
@@ -78,7 +82,8 @@ impl Connections {
     /// # Errors
     /// [`Error::Busy`].
     pub(super) async fn turn(&self, asker: Asker) -> Result<Turn, Error> {
-        let place = self.slots.place(asker, self.connect_timeout).await?;
+        let place = self.turns.within(self.connect_timeout, asker).await;
+        let place = place.map_err(|crowded| Error::Busy(crowded.to_string()))?;
         Ok(Turn {
             _place: place,
             _gauge: Gauge::new(&self.counters),
@@ -142,7 +147,7 @@ impl Connections {
 
 /// The right to one connection.
 pub(super) struct Turn {
-    _place: Place,
+    _place: fair::Turn,
     _gauge: Gauge,
 }
 

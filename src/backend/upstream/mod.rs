@@ -33,7 +33,6 @@ mod pool;
 mod remote;
 mod request;
 mod response;
-mod slots;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -51,7 +50,8 @@ use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
     UploadPage, Written,
 };
-use crate::authz::{Asker, Granted};
+use crate::authz::Granted;
+use crate::fair::Asker;
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,

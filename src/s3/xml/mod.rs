@@ -185,7 +185,13 @@ pub fn url_encode(text: &str) -> String {
                 encoded.push(char::from(byte));
             }
             b' ' => encoded.push('+'),
-            other => encoded.push_str(&format!("%{other:02X}")),
+            other => {
+                encoded.push('%');
+                for digit in [other >> 4, other & 0xf] {
+                    let digit = char::from_digit(u32::from(digit), 16);
+                    encoded.extend(digit.map(|digit| digit.to_ascii_uppercase()));
+                }
+            }
         }
     }
     encoded
@@ -392,6 +398,12 @@ mod tests {
         assert!(
             xml.finish("R")
                 .ends_with("<R><Key>&lt;a&gt;&amp;&quot;&#x1;&#xd;</Key></R>")
+        );
+        let mut xml = Writer::plain("R");
+        xml.text("Key", "\u{e9}&&\u{7f}\u{1f}a\tb\u{ffff}");
+        assert!(
+            xml.finish("R")
+                .ends_with("<Key>\u{e9}&amp;&amp;&#x7f;&#x1f;a\tb&#xffff;</Key></R>")
         );
         assert_eq!(url_encode("a b/\u{e9}+"), "a+b/%C3%A9%2B");
     }

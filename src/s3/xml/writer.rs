@@ -66,7 +66,18 @@ impl Writer {
         escape(text, &mut self.0);
     }
 
-    /// The document, its root closed.
+    /// How many bytes have been written and not been taken.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes what has been written so far: what comes next is written behind it.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.0)
+    }
+
+    /// The document, or the rest of it, its root closed.
     #[must_use]
     pub fn finish(mut self, root: &str) -> String {
         self.close(root);
@@ -76,17 +87,36 @@ impl Writer {
 
 /// Escapes markup, and what XML 1.0 has no character for as S3 does, by number.
 fn escape(text: &str, to: &mut String) {
-    for c in text.chars() {
+    let mut rest = text;
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_special(*c)) {
+        let (plain, from) = rest.split_at(at);
+        to.push_str(plain);
         match c {
             '&' => to.push_str("&amp;"),
             '<' => to.push_str("&lt;"),
             '>' => to.push_str("&gt;"),
             '"' => to.push_str("&quot;"),
-            '\t' | '\n' => to.push(c),
-            c if (c as u32) < 0x20 || matches!(c, '\u{7f}' | '\u{fffe}' | '\u{ffff}') => {
-                to.push_str(&format!("&#x{:x};", c as u32));
-            }
-            c => to.push(c),
+            c => by_number(c, to),
         }
+        rest = from.get(c.len_utf8()..).unwrap_or_default();
     }
+    to.push_str(rest);
+}
+
+fn is_special(c: char) -> bool {
+    match c {
+        '&' | '<' | '>' | '"' | '\u{7f}' | '\u{fffe}' | '\u{ffff}' => true,
+        '\t' | '\n' => false,
+        c => c < ' ',
+    }
+}
+
+fn by_number(c: char, to: &mut String) {
+    to.push_str("&#x");
+    let code = u32::from(c);
+    let digits = (0..8).rev().map(|digit| code >> (4 * digit) & 0xf);
+    for digit in digits.skip_while(|digit| *digit == 0) {
+        to.extend(char::from_digit(digit, 16));
+    }
+    to.push(';');
 }

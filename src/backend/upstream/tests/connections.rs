@@ -1,7 +1,7 @@
 //! Which connections are made, kept, limited and trusted.
 
 use super::*;
-use crate::authz::Asker;
+use crate::fair::Asker;
 
 /// T57: a connection is used again only when its answer was read to its end and nothing follows.
 #[tokio::test]

@@ -1,33 +1,36 @@
-//! Who may have a connection: as many as the definition allows at a time, of which no caller has more
-//! than its share, so that streams that one lets stall are not everybody's wait. Who waits gets one
-//! caller by caller in turn, however many requests each of them has waiting.
+//! Who may have one of a number of places, such as an upstream's connections or threads for files: no
+//! caller has more than its share, so that what one lets stall is not everybody's wait. Who waits gets
+//! one caller by caller in turn, however many requests each of them has waiting.
 
-use super::error::Error;
-use crate::authz::Asker;
+use super::Asker;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// So many requests may wait for each connection, or [`QUEUE`] in all where there are few: what
-/// waits is held in memory, and who would wait for long is better told so.
-const QUEUE_FACTOR: usize = 4;
-const QUEUE: usize = 256;
-
-/// What callers get of the connections and of the places in the queue.
+/// What callers get of the places, and of those in the queue.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    connections: usize,
-    connections_each: usize,
+    places: usize,
+    places_each: usize,
     queue: usize,
     queue_each: usize,
 }
 
-/// The connections of one upstream, as numbers.
+/// There is no place, and none is waited for.
+#[derive(Debug, thiserror::Error)]
+#[error("{why} of {places} places, {each} for each caller")]
+pub struct Crowded {
+    why: &'static str,
+    places: usize,
+    each: usize,
+}
+
+/// A number of places.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub struct Turns {
     limits: Limits,
-    // Never held across an await, nor while a `Place` is dropped.
+    // Never held across an await, nor while a `Turn` is dropped.
     state: Mutex<State>,
 }
 
@@ -36,7 +39,7 @@ struct State {
     free: usize,
     waiting: usize,
     tickets: u64,
-    // Those who have a connection or wait for one.
+    // Those who have a place or wait for one.
     callers: HashMap<Asker, One>,
     // Those who wait and have less than their share, each once; empty as long as anything is free.
     turns: VecDeque<Asker>,
@@ -46,42 +49,42 @@ struct State {
 struct One {
     held: usize,
     // In the order of their tickets.
-    waiting: VecDeque<(u64, oneshot::Sender<Place>)>,
+    waiting: VecDeque<(u64, oneshot::Sender<Turn>)>,
     has_turn: bool,
 }
 
-/// A connection's place: it is free again when this is dropped.
+/// A place: it is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    slots: Arc<Slots>,
+pub struct Turn {
+    turns: Arc<Turns>,
     asker: Asker,
 }
 
-impl Drop for Place {
+impl Drop for Turn {
     fn drop(&mut self) {
         if self.asker == Asker::GATEWAY {
             return;
         }
-        let next = self.slots.lock().release(self.asker, self.slots.limits);
+        let next = self.turns.lock().release(self.asker, self.turns.limits);
         if let Some((asker, waiter)) = next {
-            let slots = Arc::clone(&self.slots);
+            let turns = Arc::clone(&self.turns);
             // One that has just given up drops it, which hands it on.
-            drop(waiter.send(Self { slots, asker }));
+            drop(waiter.send(Self { turns, asker }));
         }
     }
 }
 
 /// A request that waits; it leaves the queue when this is dropped.
 struct Waiting<'s> {
-    slots: &'s Slots,
+    turns: &'s Turns,
     asker: Asker,
     ticket: u64,
-    turn: oneshot::Receiver<Place>,
+    turn: oneshot::Receiver<Turn>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.slots.lock().leave(self.asker, self.ticket);
+        self.turns.lock().leave(self.asker, self.ticket);
     }
 }
 
@@ -90,18 +93,19 @@ fn share(of: usize) -> usize {
     of.saturating_sub(of.div_ceil(4)).max(1)
 }
 
-impl Slots {
-    /// So many connections, of which a caller has `each` at most, or all but a quarter.
-    pub(super) fn new(connections: usize, each: Option<usize>) -> Arc<Self> {
-        let queue = connections.saturating_mul(QUEUE_FACTOR).max(QUEUE);
+impl Turns {
+    /// So many places, of which a caller has `each` at most, or all but a quarter; so many may wait,
+    /// since what waits is held in memory, and who would wait for long is better told so.
+    #[must_use]
+    pub fn new(places: usize, each: Option<usize>, queue: usize) -> Arc<Self> {
         let limits = Limits {
-            connections,
-            connections_each: each.unwrap_or_else(|| share(connections)),
+            places,
+            places_each: each.unwrap_or_else(|| share(places)),
             queue,
             queue_each: share(queue),
         };
         let state = State {
-            free: connections,
+            free: places,
             waiting: 0,
             tickets: 0,
             callers: HashMap::new(),
@@ -111,48 +115,61 @@ impl Slots {
         Arc::new(Self { limits, state })
     }
 
+    /// A place for `asker`, as soon as there is one.
+    ///
+    /// # Errors
+    /// [`Crowded`] when too many wait already.
+    pub async fn wait(self: &Arc<Self>, asker: Asker) -> Result<Turn, Crowded> {
+        if let Some(turn) = self.at_once(asker) {
+            return Ok(turn);
+        }
+        let mut waiting = self.line_up(asker)?;
+        let turn = (&mut waiting.turn).await;
+        turn.map_err(|_| self.crowded("nothing came"))
+    }
+
     /// A place for `asker`, within `patience`.
     ///
     /// # Errors
-    /// [`Error::Busy`] when there is none by then, or too many wait already.
-    pub(super) async fn place(
+    /// [`Crowded`] when there is none by then, or too many wait already.
+    pub async fn within(
         self: &Arc<Self>,
-        asker: Asker,
         patience: Duration,
-    ) -> Result<Place, Error> {
-        // The gateway's own look, one at a time, is let past: an upstream that is busy is there.
-        if asker == Asker::GATEWAY || self.lock().take(asker, self.limits) {
-            let slots = Arc::clone(self);
-            return Ok(Place { slots, asker });
-        }
-        let mut waiting = self.wait(asker)?;
-        let turn = pingora_timeout::timeout(patience, &mut waiting.turn).await;
-        match turn {
-            Ok(Ok(place)) => Ok(place),
-            _ => Err(self.busy("none was free in time")),
+        asker: Asker,
+    ) -> Result<Turn, Crowded> {
+        match pingora_timeout::timeout(patience, self.wait(asker)).await {
+            Ok(turn) => turn,
+            Err(_) => Err(self.crowded("none was free in time")),
         }
     }
 
-    fn wait(&self, asker: Asker) -> Result<Waiting<'_>, Error> {
+    /// A place for `asker`, if there is one now. The gateway's own look, one at a time, is let past:
+    /// what is busy is there.
+    pub fn at_once(self: &Arc<Self>, asker: Asker) -> Option<Turn> {
+        let taken = asker == Asker::GATEWAY || self.lock().take(asker, self.limits);
+        taken.then(|| Turn {
+            turns: Arc::clone(self),
+            asker,
+        })
+    }
+
+    fn line_up(&self, asker: Asker) -> Result<Waiting<'_>, Crowded> {
         let queued = self.lock().queue(asker, self.limits);
-        let (ticket, turn) = queued.ok_or_else(|| self.busy("too many wait for one"))?;
+        let (ticket, turn) = queued.ok_or_else(|| self.crowded("too many wait for one"))?;
         Ok(Waiting {
-            slots: self,
+            turns: self,
             asker,
             ticket,
             turn,
         })
     }
 
-    fn busy(&self, why: &str) -> Error {
-        let Limits {
-            connections,
-            connections_each,
-            ..
-        } = self.limits;
-        Error::Busy(format!(
-            "{why} of {connections} connections, {connections_each} for each caller"
-        ))
+    fn crowded(&self, why: &'static str) -> Crowded {
+        Crowded {
+            why,
+            places: self.limits.places,
+            each: self.limits.places_each,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -167,7 +184,7 @@ impl State {
             return false;
         }
         let one = self.callers.entry(asker).or_default();
-        if one.held >= limits.connections_each {
+        if one.held >= limits.places_each {
             return false;
         }
         one.held += 1;
@@ -175,7 +192,7 @@ impl State {
         true
     }
 
-    fn queue(&mut self, asker: Asker, limits: Limits) -> Option<(u64, oneshot::Receiver<Place>)> {
+    fn queue(&mut self, asker: Asker, limits: Limits) -> Option<(u64, oneshot::Receiver<Turn>)> {
         let theirs = self.callers.get(&asker).map_or(0, |one| one.waiting.len());
         if self.waiting >= limits.queue || theirs >= limits.queue_each {
             return None;
@@ -195,7 +212,7 @@ impl State {
         if let Some(one) = self.callers.get_mut(&asker)
             && !one.has_turn
             && !one.waiting.is_empty()
-            && one.held < limits.connections_each
+            && one.held < limits.places_each
         {
             one.has_turn = true;
             self.turns.push_back(asker);
@@ -203,7 +220,7 @@ impl State {
     }
 
     /// Takes a place back, and says who has it next.
-    fn release(&mut self, asker: Asker, limits: Limits) -> Option<(Asker, oneshot::Sender<Place>)> {
+    fn release(&mut self, asker: Asker, limits: Limits) -> Option<(Asker, oneshot::Sender<Turn>)> {
         self.free += 1;
         if let Some(one) = self.callers.get_mut(&asker) {
             one.held = one.held.saturating_sub(1);
@@ -265,9 +282,9 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     /// Nothing is left of whoever was here.
-    fn assert_untouched(slots: &Slots) {
-        let state = slots.lock();
-        assert_eq!((state.free, state.waiting), (slots.limits.connections, 0));
+    fn assert_untouched(turns: &Turns) {
+        let state = turns.lock();
+        assert_eq!((state.free, state.waiting), (turns.limits.places, 0));
         assert!(state.callers.is_empty() && state.turns.is_empty());
     }
 
@@ -280,40 +297,40 @@ mod tests {
 
     #[tokio::test]
     async fn no_caller_has_more_than_its_share() {
-        let slots = Slots::new(8, None);
+        let turns = Turns::new(8, None, 256);
         let soon = Duration::from_millis(20);
         let mut held = Vec::new();
         for _ in 0..6 {
-            held.push(slots.place(A, LONG).await.unwrap());
+            held.push(turns.within(LONG, A).await.unwrap());
         }
-        assert!(matches!(slots.place(A, soon).await, Err(Error::Busy(_))));
+        assert!(matches!(turns.within(soon, A).await, Err(Crowded { .. })));
         for asker in [B, C] {
-            held.push(slots.place(asker, LONG).await.unwrap());
+            held.push(turns.within(LONG, asker).await.unwrap());
         }
-        assert!(slots.place(C, soon).await.is_err());
+        assert!(turns.within(soon, C).await.is_err());
         drop(held);
-        assert_untouched(&slots);
+        assert_untouched(&turns);
 
-        let slots = Slots::new(8, Some(8));
+        let turns = Turns::new(8, Some(8), 256);
         let mut held = Vec::new();
         for _ in 0..8 {
-            held.push(slots.place(A, LONG).await.unwrap());
+            held.push(turns.within(LONG, A).await.unwrap());
         }
         drop(held);
-        assert_untouched(&slots);
+        assert_untouched(&turns);
     }
 
     /// One with a long queue does not make another wait for its end.
     #[tokio::test]
     async fn callers_take_turns() {
-        let slots = Slots::new(1, None);
-        let first = slots.place(A, LONG).await.unwrap();
+        let turns = Turns::new(1, None, 256);
+        let first = turns.within(LONG, A).await.unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
         for asker in [A, A, A, B, B, C] {
-            let (slots, order) = (Arc::clone(&slots), Arc::clone(&order));
+            let (turns, order) = (Arc::clone(&turns), Arc::clone(&order));
             tasks.push(tokio::spawn(async move {
-                let place = slots.place(asker, LONG).await.unwrap();
+                let place = turns.within(LONG, asker).await.unwrap();
                 order.lock().unwrap().push(asker);
                 drop(place);
             }));
@@ -325,35 +342,35 @@ mod tests {
         }
         // `A` had one already, so the others come first.
         assert_eq!(*order.lock().unwrap(), [B, C, A, B, A, A]);
-        assert_untouched(&slots);
+        assert_untouched(&turns);
     }
 
     #[tokio::test]
     async fn the_queue_is_bounded_for_each_and_for_all() {
-        let slots = Slots::new(1, None);
-        let held = slots.place(A, LONG).await.unwrap();
-        let mut waiting: Vec<_> = (0..192).map(|_| slots.wait(A).unwrap()).collect();
-        assert!(matches!(slots.wait(A), Err(Error::Busy(_))));
-        waiting.extend((0..64).map(|_| slots.wait(B).unwrap()));
-        assert!(slots.wait(C).is_err());
+        let turns = Turns::new(1, None, 256);
+        let held = turns.within(LONG, A).await.unwrap();
+        let mut waiting: Vec<_> = (0..192).map(|_| turns.line_up(A).unwrap()).collect();
+        assert!(matches!(turns.line_up(A), Err(Crowded { .. })));
+        waiting.extend((0..64).map(|_| turns.line_up(B).unwrap()));
+        assert!(turns.line_up(C).is_err());
         // Who gives up leaves room, and a place is not lost to one of those.
         waiting.truncate(3);
-        assert!(slots.wait(C).is_ok());
+        assert!(turns.line_up(C).is_ok());
         drop(held);
         assert!(waiting.first_mut().unwrap().turn.try_recv().is_ok());
         drop(waiting);
-        assert_untouched(&slots);
+        assert_untouched(&turns);
     }
 
     /// Whoever gives up at whatever moment, the count is right in the end.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_place_is_lost() {
-        let slots = Slots::new(3, None);
+        let turns = Turns::new(3, None, 256);
         let tasks = (0..400_u64).map(|number| {
-            let slots = Arc::clone(&slots);
+            let turns = Arc::clone(&turns);
             tokio::spawn(async move {
                 let patience = Duration::from_micros(number * 37 % 3_000);
-                let place = slots.place(Asker::for_test(number % 7), patience).await;
+                let place = turns.within(patience, Asker::for_test(number % 7)).await;
                 tokio::time::sleep(Duration::from_micros(number % 300)).await;
                 place.is_ok()
             })
@@ -363,6 +380,6 @@ mod tests {
             had += usize::from(task.await.unwrap());
         }
         assert!(had > 2);
-        assert_untouched(&slots);
+        assert_untouched(&turns);
     }
 }

@@ -14,7 +14,9 @@ impl Asker {
     /// The gateway itself, which looks after its backends.
     pub const GATEWAY: Self = Self(0);
 
-    pub(super) fn of(identity: &Identity, address: IpAddr) -> Self {
+    /// Whoever was authenticated, or the network of `address`.
+    #[must_use]
+    pub fn of(identity: &Identity, address: IpAddr) -> Self {
         // Of this process's own key, so that nobody can choose whom to be equal to.
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let hash = match identity {
@@ -35,7 +37,8 @@ impl Asker {
 
 /// What belongs to one client: an address, or the 64 bits of an IPv6 address that a host does not
 /// choose itself.
-fn network(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = address.to_bits() & (u128::MAX << 64);

@@ -1,0 +1,72 @@
+//! Threads for file work: a call to the disk may take any time, so each has a thread, and there are only
+//! so many. Callers have them in turn ([`crate::fair`]): what one asks for is nobody else's wait, and a
+//! disk that hangs for one leaves threads to others.
+
+use std::sync::Arc;
+
+use crate::fair::{Asker, Crowded, Turn, Turns};
+use crate::s3::{Error, ErrorCode};
+
+/// How many threads work at a time for requests whose work is short.
+const SHORT: usize = 256;
+
+/// How many requests that may take long, such as a page or many deletions, run at a time, so that the
+/// others keep cores.
+const LONG: usize = 8;
+
+/// How many bodies are read at a time, and how many written before their last bytes: more would have
+/// as many threads, and be no faster.
+const BODIES: usize = 64;
+
+/// Turns for each kind of work.
+#[derive(Debug)]
+pub(super) struct Threads {
+    pub(super) short: Arc<Turns>,
+    pub(super) long: Arc<Turns>,
+    pub(super) reading: Arc<Turns>,
+    pub(super) writing: Arc<Turns>,
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        // Whoever waits has a request's place already, and there are only so many of those.
+        let turns = |places| Turns::new(places, None, usize::MAX);
+        Self {
+            short: turns(SHORT),
+            long: turns(LONG),
+            reading: turns(BODIES),
+            writing: turns(BODIES),
+        }
+    }
+}
+
+/// A place among `turns`, once it is there.
+pub(super) async fn turn(turns: &Arc<Turns>, asker: Asker) -> Result<Turn, Error> {
+    let none = |crowded: Crowded| Error::new(ErrorCode::SlowDown).because(crowded);
+    turns.wait(asker).await.map_err(none)
+}
+
+/// Runs file work on a thread, in its turn. It has its place to the end, whoever waits for it.
+pub(super) async fn run<T: Send + 'static>(
+    turns: &Arc<Turns>,
+    asker: Asker,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let turn = turn(turns, asker).await?;
+    let work = move || {
+        let outcome = work();
+        drop(turn);
+        outcome
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Error::internal)?
+}
+
+/// Runs file work that nobody waits for, not on the reactor.
+pub(super) fn aside(work: impl FnOnce() + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
+    }
+}
