@@ -81,6 +81,7 @@ impl Store {
             match files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away) {
                 Ok(()) => {
                     self.tree.forget(&objects);
+                    self.uploads.forget(bucket);
                     self.unsee(bucket);
                 }
                 Err(Errno::NOENT) => return Err(no_bucket(bucket)),

@@ -306,7 +306,7 @@ fn container(level: Level, rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// The first name that does not begin with `rest`, and is greater.
-fn behind(rest: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn behind(rest: &[u8]) -> Option<Vec<u8>> {
     let at = rest.iter().rposition(|byte| *byte < u8::MAX)?;
     let mut next = rest.get(..=at)?.to_vec();
     let last = next.last_mut()?;

@@ -9,6 +9,7 @@ mod complete;
 mod faults;
 mod files;
 mod fsck;
+mod index;
 mod list;
 mod memory;
 mod name;
@@ -34,6 +35,8 @@ mod tests_memory;
 mod tests_scrub;
 #[cfg(test)]
 mod tests_tagging;
+#[cfg(test)]
+mod tests_uploads;
 mod tree;
 mod upload;
 mod uploads;

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use super::Durability;
 use super::faults::Faults;
 use super::files::{self, error};
+use super::index::Uploads;
 use super::memory::Objects;
 use super::name::{self, Level};
 use super::parts::Readers;
@@ -21,7 +22,6 @@ use super::record::{Lengths, Record, TRAILER, parse};
 use super::scrub::Scrub;
 use super::sync::Syncs;
 use super::tree::{Node, Tree};
-use super::upload::Uploads;
 use super::write::Gathering;
 use crate::backend::ListedObject;
 use crate::s3::{BucketName, ETag, Error, ErrorCode};
@@ -227,7 +227,7 @@ impl Store {
         memory: usize,
         read_only: bool,
     ) -> Self {
-        let quarter = memory / 4;
+        let (quarter, eighth) = (memory / 4, memory / 8);
         Self {
             root,
             durability,
@@ -238,9 +238,9 @@ impl Store {
             hasher: RandomState::new(),
             buckets_seen: RwLock::default(),
             readers: Readers::default(),
-            tree: Tree::new(memory.saturating_sub(quarter)),
+            tree: Tree::new(memory.saturating_sub(quarter).saturating_sub(eighth)),
             objects: Objects::new(quarter),
-            uploads: Uploads::default(),
+            uploads: Uploads::new(eighth),
             blocks: Blocks::default(),
             gathering: Gathering::default(),
             faults: Arc::default(),
