@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 
 use super::files::{self, Is, error};
 use super::name::{Kind, Level, decode};
-use super::store::{Store, is_random_name, no_bucket, random_name};
+use super::store::{Store, Trouble, is_random_name, no_bucket, random_name};
 use super::tree;
+use super::upload::part_number;
 use crate::s3::{BucketName, Error, ErrorCode};
 
 /// A bucket's directories.
@@ -31,6 +32,12 @@ impl Store {
                 self.clear_away(&staged);
                 Err(match errno {
                     Errno::NOTEMPTY | Errno::EXIST => ErrorCode::BucketAlreadyOwnedByYou.into(),
+                    // Something that is no directory stands in its place.
+                    Errno::NOTDIR => {
+                        let path = format!("buckets/{bucket}");
+                        self.faults.foreign(&path, "no bucket's name or kind");
+                        Trouble::Foreign { path }.into()
+                    }
                     errno => error("make a bucket", errno),
                 })
             }
@@ -104,9 +111,16 @@ impl Store {
     fn remove_ours(&self, path: &str) -> Result<(), Errno> {
         let (parent, name) = path.rsplit_once('/').ok_or(Errno::INVAL)?;
         let staging = files::open_directory(self.root(), parent)?;
-        match files::remove_file(staging.as_fd(), name) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) => {}
+        match files::stat_entry(staging.as_fd(), name) {
+            Ok(stat) if files::is_directory(&stat) => {}
+            Ok(stat) if files::is_file(&stat) => {
+                return files::remove_file(staging.as_fd(), name);
+            }
+            Ok(_) => {
+                self.faults.foreign(path, "nothing that was being made");
+                return Ok(());
+            }
+            Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(errno),
         }
         let directory = files::open_directory(self.root(), path)?;
@@ -114,14 +128,13 @@ impl Store {
             let below = format!("{path}/{entry}");
             match (entry.as_str(), is) {
                 ("objects", Is::Directory) => self.remove_empty(&below, Level::default())?,
-                ("tmp" | "uploads" | "parts", Is::Directory) => self.remove_made(&below)?,
-                ("created" | "upload", Is::File) => files::remove_file(directory.as_fd(), &entry)?,
-                (number, Is::File) if number.parse::<u16>().is_ok() => {
-                    files::remove_file(directory.as_fd(), number)?;
-                }
+                ("uploads" | "parts", Is::Directory) => self.remove_made(&below)?,
+                ("tmp", Is::Directory) => self.remove_temporary(&below)?,
+                ("created", Is::File) => files::remove_file(directory.as_fd(), &entry)?,
                 _ => {}
             }
         }
+        self.remove_parts(path)?;
         match files::remove_directory(staging.as_fd(), name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(Errno::NOTEMPTY | Errno::EXIST) => self.keep_foreign(path, name),
@@ -152,11 +165,35 @@ impl Store {
         self.remove_if_empty(path)
     }
 
-    /// Removes what has a name that is only given here: temporary files, uploads, parts.
+    /// Removes uploads or directories of parts. What has such a name and is no directory, or stands in
+    /// one and is no part, is not the store's.
     fn remove_made(&self, path: &str) -> Result<(), Errno> {
-        for (name, _) in files::names(self.root(), path)? {
-            if is_random_name(&name) {
-                files::remove_all(self.root(), &format!("{path}/{name}"))?;
+        for (name, is) in files::names(self.root(), path)? {
+            if is == Is::Directory && is_random_name(&name) {
+                let below = format!("{path}/{name}");
+                self.remove_parts(&below)?;
+                self.remove_if_empty(&below)?;
+            }
+        }
+        self.remove_if_empty(path)
+    }
+
+    /// Removes an upload's record and parts.
+    fn remove_parts(&self, path: &str) -> Result<(), Errno> {
+        let directory = files::open_directory(self.root(), path)?;
+        for (name, is) in files::names(self.root(), path)? {
+            if is == Is::File && (name == "upload" || part_number(&name).is_some()) {
+                files::remove_file(directory.as_fd(), &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_temporary(&self, path: &str) -> Result<(), Errno> {
+        let directory = files::open_directory(self.root(), path)?;
+        for (name, is) in files::names(self.root(), path)? {
+            if is == Is::File && is_random_name(&name) {
+                files::remove_file(directory.as_fd(), &name)?;
             }
         }
         self.remove_if_empty(path)

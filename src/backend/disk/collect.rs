@@ -37,8 +37,8 @@ pub(super) fn collect(store: &Arc<Store>, left: &[String]) {
 /// What stands in `staging` before anything is made there.
 pub(super) fn left_in_staging(store: &Store) -> Result<Vec<String>, Errno> {
     let mut left = Vec::new();
-    for (name, _) in files::names(store.root(), "staging")? {
-        match is_random_name(&name) {
+    for (name, is) in files::names(store.root(), "staging")? {
+        match is_random_name(&name) && is != Is::Other {
             true => left.push(name),
             false => store
                 .faults
@@ -100,7 +100,7 @@ pub(super) fn owners(
     let path = parts::path(bucket, directory);
     let mut owners = Owners::default();
     for (number, is) in names(store, &path)? {
-        if is != Is::File || number.parse::<u16>().is_err() {
+        if is != Is::File || upload::part_number(&number).is_none() {
             continue;
         }
         match store.open_record(&format!("{path}/{number}")) {
@@ -167,6 +167,8 @@ fn collect_uploads(store: &Store, bucket: &BucketName) -> Result<(), Error> {
             return Ok(());
         }
         if is != Is::Directory || !is_random_name(&id) {
+            let path = upload::directory(bucket, &id);
+            store.faults.foreign(&path, "no upload's name or kind");
             continue;
         }
         let Some(record) = upload::read(store, bucket, &id)?.sound() else {

@@ -28,6 +28,8 @@ mod tests;
 #[cfg(test)]
 mod tests_faults;
 #[cfg(test)]
+mod tests_foreign;
+#[cfg(test)]
 mod tests_injected;
 #[cfg(test)]
 mod tests_memory;

@@ -99,6 +99,9 @@ pub(super) enum Trouble {
         length: u64,
         modified: OffsetDateTime,
     },
+    /// What stands there, or on the way there, is no file of the store's: no object for who reads, and in
+    /// the way of who writes or deletes.
+    Foreign { path: String },
     /// A system call failed: what is there is not known.
     Io(&'static str, Errno),
 }
@@ -117,7 +120,7 @@ impl Trouble {
                 last_modified: *modified,
                 checksum: None,
             }),
-            Self::Io(..) => None,
+            Self::Foreign { .. } | Self::Io(..) => None,
         }
     }
 }
@@ -128,6 +131,9 @@ impl From<Trouble> for Error {
             Trouble::Damaged { path, what, .. } => {
                 Self::internal(format_args!("`{path}` is damaged: {what}"))
             }
+            Trouble::Foreign { path } => Self::internal(format_args!(
+                "`{path}` is not the store's: it is left alone"
+            )),
             Trouble::Io(what, errno) => error(what, errno),
         }
     }
@@ -400,7 +406,8 @@ impl Store {
     fn open_end(&self, path: &str, most: usize) -> Result<Option<Opened>, Trouble> {
         let (file, stat) = match files::open_file(self.root(), path) {
             Ok(opened) => opened,
-            Err(errno) if files::says_absent(errno) => return Ok(None),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) if files::says_absent(errno) => return self.what_stands(path, errno),
             Err(errno) => return Err(Trouble::Io("open an object", errno)),
         };
         let length = files::length(&stat);
@@ -444,6 +451,62 @@ impl Store {
         }))
     }
 
+    /// Why a path could not be opened as a regular file, `errno` being what the system said: only what is
+    /// seen to be something else is foreign.
+    fn what_stands(&self, path: &str, errno: Errno) -> Result<Option<Opened>, Trouble> {
+        let failed = |errno| Trouble::Io("look at what stands in an object's place", errno);
+        let foreign = |path: &str| {
+            self.faults
+                .foreign(path, "no regular file, in an object's place");
+            let path = path.to_owned();
+            Err(Trouble::Foreign { path })
+        };
+        let mut above: Option<OwnedFd> = None;
+        let (mut from, ends) = (0, path.match_indices('/').map(|(at, _)| at));
+        for end in ends {
+            let name = path.get(from..end).unwrap_or_default();
+            let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
+            let next = match files::open_directory(at, name) {
+                Ok(next) => next,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => match files::stat_entry(at, name) {
+                    Ok(stat) if !files::is_directory(&stat) => {
+                        return foreign(path.get(..end).unwrap_or(path));
+                    }
+                    Ok(_) | Err(_) => return Err(failed(errno)),
+                },
+            };
+            (above, from) = (Some(next), end.saturating_add(1));
+        }
+        let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
+        match files::stat_entry(at, path.get(from..).unwrap_or_default()) {
+            Ok(stat) if files::is_file(&stat) => Err(failed(errno)),
+            Ok(_) => foreign(path),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Refuses to replace what stands at a part's name and is no regular file.
+    pub(super) fn check_replaceable(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &str,
+        path: &str,
+    ) -> Result<(), Error> {
+        match files::stat_entry(directory, name) {
+            Ok(stat) if files::is_file(&stat) => Ok(()),
+            Ok(_) => {
+                self.faults
+                    .foreign(path, "no regular file, in a part's place");
+                let path = path.to_owned();
+                Err(Trouble::Foreign { path }.into())
+            }
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(error("look at what is replaced", errno)),
+        }
+    }
+
     /// What an open file is, that is not what it should be.
     pub(super) fn damage(
         &self,
@@ -465,5 +528,13 @@ impl Store {
     /// Opens the object of a key, when there is one.
     pub(super) fn open_object(&self, place: &Place) -> Result<Option<Opened>, Trouble> {
         self.open_record(&place.path())
+    }
+
+    /// The same for one who only reads: what is not the store's is no object.
+    pub(super) fn read_object(&self, place: &Place) -> Result<Option<Opened>, Trouble> {
+        match self.open_object(place) {
+            Err(Trouble::Foreign { .. }) => Ok(None),
+            other => other,
+        }
     }
 }

@@ -232,9 +232,16 @@ pub(super) fn commit_part(
     let target = files::open_directory(store.root(), &path).map_err(gone)?;
     let staging = store.inside(&upload.bucket, "tmp")?;
     let number = number.to_string();
+    store.check_replaceable(target.as_fd(), &number, &format!("{path}/{number}"))?;
     files::rename(staging.as_fd(), &draft.name, target.as_fd(), &number).map_err(gone)?;
     draft.keep();
     store.sync_directory(target.as_fd())
+}
+
+/// The number that a part's file has for a name.
+pub(super) fn part_number(name: &str) -> Option<u16> {
+    let number = name.parse::<u16>().ok()?;
+    (number.to_string() == name).then_some(number)
 }
 
 /// The parts there are, ascending.
@@ -246,8 +253,8 @@ fn parts(store: &Store, upload: &OnUpload) -> Result<Vec<u16>, Error> {
     };
     let mut numbers = Vec::new();
     for (name, is) in names {
-        match name.parse::<u16>() {
-            Ok(number) if is == Is::File && number.to_string() == name => numbers.push(number),
+        match part_number(&name) {
+            Some(number) if is == Is::File => numbers.push(number),
             _ if name == "upload" => {}
             _ => store
                 .faults

@@ -16,7 +16,7 @@ mod tests_faults;
 mod uploads;
 
 #[cfg(test)]
-pub(super) use tests::{complete, furnished, upload};
+pub(super) use tests::{check, complete, furnished, upload};
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -336,10 +336,12 @@ impl Fsck<'_> {
         }
         // Last: what is repaired goes through it.
         if !missing.contains(&"staging") {
-            self.each("staging", |fsck, name, _| match is_random_name(name) {
-                true => fsck.leftover_staged(name),
-                false => {
-                    fsck.tell_foreign(&format!("staging/{name}"), "nothing that was being made")
+            self.each("staging", |fsck, name, is| {
+                match is_random_name(name) && is != Is::Other {
+                    true => fsck.leftover_staged(name),
+                    false => {
+                        fsck.tell_foreign(&format!("staging/{name}"), "nothing that was being made")
+                    }
                 }
             });
         }

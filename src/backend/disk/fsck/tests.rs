@@ -55,7 +55,7 @@ impl Watch for Heard {
     }
 }
 
-pub(super) fn check(root: &Path, repair: bool) -> (Summary, Vec<Problem>) {
+pub(in crate::backend::disk) fn check(root: &Path, repair: bool) -> (Summary, Vec<Problem>) {
     let mut heard = Heard::default();
     let summary = fsck(root, repair, &mut heard).unwrap();
     (summary, heard.0)
