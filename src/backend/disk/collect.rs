@@ -97,9 +97,18 @@ pub(super) fn owners(
     directory: &str,
     all: bool,
 ) -> Result<Owners, Error> {
-    let path = parts::path(bucket, directory);
+    owners_at(store, &parts::path(bucket, directory), all)
+        .map_err(|errno| files::error("look whose parts they are", errno))
+}
+
+/// The same of a directory of parts wherever it is.
+pub(super) fn owners_at(store: &Store, path: &str, all: bool) -> Result<Owners, Errno> {
     let mut owners = Owners::default();
-    for (number, is) in names(store, &path)? {
+    let names = match files::names(store.root(), path) {
+        Err(Errno::NOENT) => return Ok(owners),
+        other => other?,
+    };
+    for (number, is) in names {
         if is != Is::File || upload::part_number(&number).is_none() {
             continue;
         }
@@ -111,8 +120,8 @@ pub(super) fn owners(
                 }
             }
             Ok(None) => {}
-            Err(Trouble::Damaged { .. }) => owners.unclear = true,
-            Err(trouble) => return Err(trouble.into()),
+            Err(Trouble::Damaged { .. } | Trouble::Foreign { .. }) => owners.unclear = true,
+            Err(Trouble::Io(_, errno)) => return Err(errno),
         }
     }
     Ok(owners)

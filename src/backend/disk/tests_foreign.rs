@@ -329,3 +329,54 @@ async fn t70_what_stands_in_a_buckets_place_is_never_replaced() {
         assert_eq!(disk.faults().foreign_count(), 1);
     }
 }
+
+/// What is damaged does not vanish with its bucket; what is sound, and nobody's without it, does.
+#[tokio::test]
+async fn t75_a_damaged_upload_does_not_vanish_with_its_bucket() {
+    let root = directory();
+    let disk = fresh(root.path(), Durability::Relaxed).await;
+    let (torn, _) = upload(&disk, "torn", b"bytes of the torn").await;
+    let (lost, _) = upload(&disk, "lost", b"bytes of the lost").await;
+    upload(&disk, "sound", b"bytes of the sound").await;
+    let uploads = root.path().join("buckets/bucket/uploads");
+    fs::write(uploads.join(&torn).join("upload"), "{").unwrap();
+    fs::remove_file(uploads.join(&lost).join("upload")).unwrap();
+    let parts = root.path().join("buckets/bucket/parts");
+    let (damaged, mixed) = (parts.join("a".repeat(32)), parts.join("b".repeat(32)));
+    fs::create_dir(&damaged).unwrap();
+    fs::write(damaged.join("1"), "damaged").unwrap();
+    fs::create_dir(&mixed).unwrap();
+    for (number, id) in [("1", &torn), ("2", &lost)] {
+        fs::copy(uploads.join(id).join("1"), mixed.join(number)).unwrap();
+    }
+    let disk = {
+        drop(disk);
+        open_at(root.path(), Durability::Relaxed)
+    };
+    disk.wait_for_collector();
+    let (_, found) = {
+        drop(disk);
+        check(root.path(), false)
+    };
+    assert_eq!(found.iter().filter(|p| p.kind == Kind::Damaged).count(), 4);
+    let disk = open_at(root.path(), Durability::Relaxed);
+    disk.wait_for_collector();
+    let call = OnBucket { bucket: bucket() };
+    disk.delete_bucket(Granted::for_test(&call)).await.unwrap();
+    let mut kept = fs::read_dir(root.path().join("foreign")).unwrap();
+    let kept = kept.next().unwrap().unwrap().path();
+    let has = |name: &str| fs::read(kept.join(name)).is_ok();
+    assert!(has(&format!("uploads/{torn}/upload")) && has(&format!("uploads/{torn}/1")));
+    assert!(has(&format!("uploads/{lost}/1")));
+    assert_eq!(fs::read_dir(kept.join("uploads")).unwrap().count(), 2);
+    for (name, count) in [("a", 1), ("b", 2)] {
+        let directory = kept.join("parts").join(name.repeat(32));
+        assert_eq!(fs::read_dir(directory).unwrap().count(), count);
+    }
+    assert!(disk.faults().damaged_count() >= 3);
+    let told = disk.faults().take();
+    assert!(
+        told.iter()
+            .any(|f| f.kind == "foreign" && f.path.starts_with("foreign/"))
+    );
+}

@@ -127,25 +127,29 @@ pub(super) fn read(store: &Store, bucket: &BucketName, id: &str) -> Result<Found
     if let Some(known) = store.uploads.record(&path) {
         return Ok(Found::Sound(known));
     }
-    let failed = |errno| error("read an upload", errno);
-    let (file, stat) = match files::open_file(store.root(), &path) {
+    let found = read_record(store, &path).map_err(|errno| error("read an upload", errno))?;
+    if let Found::Sound(record) = &found {
+        store.uploads.remember(path, record.clone());
+    }
+    Ok(found)
+}
+
+/// Reads the record at a path, whatever is remembered.
+pub(super) fn read_record(store: &Store, path: &str) -> Result<Found, Errno> {
+    let (file, stat) = match files::open_file(store.root(), path) {
         Ok(opened) => opened,
         Err(errno) if files::says_absent(errno) => return Ok(Found::Nothing),
-        Err(errno) => return Err(failed(errno)),
+        Err(errno) => return Err(errno),
     };
-    let length = usize::try_from(files::length(&stat)).map_err(Error::internal)?;
-    let bytes = files::read_at(file.as_fd(), 0, length).map_err(failed)?;
-    match serde_json::from_slice::<UploadRecord>(&bytes) {
-        Ok(record) => {
-            let record = Arc::new(record);
-            store.uploads.remember(path, record.clone());
-            Ok(Found::Sound(record))
-        }
+    let length = usize::try_from(files::length(&stat)).map_err(|_| Errno::FBIG)?;
+    let bytes = files::read_at(file.as_fd(), 0, length)?;
+    Ok(match serde_json::from_slice::<UploadRecord>(&bytes) {
+        Ok(record) => Found::Sound(Arc::new(record)),
         Err(_) => {
-            store.faults.damaged(&path, "it is no upload's record");
-            Ok(Found::Damaged)
+            store.faults.damaged(path, "it is no upload's record");
+            Found::Damaged
         }
-    }
+    })
 }
 
 pub(super) fn create(
