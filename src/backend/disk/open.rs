@@ -228,8 +228,18 @@ fn tidy_bucket(store: &Store, bucket: &BucketName) -> Result<()> {
         return Ok(());
     }
     let directory = files::open_directory(store.root(), &path)?;
+    if missing.contains(&"objects") {
+        // It looks the same whether there never were objects or all of them were lost.
+        let missing = missing.join(", ");
+        tracing::warn!(
+            %bucket, missing,
+            "a bucket's `objects` is missing: it starts empty; if it had objects, stop, and bring them back",
+        );
+    } else if !missing.is_empty() {
+        let missing = missing.join(", ");
+        tracing::warn!(%bucket, missing, "a bucket's directories are missing: they are made again");
+    }
     for name in &missing {
-        tracing::warn!(%bucket, name, "a bucket's directory is missing: it is made again");
         files::make_directory(directory.as_fd(), name)?;
     }
     if !missing.is_empty() {

@@ -523,22 +523,52 @@ async fn a_completed_upload_is_ended() {
     assert_eq!(get(&disk, "m").await.unwrap().1, b"body");
 }
 
-/// Where objects are missing, nothing proves that their parts are garbage.
+/// Where objects are missing, nothing proves that their parts are garbage: neither now nor at the next
+/// start.
 #[tokio::test]
 async fn parts_stay_when_their_objects_are_not_known() {
     let directory = in_memory();
-    furnished(directory.path()).await;
-    let objects = directory.path().join("buckets/bucket/objects");
-    fs::rename(&objects, directory.path().join("damaged")).unwrap();
-    let before = fs::read_dir(directory.path().join("buckets/bucket/parts"))
-        .unwrap()
-        .count();
-    let (summary, _) = check(directory.path(), true);
+    let root = directory.path();
+    let held = furnished(root).await;
+    let (objects, parts) = (
+        root.join("buckets/bucket/objects"),
+        root.join("buckets/bucket/parts"),
+    );
+    let aside = root.join("damaged");
+    fs::rename(&objects, &aside).unwrap();
+    let count = || fs::read_dir(&parts).unwrap().count();
+    assert_eq!(count(), 2);
+    let (summary, found) = check(root, true);
     assert_eq!(summary.verdict(), Verdict::Problems);
-    let after = fs::read_dir(directory.path().join("buckets/bucket/parts"))
-        .unwrap()
-        .count();
-    assert_eq!((before, after), (2, 2));
+    assert!(
+        found.iter().any(|p| p.kind == Kind::Missing && !p.repaired),
+        "{found:?}"
+    );
+    open_at(root, Durability::Relaxed).wait_for_collector();
+    assert_eq!(count(), 2);
+    fs::rename(&aside, &objects).unwrap();
+    let disk = open_at(root, Durability::Relaxed);
+    for (key, body) in &held {
+        assert_eq!(&get(&disk, key).await.unwrap().1, body);
+    }
+}
+
+/// A bucket that lost its objects, and has nothing in `parts`, is told of while that can be seen.
+#[tokio::test]
+async fn a_bucket_without_objects_is_told_and_made_whole() {
+    let directory = in_memory();
+    let root = directory.path();
+    drop(fresh(root, Durability::Relaxed).await);
+    fs::remove_dir(root.join("buckets/bucket/objects")).unwrap();
+    for repair in [false, true] {
+        let (_, found) = check(root, repair);
+        let told: Vec<_> = found
+            .iter()
+            .map(|p| (p.kind, p.path.as_str(), p.repaired))
+            .collect();
+        assert_eq!(told, [(Kind::Missing, "buckets/bucket/objects", repair)]);
+    }
+    assert_eq!(check(root, false).0.verdict(), Verdict::Sound);
 }
 
 #[tokio::test]
