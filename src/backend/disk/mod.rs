@@ -4,6 +4,7 @@
 //! sees a whole object or none. Nothing outside the root is ever opened.
 
 mod bucket;
+mod carry;
 mod collect;
 mod complete;
 mod faults;
@@ -25,6 +26,8 @@ mod sync;
 mod tagging;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_carry;
 #[cfg(test)]
 mod tests_faults;
 #[cfg(test)]

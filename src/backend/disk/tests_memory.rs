@@ -334,57 +334,6 @@ async fn t77_a_key_of_slashes_has_few_directories() {
     );
 }
 
-/// A store of the format before: deep keys stand elsewhere, and are moved, also when that was stopped.
-#[tokio::test]
-async fn a_store_of_an_earlier_format_is_carried_over() {
-    for stopped in [false, true] {
-        let root = directory();
-        let disk = fresh(root.path(), Durability::Relaxed).await;
-        let deep = [
-            "a/".repeat(40) + "x",
-            "a/".repeat(40) + "y",
-            "/".repeat(100),
-            format!("{}{}/z", "b/".repeat(15), "c".repeat(170)),
-        ];
-        for key in deep.iter().map(String::as_str).chain(["shallow", "a/b/c"]) {
-            put(&disk, key, key.as_bytes()).await.unwrap();
-        }
-        drop(disk);
-        // As the format before had them.
-        for (n, key) in deep.iter().enumerate() {
-            if stopped && n == 0 {
-                continue;
-            }
-            let objects = root.path().join("buckets/bucket/objects");
-            let (now, file) = name::path(key);
-            let (before, earlier) = name::earlier_path(key);
-            let to = objects.join(before.join("/"));
-            std::fs::create_dir_all(&to).unwrap();
-            std::fs::rename(objects.join(now.join("/")).join(file), to.join(earlier)).unwrap();
-        }
-        let format = if stopped {
-            "portcullis-disk 3 carrying over\n"
-        } else {
-            "portcullis-disk 2\n"
-        };
-        std::fs::write(root.path().join("format"), format).unwrap();
-        let disk = open_with(root.path(), 1 << 20);
-        assert_eq!(
-            std::fs::read_to_string(root.path().join("format")).unwrap(),
-            "portcullis-disk 3\n"
-        );
-        for key in deep.iter().map(String::as_str).chain(["shallow", "a/b/c"]) {
-            assert_eq!(get(&disk, key).await.unwrap().1, key.as_bytes());
-        }
-        assert_eq!(page(&disk, None, None, 100).await.objects.len(), 6);
-        for key in deep.iter().map(String::as_str).chain(["shallow", "a/b/c"]) {
-            delete(&disk, key).await.unwrap();
-        }
-        let call = OnBucket { bucket: bucket() };
-        disk.delete_bucket(Granted::for_test(&call)).await.unwrap();
-    }
-}
-
 /// The collector removes what is proved to be garbage, and nothing else.
 #[tokio::test]
 async fn t72_what_cannot_be_proved_to_be_garbage_stays() {
