@@ -9,6 +9,8 @@ mod collect;
 mod complete;
 mod faults;
 mod files;
+#[cfg(test)]
+mod fixtures;
 mod fsck;
 mod index;
 mod list;

@@ -8,24 +8,8 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::faults::injected::{Plan, Rule, follow};
-use super::tests::{bucket, delete, fresh, get, open_at, put};
+use super::fixtures::{config, delete, directory, fresh, get, listing, open_at, put};
 use super::*;
-
-/// In memory, where syncs cost nothing.
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
-}
-
-fn config(path: &Path) -> Config {
-    Config {
-        path: path.to_owned(),
-        durability: Durability::Strict,
-        memory: 1 << 20,
-        scrub: 0,
-    }
-}
 
 /// Deep keys of every kind, and shallow ones.
 fn keys() -> Vec<String> {
@@ -69,17 +53,7 @@ async fn is_whole(disk: &Disk, root: &Path, keys: &[String]) {
     for key in keys {
         assert_eq!(get(disk, key).await.unwrap().1, key.as_bytes());
     }
-    let call = ListObjects {
-        bucket: bucket(),
-        prefix: String::new(),
-        delimiter: None,
-        max_keys: 1000,
-        after: None,
-        start: None,
-        continuation_token: None,
-        url_encoded: false,
-        fetch_owner: false,
-    };
+    let call = listing("", None, 1000);
     let page = disk.list_objects(Granted::for_test(&call)).await.unwrap();
     assert_eq!(page.objects.len(), keys.len());
     assert_eq!(
@@ -123,7 +97,7 @@ async fn t72_carrying_over_can_be_stopped_anywhere() {
                 errno: Errno::IO,
             }));
             follow(Some(plan.clone()));
-            let opened = Disk::open(&config(root.path()));
+            let opened = Disk::open(&config(root.path(), Durability::Strict, 1 << 20));
             follow(None);
             let made = plan.made().get(call).copied().unwrap_or(0);
             drop(opened);
@@ -154,7 +128,7 @@ async fn carrying_over_syncs_no_key_by_itself() {
     earlier(root.path(), &keys, 0).await;
     let plan = Arc::new(Plan::default());
     follow(Some(plan.clone()));
-    let disk = Disk::open(&config(root.path()));
+    let disk = Disk::open(&config(root.path(), Durability::Strict, 1 << 20));
     follow(None);
     let syncs = plan.made().get("fsync").copied().unwrap_or(0);
     assert!(syncs <= 16, "{syncs} syncs for {} keys", keys.len());

@@ -7,18 +7,14 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use super::fsck::{Kind, check, complete, upload};
-use super::tests::{Given, bucket, delete, fresh, get, object_file, open_at, put};
+use super::fixtures::{
+    Given, bucket, complete, completion, delete, directory, fresh, get, listing, object_file, on,
+    only_part, open_at, put, upload,
+};
+use super::fsck::{Kind, check};
 use super::*;
 use crate::s3::call::CopySource;
 use crate::s3::{ObjectKey, ObjectMetadata, ReadConditions, WriteConditions};
-
-/// In memory, where syncs cost nothing.
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
-}
 
 /// What is planted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -120,42 +116,17 @@ async fn changes(disk: &Disk, key: &str) -> Vec<(&'static str, Result<(), Error>
     let copied = disk.copy_object(Granted::for_test(&copy)).await;
     all.push(("copy", copied.map(drop)));
     let (id, part) = upload(disk, key, b"of parts").await;
-    let upload = OnUpload {
-        bucket: bucket(),
-        key: call.key,
-        upload_id: id,
-    };
-    let call = CompleteMultipartUpload {
-        upload: upload.clone(),
-        conditions: WriteConditions::default(),
-        checksum: None,
-        checksum_type: None,
-        size: None,
-    };
-    let named = [CompletedPart {
-        part_number: 1,
-        etag: part.etag,
-        checksum: None,
-    }];
+    let call = completion(key, &id);
+    let named = only_part(&part);
     let completed = disk.complete_multipart_upload(Granted::for_test(&call), &named);
     all.push(("complete", completed.await.map(drop)));
-    let aborted = disk.abort_multipart_upload(Granted::for_test(&upload));
+    let aborted = disk.abort_multipart_upload(Granted::for_test(&call.upload));
     aborted.await.unwrap();
     all
 }
 
 async fn listed(disk: &Disk) -> Vec<String> {
-    let call = ListObjects {
-        bucket: bucket(),
-        prefix: String::new(),
-        delimiter: None,
-        max_keys: 1000,
-        after: None,
-        start: None,
-        continuation_token: None,
-        url_encoded: false,
-        fetch_owner: false,
-    };
+    let call = listing("", None, 1000);
     let page = disk.list_objects(Granted::for_test(&call)).await.unwrap();
     page.objects.into_iter().map(|object| object.key).collect()
 }
@@ -207,11 +178,7 @@ async fn t70_what_stands_in_a_parts_place_is_never_replaced() {
             .join("2");
         plant.at(&at, outside.path());
         let call = UploadPart {
-            upload: OnUpload {
-                bucket: bucket(),
-                key: ObjectKey::parse("k").unwrap(),
-                upload_id: id,
-            },
+            upload: on("k", &id),
             part_number: 2,
             checksum: None,
         };

@@ -10,68 +10,26 @@ use proptest::prelude::*;
 use rustix::io::Errno;
 
 use super::faults::injected::{Plan, Rule, follow};
-use super::fsck::{complete, upload as upload_with_part};
-use super::tests::{bucket, fresh};
+use super::fixtures::{
+    bucket, complete, directory, fresh, listing_uploads, on, open_with, opening, runtime,
+    upload as upload_with_part,
+};
 use super::*;
-use crate::s3::{ObjectKey, ObjectMetadata};
-
-/// In memory, where syncs cost nothing.
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-}
 
 /// A store with an empty bucket that remembers in so many bytes.
 fn store_with(path: &Path, memory: usize) -> Disk {
     runtime().block_on(async { drop(fresh(path, Durability::Relaxed).await) });
-    Disk::open(&Config {
-        path: path.to_owned(),
-        durability: Durability::Relaxed,
-        memory,
-        scrub: 0,
-    })
-    .unwrap()
+    open_with(path, memory)
 }
 
 fn create(store: &Store, key: &str, second: i64) -> Result<String, Error> {
-    let call = CreateMultipartUpload {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        metadata: ObjectMetadata::default(),
-        tags: TagSet::default(),
-        checksum: None,
-    };
+    let call = opening(key);
     let now = OffsetDateTime::from_unix_timestamp(second).unwrap();
     upload::create(store, &call, now)
 }
 
 fn abort(store: &Store, key: &str, id: &str) -> Result<(), Error> {
-    let upload = OnUpload {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        upload_id: id.to_owned(),
-    };
-    upload::abort(store, &upload)
-}
-
-fn asked(prefix: &str, delimiter: Option<&str>, max: u32) -> ListMultipartUploads {
-    ListMultipartUploads {
-        bucket: bucket(),
-        prefix: prefix.to_owned(),
-        delimiter: delimiter.map(str::to_owned),
-        max_uploads: max,
-        key_marker: None,
-        upload_id_marker: None,
-        url_encoded: false,
-    }
+    upload::abort(store, &on(key, id))
 }
 
 /// An upload as pages order them.
@@ -231,7 +189,7 @@ impl Tried {
                 });
             }
             Step::List(prefix, delimiter, max) => {
-                let call = asked(prefix, delimiter.as_deref(), *max);
+                let call = listing_uploads(prefix, delimiter.as_deref(), *max);
                 if let Ok(told) = pages(&store, call, |_| ()) {
                     let expected = expected(&self.known, prefix, delimiter.as_deref());
                     assert_eq!(told, expected, "a page that was told while calls failed");
@@ -254,7 +212,7 @@ impl Tried {
             "one is there that nobody knows of"
         );
         // Whatever happened, the next page is right.
-        let told = pages(&store, asked("", None, 3), |_| ()).unwrap();
+        let told = pages(&store, listing_uploads("", None, 3), |_| ()).unwrap();
         assert_eq!(told, expected(&self.known, "", None), "after {step:?}");
     }
 }
@@ -270,7 +228,7 @@ proptest! {
             tried.step(step);
         }
         for (delimiter, max) in [(Some("/"), 1), (None, 2), (Some("a"), 1000)] {
-            let told = pages(&tried.disk.store, asked("a", delimiter, max), |_| ()).unwrap();
+            let told = pages(&tried.disk.store, listing_uploads("a", delimiter, max), |_| ()).unwrap();
             prop_assert_eq!(told, expected(&tried.known, "a", delimiter));
         }
     }
@@ -284,7 +242,7 @@ fn t77_a_page_of_uploads_reads_no_upload_again() {
     for n in 0..1500 {
         create(&disk.store, &format!("k/{:04}/{n}", n % 700), 1).unwrap();
     }
-    let mut call = asked("", None, 10);
+    let mut call = listing_uploads("", None, 10);
     let first = uploads::list(&disk.store, &call).unwrap();
     let next = first.next.unwrap();
     (call.key_marker, call.upload_id_marker) = (Some(next.0.clone()), Some(next.1.clone()));
@@ -311,19 +269,19 @@ fn t77_a_page_goes_on_where_an_upload_was_that_has_ended() {
         ids.insert(create(&disk.store, "same", second).unwrap());
     }
     let aborting = |last: &(String, String)| abort(&disk.store, &last.0, &last.1).unwrap();
-    let told = pages(&disk.store, asked("", None, 2), aborting).unwrap();
+    let told = pages(&disk.store, listing_uploads("", None, 2), aborting).unwrap();
     assert_eq!(told.len(), 9);
     assert_eq!(
         told.into_iter().map(|(_, id)| id).collect::<BTreeSet<_>>(),
         ids
     );
     // Where one stood that ended before the store was opened is not known: its key is told again.
-    let mut call = asked("", None, 1000);
+    let mut call = listing_uploads("", None, 1000);
     let left = uploads::list(&disk.store, &call).unwrap().uploads;
     let gone = left.get(2).unwrap().upload_id.clone();
     abort(&disk.store, "same", &gone).unwrap();
     drop(disk);
-    let disk = super::tests::open_at(root.path(), Durability::Relaxed);
+    let disk = super::fixtures::open_at(root.path(), Durability::Relaxed);
     (call.key_marker, call.upload_id_marker) = (Some("same".to_owned()), Some(gone));
     let again = uploads::list(&disk.store, &call).unwrap();
     assert_eq!(again.uploads.len(), left.len() - 1);
@@ -356,17 +314,14 @@ fn uploads_are_remembered_in_bounded_memory() {
         for at in 0..2000 {
             let call = CreateMultipartUpload {
                 bucket: bucket.clone(),
-                key: ObjectKey::parse(&format!("{at:04}/{}", "x".repeat(300))).unwrap(),
-                metadata: ObjectMetadata::default(),
-                tags: TagSet::default(),
-                checksum: None,
+                ..opening(&format!("{at:04}/{}", "x".repeat(300)))
             };
             ids.insert(upload::create(&disk.store, &call, now).unwrap());
             if at == 50 {
                 // From here on the index is told of each.
                 let call = ListMultipartUploads {
                     bucket: bucket.clone(),
-                    ..asked("", None, 1)
+                    ..listing_uploads("", None, 1)
                 };
                 uploads::list(&disk.store, &call).unwrap();
             }
@@ -374,7 +329,7 @@ fn uploads_are_remembered_in_bounded_memory() {
         }
         let call = ListMultipartUploads {
             bucket,
-            ..asked("", None, 700)
+            ..listing_uploads("", None, 700)
         };
         let told = pages(&disk.store, call, |_| {
             most = most.max(disk.store.uploads.held())
@@ -399,7 +354,7 @@ fn a_new_bucket_has_no_uploads() {
     let disk = store_with(root.path(), 16 << 20);
     create(&disk.store, "k", 1).unwrap();
     assert_eq!(
-        uploads::list(&disk.store, &asked("", None, 9))
+        uploads::list(&disk.store, &listing_uploads("", None, 9))
             .unwrap()
             .uploads
             .len(),
@@ -409,7 +364,7 @@ fn a_new_bucket_has_no_uploads() {
     let now = OffsetDateTime::now_utc();
     disk.store.create_bucket(&bucket(), now).unwrap();
     assert!(
-        uploads::list(&disk.store, &asked("", None, 9))
+        uploads::list(&disk.store, &listing_uploads("", None, 9))
             .unwrap()
             .uploads
             .is_empty()
@@ -431,7 +386,7 @@ fn t76_pages_of_uploads_follow_every_change() {
                         let key = format!("{worker}/{}", round % 3);
                         let id = create(&store, &key, round).unwrap();
                         let told = |wanted: bool| {
-                            let told = pages(&store, asked("", None, 2), |_| ()).unwrap();
+                            let told = pages(&store, listing_uploads("", None, 2), |_| ()).unwrap();
                             let found = told.iter().any(|(_, told)| *told == id);
                             assert_eq!(found, wanted, "{key} in round {round}");
                         };
