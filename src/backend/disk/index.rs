@@ -39,11 +39,13 @@ impl Position {
     }
 
     pub(super) fn new(key: &[u8], initiated: i128, id: &str) -> Option<Self> {
-        let id = is_random_name(id).then(|| u128::from_str_radix(id, 16));
+        if !is_random_name(id) {
+            return None;
+        }
         Some(Self {
             key: key.into(),
             initiated,
-            id: id?.ok()?,
+            id: u128::from_str_radix(id, 16).ok()?,
         })
     }
 
@@ -300,10 +302,10 @@ impl Uploads {
     }
 
     /// Remembers the record that was read at `path`, unless its upload has ended meanwhile.
-    pub(super) fn remember(&self, path: String, record: Arc<UploadRecord>) {
-        self.records.insert(path.clone(), record);
-        if self.ended.contains_key(&path) {
-            self.records.invalidate(&path);
+    pub(super) fn remember(&self, path: &str, record: Arc<UploadRecord>) {
+        self.records.insert(path.to_owned(), record);
+        if self.ended.contains_key(path) {
+            self.records.invalidate(path);
         }
     }
 

@@ -464,7 +464,7 @@ impl Store {
         let mut above: Option<OwnedFd> = None;
         let (mut from, ends) = (0, path.match_indices('/').map(|(at, _)| at));
         for end in ends {
-            let name = path.get(from..end).unwrap_or_default();
+            let name = path.get(from..end).unwrap_or("");
             let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
             let next = match files::open_directory(at, name) {
                 Ok(next) => next,
@@ -479,7 +479,7 @@ impl Store {
             (above, from) = (Some(next), end.saturating_add(1));
         }
         let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
-        match files::stat_entry(at, path.get(from..).unwrap_or_default()) {
+        match files::stat_entry(at, path.get(from..).unwrap_or("")) {
             Ok(stat) if files::is_file(&stat) => Err(failed(errno)),
             Ok(_) => foreign(path),
             Err(Errno::NOENT) => Ok(None),

@@ -157,8 +157,10 @@ async fn t70_what_stands_in_an_objects_place_is_never_replaced_or_removed() {
         assert_eq!(told, [("foreign", path.as_str())], "{plant:?}");
         assert_eq!(disk.faults().foreign_count(), 1, "{plant:?}");
         drop(disk);
-        let (_, found) = check(root.path(), true);
-        let told: Vec<_> = found.iter().map(|p| (p.kind, p.path.as_str())).collect();
+        // Parts that were not completed may be on their way out still.
+        let (_, found) = check(root.path(), false);
+        let told = found.iter().filter(|p| p.kind != Kind::Leftover);
+        let told: Vec<_> = told.map(|p| (p.kind, p.path.as_str())).collect();
         assert_eq!(told, [(Kind::Foreign, path.as_str())], "{plant:?}");
         assert!(plant.is_at(&at) && outside.path().join("e").exists());
     }

@@ -129,7 +129,7 @@ pub(super) fn read(store: &Store, bucket: &BucketName, id: &str) -> Result<Found
     }
     let found = read_record(store, &path).map_err(|errno| error("read an upload", errno))?;
     if let Found::Sound(record) = &found {
-        store.uploads.remember(path, record.clone());
+        store.uploads.remember(&path, record.clone());
     }
     Ok(found)
 }
