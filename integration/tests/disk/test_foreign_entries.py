@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
 from harness import raw
+from harness.gateway import BINARY, clean_env
 from harness.plain import Plain, buckets, complete, keys, ok, upload
 
 FILES = [".DS_Store", ".nfs0000000000a1b2c3", "README", "Thumbs.db", "no utf-8 \udcff"]
@@ -142,6 +144,25 @@ def test_a_bucket_without_an_empty_directory_stops_no_start(tmp_path, missing):
             assert ok(gateway, "GET", f"/{name}", [("uploads", "")]).body.count(b"<UploadId>") == 0
             complete(gateway, name, "parts", upload(gateway, name, "parts"))
             assert keys(gateway, name) == ["key", "large", "new", "parts"]
+
+
+def test_a_bucket_that_lost_its_objects_is_named(tmp_path):
+    """With nothing in `parts` it starts empty, which may hide a loss: `fsck` tells of it, and the start, once."""
+    with Plain(tmp_path) as gateway:
+        for name in ("bucket", "other"):
+            ok(gateway, "PUT", f"/{name}")
+            ok(gateway, "PUT", f"/{name}/key", body=b"kept")
+    store = gateway.data / "objects"
+    lost = store / "buckets" / "bucket" / "objects"
+    shutil.rmtree(lost)
+    told = subprocess.run([BINARY, "fsck", str(store)], env=clean_env(), capture_output=True, text=True, timeout=60)
+    assert told.returncode != 0 and "buckets/bucket/objects" in told.stdout + told.stderr, told
+    for _ in range(2):
+        with gateway:
+            assert buckets(gateway) == ["bucket", "other"]
+            assert keys(gateway, "bucket") == [] and keys(gateway, "other") == ["key"]
+            said = [line for line in gateway.log().splitlines() if "`objects` is missing" in line]
+            assert len(said) == 1 and "WARN" in said[0] and "bucket" in said[0], gateway.log()
 
 
 def test_a_fresh_mount_becomes_a_store(tmp_path):

@@ -5,10 +5,12 @@ use std::os::fd::AsFd as _;
 use rustix::io::Errno;
 use time::OffsetDateTime;
 
+use super::collect;
 use super::files::{self, Is, error};
 use super::name::{Kind, Level, decode};
-use super::store::{Store, is_random_name, no_bucket, random_name};
+use super::store::{Store, Trouble, is_random_name, no_bucket, random_name};
 use super::tree;
+use super::upload::{self, Found, part_number};
 use crate::s3::{BucketName, Error, ErrorCode};
 
 /// A bucket's directories.
@@ -31,6 +33,12 @@ impl Store {
                 self.clear_away(&staged);
                 Err(match errno {
                     Errno::NOTEMPTY | Errno::EXIST => ErrorCode::BucketAlreadyOwnedByYou.into(),
+                    // Something that is no directory stands in its place.
+                    Errno::NOTDIR => {
+                        let path = format!("buckets/{bucket}");
+                        self.faults.foreign(&path, "no bucket's name or kind");
+                        Trouble::Foreign { path }.into()
+                    }
                     errno => error("make a bucket", errno),
                 })
             }
@@ -66,7 +74,7 @@ impl Store {
         files::sync(parent.as_fd())
     }
 
-    /// Removes a bucket that has no object.
+    /// Removes a bucket that has no object. What of it is damaged or foreign goes to `foreign`.
     pub(super) fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
         drop(self.bucket(bucket)?);
         let away = format!("staging/{}", random_name()?);
@@ -81,6 +89,7 @@ impl Store {
             match files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away) {
                 Ok(()) => {
                     self.tree.forget(&objects);
+                    self.uploads.forget(bucket);
                     self.unsee(bucket);
                 }
                 Err(Errno::NOENT) => return Err(no_bucket(bucket)),
@@ -103,9 +112,16 @@ impl Store {
     fn remove_ours(&self, path: &str) -> Result<(), Errno> {
         let (parent, name) = path.rsplit_once('/').ok_or(Errno::INVAL)?;
         let staging = files::open_directory(self.root(), parent)?;
-        match files::remove_file(staging.as_fd(), name) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) => {}
+        match files::stat_entry(staging.as_fd(), name) {
+            Ok(stat) if files::is_directory(&stat) => {}
+            Ok(stat) if files::is_file(&stat) => {
+                return files::remove_file(staging.as_fd(), name);
+            }
+            Ok(_) => {
+                self.faults.foreign(path, "nothing that was being made");
+                return Ok(());
+            }
+            Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(errno),
         }
         let directory = files::open_directory(self.root(), path)?;
@@ -113,14 +129,14 @@ impl Store {
             let below = format!("{path}/{entry}");
             match (entry.as_str(), is) {
                 ("objects", Is::Directory) => self.remove_empty(&below, Level::default())?,
-                ("tmp" | "uploads" | "parts", Is::Directory) => self.remove_made(&below)?,
-                ("created" | "upload", Is::File) => files::remove_file(directory.as_fd(), &entry)?,
-                (number, Is::File) if number.parse::<u16>().is_ok() => {
-                    files::remove_file(directory.as_fd(), number)?;
-                }
+                ("uploads", Is::Directory) => self.remove_made(&below, is_known_upload)?,
+                ("parts", Is::Directory) => self.remove_made(&below, are_parts_of_one)?,
+                ("tmp", Is::Directory) => self.remove_temporary(&below)?,
+                ("created", Is::File) => files::remove_file(directory.as_fd(), &entry)?,
                 _ => {}
             }
         }
+        self.remove_parts(path)?;
         match files::remove_directory(staging.as_fd(), name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(Errno::NOTEMPTY | Errno::EXIST) => self.keep_foreign(path, name),
@@ -128,14 +144,16 @@ impl Store {
         }
     }
 
-    /// Moves what nobody here made to where it is in nobody's way.
+    /// Moves what nobody here made, or what is damaged, to where it is in nobody's way.
     fn keep_foreign(&self, path: &str, name: &str) -> Result<(), Errno> {
         files::make_directory(self.root(), FOREIGN)?;
         let to = files::open_directory(self.root(), FOREIGN)?;
         files::rename(self.root(), path, to.as_fd(), name)?;
         let kept = format!("{FOREIGN}/{name}");
-        self.faults
-            .foreign(&kept, "what stood in a bucket that was removed");
+        self.faults.foreign(
+            &kept,
+            "what is left of a bucket or upload that was removed: damaged, or not the store's",
+        );
         Ok(())
     }
 
@@ -151,11 +169,43 @@ impl Store {
         self.remove_if_empty(path)
     }
 
-    /// Removes what has a name that is only given here: temporary files, uploads, parts.
-    fn remove_made(&self, path: &str) -> Result<(), Errno> {
-        for (name, _) in files::names(self.root(), path)? {
-            if is_random_name(&name) {
-                files::remove_all(self.root(), &format!("{path}/{name}"))?;
+    /// Removes uploads or directories of parts that `is_proved` shows to be garbage without their bucket;
+    /// what is damaged stays. What has such a name and is no directory, or stands in one and is no part, is
+    /// not the store's.
+    fn remove_made(
+        &self,
+        path: &str,
+        is_proved: fn(&Self, &str) -> Result<bool, Errno>,
+    ) -> Result<(), Errno> {
+        for (name, is) in files::names(self.root(), path)? {
+            if is != Is::Directory || !is_random_name(&name) {
+                continue;
+            }
+            let below = format!("{path}/{name}");
+            if is_proved(self, &below)? {
+                self.remove_parts(&below)?;
+            }
+            self.remove_if_empty(&below)?;
+        }
+        self.remove_if_empty(path)
+    }
+
+    /// Removes an upload's record and parts.
+    fn remove_parts(&self, path: &str) -> Result<(), Errno> {
+        let directory = files::open_directory(self.root(), path)?;
+        for (name, is) in files::names(self.root(), path)? {
+            if is == Is::File && (name == "upload" || part_number(&name).is_some()) {
+                files::remove_file(directory.as_fd(), &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_temporary(&self, path: &str) -> Result<(), Errno> {
+        let directory = files::open_directory(self.root(), path)?;
+        for (name, is) in files::names(self.root(), path)? {
+            if is == Is::File && is_random_name(&name) {
+                files::remove_file(directory.as_fd(), &name)?;
             }
         }
         self.remove_if_empty(path)
@@ -229,4 +279,27 @@ impl Store {
         buckets.sort();
         Ok(buckets)
     }
+}
+
+/// Whether an upload says of itself what it is: then it ends with its bucket.
+fn is_known_upload(store: &Store, path: &str) -> Result<bool, Errno> {
+    let record = format!("{path}/upload");
+    match upload::read_record(store, &record)? {
+        Found::Sound(_) => Ok(true),
+        Found::Damaged => Ok(false),
+        Found::Nothing => {
+            let names = files::names(store.root(), path)?;
+            if !names.is_empty() {
+                let what = "an upload's record is missing";
+                store.faults.damaged(&record, what);
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// Whether parts say that they were one object's, of which there is none without its bucket.
+fn are_parts_of_one(store: &Store, path: &str) -> Result<bool, Errno> {
+    let owners = collect::owners_at(store, path, true)?;
+    Ok(!owners.unclear && owners.keys.len() <= 1)
 }

@@ -37,8 +37,8 @@ pub(super) fn collect(store: &Arc<Store>, left: &[String]) {
 /// What stands in `staging` before anything is made there.
 pub(super) fn left_in_staging(store: &Store) -> Result<Vec<String>, Errno> {
     let mut left = Vec::new();
-    for (name, _) in files::names(store.root(), "staging")? {
-        match is_random_name(&name) {
+    for (name, is) in files::names(store.root(), "staging")? {
+        match is_random_name(&name) && is != Is::Other {
             true => left.push(name),
             false => store
                 .faults
@@ -97,10 +97,19 @@ pub(super) fn owners(
     directory: &str,
     all: bool,
 ) -> Result<Owners, Error> {
-    let path = parts::path(bucket, directory);
+    owners_at(store, &parts::path(bucket, directory), all)
+        .map_err(|errno| files::error("look whose parts they are", errno))
+}
+
+/// The same of a directory of parts wherever it is.
+pub(super) fn owners_at(store: &Store, path: &str, all: bool) -> Result<Owners, Errno> {
     let mut owners = Owners::default();
-    for (number, is) in names(store, &path)? {
-        if is != Is::File || number.parse::<u16>().is_err() {
+    let names = match files::names(store.root(), path) {
+        Err(Errno::NOENT) => return Ok(owners),
+        other => other?,
+    };
+    for (number, is) in names {
+        if is != Is::File || upload::part_number(&number).is_none() {
             continue;
         }
         match store.open_record(&format!("{path}/{number}")) {
@@ -111,8 +120,8 @@ pub(super) fn owners(
                 }
             }
             Ok(None) => {}
-            Err(Trouble::Damaged { .. }) => owners.unclear = true,
-            Err(trouble) => return Err(trouble.into()),
+            Err(Trouble::Damaged { .. } | Trouble::Foreign { .. }) => owners.unclear = true,
+            Err(Trouble::Io(_, errno)) => return Err(errno),
         }
     }
     Ok(owners)
@@ -167,6 +176,8 @@ fn collect_uploads(store: &Store, bucket: &BucketName) -> Result<(), Error> {
             return Ok(());
         }
         if is != Is::Directory || !is_random_name(&id) {
+            let path = upload::directory(bucket, &id);
+            store.faults.foreign(&path, "no upload's name or kind");
             continue;
         }
         let Some(record) = upload::read(store, bucket, &id)?.sound() else {

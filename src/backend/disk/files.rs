@@ -53,9 +53,9 @@ fn walk(root: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<O
 pub(super) fn open_file(root: BorrowedFd<'_>, path: &str) -> Result<(OwnedFd, Stat), Errno> {
     let file = beneath(root, path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
     let stat = stat(file.as_fd())?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok((file, stat)),
-        _ => Err(Errno::LOOP),
+    match is_file(&stat) {
+        true => Ok((file, stat)),
+        false => Err(Errno::LOOP),
     }
 }
 
@@ -69,6 +69,16 @@ pub(super) fn stat(file: BorrowedFd<'_>) -> Result<Stat, Errno> {
 pub(super) fn stat_entry(directory: BorrowedFd<'_>, name: &str) -> Result<Stat, Errno> {
     failing("stat")?;
     statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Whether an entry is a regular file.
+pub(super) fn is_file(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+/// Whether an entry is a directory.
+pub(super) fn is_directory(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
 /// A file's length.
@@ -259,49 +269,6 @@ pub(super) fn names(root: BorrowedFd<'_>, path: &str) -> Result<Vec<(String, Is)
     Ok(names)
 }
 
-/// Removes `path` beneath `root` and whatever is in it: links are removed, never followed. What is not
-/// there is no error.
-pub(super) fn remove_all(root: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
-    let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
-    match open_directory(root, parent) {
-        Ok(parent) => remove_entry(parent.as_fd(), name),
-        Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn empty_directory(directory: BorrowedFd<'_>) -> Result<(), Errno> {
-    // Names are read first: a directory that changes while it is read may be read twice.
-    let mut names = Vec::new();
-    entries(directory, |name, _| {
-        names.push(name.to_vec());
-        Ok::<_, Errno>(())
-    })?;
-    for name in names {
-        match std::str::from_utf8(&name) {
-            Ok(name) => remove_entry(directory, name)?,
-            Err(_) => {
-                failing("unlink")?;
-                unlinkat(directory, name.as_slice(), AtFlags::empty())?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn remove_entry(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
-    match remove_file(parent, name) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(error) => return Err(error),
-    }
-    empty_directory(open_directory(parent, name)?.as_fd())?;
-    match remove_directory(parent, name) {
-        Err(Errno::NOENT) => Ok(()),
-        other => other,
-    }
-}
-
 /// Reads exactly `length` bytes at `offset`.
 pub(super) fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::with_capacity(length);
@@ -339,7 +306,13 @@ pub(super) fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Er
 pub(super) fn says_absent(errno: Errno) -> bool {
     matches!(
         errno,
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::ISDIR
+        Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::LOOP
+            | Errno::XDEV
+            | Errno::NXIO
+            | Errno::NODEV
+            | Errno::ISDIR
     )
 }
 

@@ -5,7 +5,7 @@
 use super::files::error;
 use super::name::{Kind, Level, PIECE, entry};
 use super::record::Listed;
-use super::store::Store;
+use super::store::{Store, Trouble};
 use super::tree::{Entry, Node};
 use crate::backend::{ListedObject, ObjectPage};
 use crate::s3::Error;
@@ -273,7 +273,7 @@ impl Walk<'_> {
                 read.extend(Listed::of(&opened.record).map(|listed| (name, listed)));
                 Ok(Some(opened.record.listed(key.to_owned())))
             }
-            Ok(None) => Ok(None),
+            Ok(None) | Err(Trouble::Foreign { .. }) => Ok(None),
             Err(trouble) => match trouble.listed(key.to_owned()) {
                 Some(object) => Ok(Some(object)),
                 None => Err(trouble.into()),
@@ -306,7 +306,7 @@ fn container(level: Level, rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// The first name that does not begin with `rest`, and is greater.
-fn behind(rest: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn behind(rest: &[u8]) -> Option<Vec<u8>> {
     let at = rest.iter().rposition(|byte| *byte < u8::MAX)?;
     let mut next = rest.get(..=at)?.to_vec();
     let last = next.last_mut()?;

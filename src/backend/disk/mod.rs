@@ -4,11 +4,15 @@
 //! sees a whole object or none. Nothing outside the root is ever opened.
 
 mod bucket;
+mod carry;
 mod collect;
 mod complete;
 mod faults;
 mod files;
+#[cfg(test)]
+mod fixtures;
 mod fsck;
+mod index;
 mod list;
 mod memory;
 mod name;
@@ -25,7 +29,11 @@ mod tagging;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_carry;
+#[cfg(test)]
 mod tests_faults;
+#[cfg(test)]
+mod tests_foreign;
 #[cfg(test)]
 mod tests_injected;
 #[cfg(test)]
@@ -34,6 +42,8 @@ mod tests_memory;
 mod tests_scrub;
 #[cfg(test)]
 mod tests_tagging;
+#[cfg(test)]
+mod tests_uploads;
 mod threads;
 mod tree;
 mod upload;

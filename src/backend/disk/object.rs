@@ -64,7 +64,7 @@ pub(super) fn current(
     current_version(version_id)?;
     let seen = store.seen(bucket, key.as_str());
     let place = Place::of(bucket, key.as_str());
-    let Some(opened) = store.open_object(&place)? else {
+    let Some(opened) = store.read_object(&place)? else {
         drop(store.bucket(bucket)?);
         return Err(Error::new(ErrorCode::NoSuchKey).detail("Key", key.as_str()));
     };

@@ -12,7 +12,6 @@ use rustix::io::Errno;
 
 use super::bucket::DIRECTORIES;
 use super::files::{self, Is};
-use super::name::{Kind, earlier_decode, earlier_path, path as spelled};
 use super::store::{Store, is_random_name};
 use super::{Config, Durability};
 use crate::s3::BucketName;
@@ -79,7 +78,7 @@ pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
     if !read_only {
         if let Format::Earlier = format {
             write_format(&path, CARRYING)?;
-            carry_over(&store)?;
+            super::carry::carry_over(&store)?;
             write_format(&path, FORMAT)?;
         }
         tidy(&store)?;
@@ -228,8 +227,18 @@ fn tidy_bucket(store: &Store, bucket: &BucketName) -> Result<()> {
         return Ok(());
     }
     let directory = files::open_directory(store.root(), &path)?;
+    if missing.contains(&"objects") {
+        // It looks the same whether there never were objects or all of them were lost.
+        let missing = missing.join(", ");
+        tracing::warn!(
+            %bucket, missing,
+            "a bucket's `objects` is missing: it starts empty; if it had objects, stop, and bring them back",
+        );
+    } else if !missing.is_empty() {
+        let missing = missing.join(", ");
+        tracing::warn!(%bucket, missing, "a bucket's directories are missing: they are made again");
+    }
     for name in &missing {
-        tracing::warn!(%bucket, name, "a bucket's directory is missing: it is made again");
         files::make_directory(directory.as_fd(), name)?;
     }
     if !missing.is_empty() {
@@ -245,92 +254,6 @@ fn tidy_bucket(store: &Store, bucket: &BucketName) -> Result<()> {
                 .foreign(&format!("{temporary}/{name}"), "no temporary file"),
         }
     }
-    Ok(())
-}
-
-/// Moves the objects whose keys are deeper than names are now to where they are looked for. What was
-/// moved stays moved, should this be stopped.
-fn carry_over(store: &Store) -> Result<()> {
-    tracing::warn!("the store is of an earlier format: it is carried over");
-    for bucket in store.buckets().map_err(Error::other)? {
-        let objects = format!("buckets/{bucket}/objects");
-        let mut moved = 0_u64;
-        carry_directory(store, &bucket, &objects, &[], 0, &mut moved)?;
-        tracing::info!(%bucket, moved, "carried over");
-    }
-    Ok(())
-}
-
-fn carry_directory(
-    store: &Store,
-    bucket: &BucketName,
-    path: &str,
-    stem: &[u8],
-    depth: usize,
-    moved: &mut u64,
-) -> Result<()> {
-    for (name, is) in files::names(store.root(), path)? {
-        let Some((kind, bytes)) = earlier_decode(name.as_bytes()) else {
-            continue;
-        };
-        let mut begins = [stem, &bytes].concat();
-        match (kind, is) {
-            // Shallow keys have one spelling in every version.
-            (Kind::Object, Is::File) if depth > super::name::DEPTH => {
-                carry_object(store, bucket, path, &name, &begins, moved)?;
-            }
-            (Kind::Directory | Kind::Piece, Is::Directory) => {
-                if kind == Kind::Directory {
-                    begins.push(b'/');
-                }
-                let below = format!("{path}/{name}");
-                let deeper = depth.saturating_add(1);
-                carry_directory(store, bucket, &below, &begins, deeper, moved)?;
-                if deeper > super::name::DEPTH {
-                    let above = files::open_directory(store.root(), path)?;
-                    match files::remove_directory(above.as_fd(), &name) {
-                        Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => {}
-                        Err(errno) => return Err(errno.into()),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn carry_object(
-    store: &Store,
-    bucket: &BucketName,
-    path: &str,
-    name: &str,
-    key: &[u8],
-    moved: &mut u64,
-) -> Result<()> {
-    let Ok(key) = std::str::from_utf8(key) else {
-        return Ok(());
-    };
-    let (directories, file) = spelled(key);
-    let (earlier, _) = earlier_path(key);
-    let at = format!("buckets/{bucket}/objects/{}", earlier.join("/"));
-    // Only what stands where an earlier version put this very key.
-    if directories == earlier || at != path {
-        return Ok(());
-    }
-    let mut above = format!("buckets/{bucket}/objects");
-    for directory in &directories {
-        let parent = files::open_directory(store.root(), &above)?;
-        files::make_directory(parent.as_fd(), directory)?;
-        files::sync(parent.as_fd())?;
-        above = format!("{above}/{directory}");
-    }
-    let from = files::open_directory(store.root(), path)?;
-    let to = files::open_directory(store.root(), &above)?;
-    files::rename(from.as_fd(), name, to.as_fd(), &file)?;
-    files::sync(to.as_fd())?;
-    files::sync(from.as_fd())?;
-    *moved = moved.saturating_add(1);
     Ok(())
 }
 

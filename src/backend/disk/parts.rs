@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use rustix::io::Errno;
 
 use super::files;
-use super::store::{Opened, Place, Store, lock, random_name};
+use super::store::{Opened, Place, Store, Trouble, lock, random_name};
 use crate::s3::{BucketName, Error};
 
 /// Directories of parts in use, by their paths.
@@ -105,11 +105,16 @@ impl Store {
             let named = path.rsplit_once('/');
             let (above, directory) = named.ok_or_else(|| Error::internal("no path"))?;
             let away = format!("staging/{name}");
-            let above = files::open_directory(self.root(), above);
-            let moved =
-                above.and_then(|above| files::rename(above.as_fd(), directory, self.root(), &away));
+            let moved = files::open_directory(self.root(), above).and_then(|above| {
+                if !files::is_directory(&files::stat_entry(above.as_fd(), directory)?) {
+                    self.faults.foreign(path, "no directory of parts");
+                    return Ok(false);
+                }
+                files::rename(above.as_fd(), directory, self.root(), &away).map(|()| true)
+            });
             match moved {
-                Ok(()) => Ok(Some(away)),
+                Ok(true) => Ok(Some(away)),
+                Ok(false) => Ok(None),
                 Err(Errno::NOENT) => Ok(None),
                 Err(errno) => Err(files::error("remove parts", errno)),
             }
@@ -140,6 +145,8 @@ impl Store {
             Ok(current) if !current.as_ref().is_some_and(named) => {
                 self.discard_parts(&place.bucket, directory);
             }
+            // Its maker's file did not come to the key, and no other can name it.
+            Err(Trouble::Foreign { .. }) => self.discard_parts(&place.bucket, directory),
             Ok(_) | Err(_) => {}
         }
     }

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use super::files::{self, Is};
 use super::record::Manifest;
 use super::store::{Place, Store, Trouble, is_random_name};
-use super::upload::directory;
+use super::upload::{directory, part_number};
 use super::verify::{self, File, Flaw};
 use super::walk::{self, BATCH, Visit};
 use crate::s3::BucketName;
@@ -153,7 +153,7 @@ impl Pass<'_> {
                     Ok(Some(current)) if current.record.names(&manifest.directory) => {
                         store.faults.damaged(&path, &what);
                     }
-                    Ok(_) | Err(Trouble::Damaged { .. }) => {}
+                    Ok(_) | Err(Trouble::Damaged { .. } | Trouble::Foreign { .. }) => {}
                     Err(Trouble::Io(what, errno)) => {
                         self.failed(&place.path(), &format!("{what}: {errno}"));
                     }
@@ -173,7 +173,7 @@ impl Pass<'_> {
                 store.faults.damaged(&path, what);
             }
             // Replaced or removed meanwhile.
-            (Ok(_), _) => {}
+            (Ok(_) | Err(Trouble::Foreign { .. }), _) => {}
             // Told when it was opened.
             (Err(Trouble::Damaged { .. }), _) => {
                 let node = store.node(place, place.directories.len());
@@ -189,7 +189,7 @@ impl Pass<'_> {
             if is == Is::Directory && is_random_name(name) {
                 let path = directory(bucket, name);
                 pass.each(&path, |pass, name, is| {
-                    if is == Is::File && name.parse::<u16>().is_ok() {
+                    if is == Is::File && part_number(name).is_some() {
                         pass.part(&format!("{path}/{name}"));
                     }
                 });
@@ -210,7 +210,7 @@ impl Pass<'_> {
                     self.store.faults.damaged(path, &what);
                 }
                 // Replaced or removed meanwhile, or told when it was opened.
-                (Ok(_) | Err(Trouble::Damaged { .. }), _) => {}
+                (Ok(_) | Err(Trouble::Damaged { .. } | Trouble::Foreign { .. }), _) => {}
                 (Err(Trouble::Io(what, errno)), _) => {
                     self.failed(path, &format!("{what}: {errno}"))
                 }

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use super::Durability;
 use super::faults::Faults;
 use super::files::{self, error};
+use super::index::Uploads;
 use super::memory::Objects;
 use super::name::{self, Level};
 use super::parts::Readers;
@@ -22,7 +23,6 @@ use super::scrub::Scrub;
 use super::sync::Syncs;
 use super::threads::Threads;
 use super::tree::{Node, Tree};
-use super::upload::Uploads;
 use super::write::Gathering;
 use crate::backend::ListedObject;
 use crate::s3::{BucketName, ETag, Error, ErrorCode};
@@ -101,6 +101,9 @@ pub(super) enum Trouble {
         length: u64,
         modified: OffsetDateTime,
     },
+    /// What stands there, or on the way there, is no file of the store's: no object for who reads, and in
+    /// the way of who writes or deletes.
+    Foreign { path: String },
     /// A system call failed: what is there is not known.
     Io(&'static str, Errno),
 }
@@ -119,7 +122,7 @@ impl Trouble {
                 last_modified: *modified,
                 checksum: None,
             }),
-            Self::Io(..) => None,
+            Self::Foreign { .. } | Self::Io(..) => None,
         }
     }
 }
@@ -130,6 +133,9 @@ impl From<Trouble> for Error {
             Trouble::Damaged { path, what, .. } => {
                 Self::internal(format_args!("`{path}` is damaged: {what}"))
             }
+            Trouble::Foreign { path } => Self::internal(format_args!(
+                "`{path}` is not the store's: it is left alone"
+            )),
             Trouble::Io(what, errno) => error(what, errno),
         }
     }
@@ -229,7 +235,7 @@ impl Store {
         memory: usize,
         read_only: bool,
     ) -> Self {
-        let quarter = memory / 4;
+        let (quarter, eighth) = (memory / 4, memory / 8);
         Self {
             root,
             durability,
@@ -240,9 +246,9 @@ impl Store {
             hasher: RandomState::new(),
             buckets_seen: RwLock::default(),
             readers: Readers::default(),
-            tree: Tree::new(memory.saturating_sub(quarter)),
+            tree: Tree::new(memory.saturating_sub(quarter).saturating_sub(eighth)),
             objects: Objects::new(quarter),
-            uploads: Uploads::default(),
+            uploads: Uploads::new(eighth),
             blocks: Blocks::default(),
             gathering: Gathering::default(),
             threads: Threads::default(),
@@ -403,7 +409,8 @@ impl Store {
     fn open_end(&self, path: &str, most: usize) -> Result<Option<Opened>, Trouble> {
         let (file, stat) = match files::open_file(self.root(), path) {
             Ok(opened) => opened,
-            Err(errno) if files::says_absent(errno) => return Ok(None),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) if files::says_absent(errno) => return self.what_stands(path, errno),
             Err(errno) => return Err(Trouble::Io("open an object", errno)),
         };
         let length = files::length(&stat);
@@ -447,6 +454,62 @@ impl Store {
         }))
     }
 
+    /// Why a path could not be opened as a regular file, `errno` being what the system said: only what is
+    /// seen to be something else is foreign.
+    fn what_stands(&self, path: &str, errno: Errno) -> Result<Option<Opened>, Trouble> {
+        let failed = |errno| Trouble::Io("look at what stands in an object's place", errno);
+        let foreign = |path: &str| {
+            self.faults
+                .foreign(path, "no regular file, in an object's place");
+            let path = path.to_owned();
+            Err(Trouble::Foreign { path })
+        };
+        let mut above: Option<OwnedFd> = None;
+        let (mut from, ends) = (0, path.match_indices('/').map(|(at, _)| at));
+        for end in ends {
+            let name = path.get(from..end).unwrap_or("");
+            let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
+            let next = match files::open_directory(at, name) {
+                Ok(next) => next,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => match files::stat_entry(at, name) {
+                    Ok(stat) if !files::is_directory(&stat) => {
+                        return foreign(path.get(..end).unwrap_or(path));
+                    }
+                    Ok(_) | Err(_) => return Err(failed(errno)),
+                },
+            };
+            (above, from) = (Some(next), end.saturating_add(1));
+        }
+        let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
+        match files::stat_entry(at, path.get(from..).unwrap_or("")) {
+            Ok(stat) if files::is_file(&stat) => Err(failed(errno)),
+            Ok(_) => foreign(path),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Refuses to replace what stands at a part's name and is no regular file.
+    pub(super) fn check_replaceable(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &str,
+        path: &str,
+    ) -> Result<(), Error> {
+        match files::stat_entry(directory, name) {
+            Ok(stat) if files::is_file(&stat) => Ok(()),
+            Ok(_) => {
+                self.faults
+                    .foreign(path, "no regular file, in a part's place");
+                let path = path.to_owned();
+                Err(Trouble::Foreign { path }.into())
+            }
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(error("look at what is replaced", errno)),
+        }
+    }
+
     /// What an open file is, that is not what it should be.
     pub(super) fn damage(
         &self,
@@ -468,5 +531,13 @@ impl Store {
     /// Opens the object of a key, when there is one.
     pub(super) fn open_object(&self, place: &Place) -> Result<Option<Opened>, Trouble> {
         self.open_record(&place.path())
+    }
+
+    /// The same for one who only reads: what is not the store's is no object.
+    pub(super) fn read_object(&self, place: &Place) -> Result<Option<Opened>, Trouble> {
+        match self.open_object(place) {
+            Err(Trouble::Foreign { .. }) => Ok(None),
+            other => other,
+        }
     }
 }

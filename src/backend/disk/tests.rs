@@ -3,105 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::fixtures::{delete, fresh, get, listing, md5, object_file, put, runtime};
 use super::*;
-use crate::backend::Body;
-use crate::s3::{BucketName, Checksum, ObjectKey, ObjectMetadata, ReadConditions, WriteConditions};
-
-/// A body that is all there.
-pub(super) struct Given(pub(super) Option<Bytes>);
-
-#[async_trait]
-impl Upload for Given {
-    fn length(&self) -> u64 {
-        self.0.as_ref().map_or(0, |b| b.len() as u64)
-    }
-    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        Ok(self.0.take().filter(|b| !b.is_empty()))
-    }
-    fn checksum(&self) -> Option<Checksum> {
-        None
-    }
-}
-
-pub(super) fn bucket() -> BucketName {
-    BucketName::parse("bucket").unwrap()
-}
-
-pub(super) fn open_at(path: &Path, durability: Durability) -> Disk {
-    let path = path.to_owned();
-    Disk::open(&Config {
-        path,
-        durability,
-        memory: 16 << 20,
-        scrub: 0,
-    })
-    .unwrap()
-}
-
-pub(super) async fn fresh(path: &Path, durability: Durability) -> Disk {
-    let disk = open_at(path, durability);
-    let call = CreateBucket { bucket: bucket() };
-    disk.create_bucket(Granted::for_test(&call)).await.unwrap();
-    disk
-}
-
-pub(super) async fn put(disk: &Disk, key: &str, body: &[u8]) -> Result<Written, Error> {
-    let call = PutObject {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        metadata: ObjectMetadata::default(),
-        tags: TagSet::default(),
-        conditions: WriteConditions::default(),
-        checksum: None,
-    };
-    let mut body = Given(Some(Bytes::copy_from_slice(body)));
-    disk.put_object(Granted::for_test(&call), &mut body).await
-}
-
-pub(super) async fn get(disk: &Disk, key: &str) -> Result<(String, Vec<u8>), Error> {
-    let call = ReadObject {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        version_id: None,
-        range: None,
-        part_number: None,
-        conditions: ReadConditions::default(),
-        checksum_mode: false,
-        overrides: Vec::new(),
-    };
-    let object = disk.get_object(Granted::for_test(&call)).await?;
-    let mut bytes = Vec::new();
-    match object.body {
-        Body::Empty => {}
-        Body::Whole(whole) => bytes.extend_from_slice(&whole),
-        Body::Stream(mut stream) => {
-            while let Some(piece) = stream.next().await? {
-                bytes.extend_from_slice(&piece);
-            }
-        }
-    }
-    Ok((object.info.etag.0, bytes))
-}
-
-pub(super) async fn delete(disk: &Disk, key: &str) -> Result<Deleted, Error> {
-    let call = DeleteObject {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        version_id: None,
-        if_match: None,
-    };
-    disk.delete_object(Granted::for_test(&call)).await
-}
-
-pub(super) fn md5(bytes: &[u8]) -> String {
-    use md5::Digest as _;
-    hex::encode(md5::Md5::digest(bytes))
-}
 
 /// Every page of a listing, one after the other.
 async fn listed(disk: &Disk, prefix: &str, delimiter: Option<&str>, max: u32) -> Vec<String> {
@@ -109,15 +15,8 @@ async fn listed(disk: &Disk, prefix: &str, delimiter: Option<&str>, max: u32) ->
     let mut all = Vec::new();
     loop {
         let call = ListObjects {
-            bucket: bucket(),
-            prefix: prefix.to_owned(),
-            delimiter: delimiter.map(str::to_owned),
-            max_keys: max,
             after,
-            start: None,
-            continuation_token: None,
-            url_encoded: false,
-            fetch_owner: false,
+            ..listing(prefix, delimiter, max)
         };
         let page = disk.list_objects(Granted::for_test(&call)).await.unwrap();
         let mut names: Vec<String> = page.objects.into_iter().map(|o| o.key).collect();
@@ -146,14 +45,6 @@ fn expected(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> V
     all.into_iter().collect()
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
@@ -180,10 +71,6 @@ proptest! {
             Ok(())
         })?;
     }
-}
-
-pub(super) fn object_file(root: &Path, name: &str) -> PathBuf {
-    root.join("buckets/bucket/objects").join(name)
 }
 
 #[tokio::test]

@@ -4,50 +4,11 @@
 
 use std::os::unix::fs::symlink;
 
-use super::tests::{bucket, delete, fresh, get, md5, object_file, open_at, put};
+use super::fixtures::{
+    completion, config, delete, fresh, get, listing_uploads, md5, object_file, only_part, open_at,
+    opening, put, send_part,
+};
 use super::*;
-use crate::s3::{ObjectKey, ObjectMetadata, WriteConditions};
-
-fn on(id: &str) -> OnUpload {
-    OnUpload {
-        bucket: bucket(),
-        key: ObjectKey::parse("k").unwrap(),
-        upload_id: id.to_owned(),
-    }
-}
-
-async fn start(disk: &Disk) -> String {
-    let call = CreateMultipartUpload {
-        bucket: bucket(),
-        key: ObjectKey::parse("k").unwrap(),
-        metadata: ObjectMetadata::default(),
-        tags: TagSet::default(),
-        checksum: None,
-    };
-    let granted = Granted::for_test(&call);
-    disk.create_multipart_upload(granted).await.unwrap()
-}
-
-async fn part(disk: &Disk, id: &str, body: &[u8]) -> Written {
-    let call = UploadPart {
-        upload: on(id),
-        part_number: 1,
-        checksum: None,
-    };
-    let mut body = super::tests::Given(Some(bytes::Bytes::copy_from_slice(body)));
-    let granted = Granted::for_test(&call);
-    disk.upload_part(granted, &mut body).await.unwrap()
-}
-
-fn completion(id: &str) -> CompleteMultipartUpload {
-    CompleteMultipartUpload {
-        upload: on(id),
-        conditions: WriteConditions::default(),
-        checksum: None,
-        checksum_type: None,
-        size: None,
-    }
-}
 
 /// T70: a directory of the store replaced by a link; nothing behind it may be touched.
 #[tokio::test]
@@ -61,13 +22,11 @@ async fn t70_a_planted_link_takes_no_file_outside_with_it() {
         let at = root.path().join(planted);
         std::fs::remove_dir(&at).unwrap();
         symlink(outside.path(), &at).unwrap();
-        let path = root.path().to_owned();
-        drop(Disk::open(&Config {
-            path,
-            durability: Durability::Relaxed,
-            memory: 16 << 20,
-            scrub: 0,
-        }));
+        drop(Disk::open(&config(
+            root.path(),
+            Durability::Relaxed,
+            16 << 20,
+        )));
         if !outside.path().join("d/precious").exists() {
             followed.push(planted);
         }
@@ -118,16 +77,12 @@ async fn t72_a_torn_upload_hides_no_other() {
     std::fs::create_dir(&torn).unwrap();
     std::fs::write(torn.join("upload"), "").unwrap();
     let disk = open_at(root.path(), Durability::Relaxed);
-    let id = start(&disk).await;
-    let call = ListMultipartUploads {
-        bucket: bucket(),
-        prefix: String::new(),
-        delimiter: None,
-        max_uploads: 10,
-        key_marker: None,
-        upload_id_marker: None,
-        url_encoded: false,
-    };
+    let call = opening("k");
+    let id = disk
+        .create_multipart_upload(Granted::for_test(&call))
+        .await
+        .unwrap();
+    let call = listing_uploads("", None, 10);
     let page = disk
         .list_multipart_uploads(Granted::for_test(&call))
         .await
@@ -141,17 +96,17 @@ async fn t72_a_torn_upload_hides_no_other() {
 async fn t76_bytes_and_tag_of_a_multipart_object_belong_together() {
     let root = tempfile::tempdir().unwrap();
     let disk = fresh(root.path(), Durability::Relaxed).await;
-    let id = start(&disk).await;
-    let first = part(&disk, &id, b"first").await;
-    let call = completion(&id);
-    let named = [CompletedPart {
-        part_number: 1,
-        etag: first.etag,
-        checksum: None,
-    }];
+    let call = opening("k");
+    let id = disk
+        .create_multipart_upload(Granted::for_test(&call))
+        .await
+        .unwrap();
+    let first = send_part(&disk, "k", &id, b"first").await.unwrap();
+    let call = completion("k", &id);
+    let named = only_part(&first);
     let now = OffsetDateTime::now_utc();
     let (record, _) = complete::assemble(&disk.store, &call, &named, now).unwrap();
-    part(&disk, &id, b"other").await;
+    send_part(&disk, "k", &id, b"other").await.unwrap();
     if complete::complete(&disk.store, &call, &named, &record, |_| Ok(())).is_ok() {
         // An error in place of the bytes would do; other bytes under the first part's tag do not.
         if let Ok((tag, bytes)) = get(&disk, "k").await {
@@ -166,20 +121,20 @@ async fn t76_bytes_and_tag_of_a_multipart_object_belong_together() {
 async fn t72_a_completed_upload_does_not_outlive_a_crash() {
     let root = tempfile::tempdir().unwrap();
     let disk = fresh(root.path(), Durability::Relaxed).await;
-    let id = start(&disk).await;
-    let first = part(&disk, &id, b"first").await;
+    let call = opening("k");
+    let id = disk
+        .create_multipart_upload(Granted::for_test(&call))
+        .await
+        .unwrap();
+    let first = send_part(&disk, "k", &id, b"first").await.unwrap();
     let kept = root.path().join("kept");
     let upload = root.path().join("buckets/bucket/uploads").join(&id);
     std::fs::create_dir(&kept).unwrap();
     for entry in std::fs::read_dir(&upload).unwrap().flatten() {
         std::fs::hard_link(entry.path(), kept.join(entry.file_name())).unwrap();
     }
-    let named = [CompletedPart {
-        part_number: 1,
-        etag: first.etag,
-        checksum: None,
-    }];
-    let call = completion(&id);
+    let named = only_part(&first);
+    let call = completion("k", &id);
     let granted = Granted::for_test(&call);
     disk.complete_multipart_upload(granted, &named)
         .await
@@ -196,14 +151,14 @@ async fn t72_a_completed_upload_does_not_outlive_a_crash() {
 async fn t75_a_stray_part_does_not_doom_the_others() {
     let root = tempfile::tempdir().unwrap();
     let disk = fresh(root.path(), Durability::Relaxed).await;
-    let id = start(&disk).await;
-    let first = part(&disk, &id, b"first").await;
-    let named = [CompletedPart {
-        part_number: 1,
-        etag: first.etag,
-        checksum: None,
-    }];
-    let call = completion(&id);
+    let call = opening("k");
+    let id = disk
+        .create_multipart_upload(Granted::for_test(&call))
+        .await
+        .unwrap();
+    let first = send_part(&disk, "k", &id, b"first").await.unwrap();
+    let named = only_part(&first);
+    let call = completion("k", &id);
     let completed = disk.complete_multipart_upload(Granted::for_test(&call), &named);
     completed.await.unwrap();
     put(&disk, "other", b"other").await.unwrap();

@@ -5,24 +5,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-
-use bytes::Bytes;
-use rustix::io::Errno;
 
 use super::faults::injected::{Plan, Rule, follow};
-use super::tests::{Given, bucket, get};
+use super::fixtures::{
+    ERRNOS, bucket, completion, config, directory, get, listing, listing_uploads, object, on,
+    only_part, opening, read, send_part,
+};
 use super::*;
-use crate::s3::{ETag, ObjectKey, ObjectMetadata, ReadConditions, WriteConditions};
-
-const ERRNOS: [Errno; 6] = [
-    Errno::IO,
-    Errno::NOSPC,
-    Errno::MFILE,
-    Errno::ACCESS,
-    Errno::ROFS,
-    Errno::STALE,
-];
+use crate::s3::{ObjectKey, ReadConditions, WriteConditions};
 
 /// What a key may hold; `None` is no object.
 type May = BTreeSet<Option<Vec<u8>>>;
@@ -65,34 +55,13 @@ impl Model {
     }
 }
 
-fn on(key: &str) -> OnObject {
-    OnObject {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        version_id: None,
-    }
-}
-
-fn read(key: &str) -> ReadObject {
-    ReadObject {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        version_id: None,
-        range: None,
-        part_number: None,
-        conditions: ReadConditions::default(),
-        checksum_mode: false,
-        overrides: Vec::new(),
-    }
-}
-
 async fn put(disk: &Disk, model: &mut Model, key: &str, body: &[u8]) {
-    let outcome = super::tests::put(disk, key, body).await.map(drop);
+    let outcome = super::fixtures::put(disk, key, body).await.map(drop);
     model.wrote(key, Some(body), &outcome);
 }
 
 async fn delete(disk: &Disk, model: &mut Model, key: &str) {
-    let outcome = super::tests::delete(disk, key).await.map(drop);
+    let outcome = super::fixtures::delete(disk, key).await.map(drop);
     model.wrote(key, None, &outcome);
 }
 
@@ -129,36 +98,18 @@ async fn copy(disk: &Disk, model: &mut Model, from: &str, to: &str) {
 }
 
 async fn multipart(disk: &Disk, model: &mut Model, key: &str, body: &[u8]) {
-    let call = CreateMultipartUpload {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        metadata: ObjectMetadata::default(),
-        tags: TagSet::default(),
-        checksum: None,
-    };
+    let call = opening(key);
     let id = match disk.create_multipart_upload(Granted::for_test(&call)).await {
         Ok(id) => id,
         Err(error) => return model.is_fault(&error),
     };
     model.uploads.insert(id.clone(), true);
-    let upload = OnUpload {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        upload_id: id.clone(),
-    };
-    let call = UploadPart {
-        upload: upload.clone(),
-        part_number: 1,
-        checksum: None,
-    };
-    let mut given = Given(Some(Bytes::copy_from_slice(body)));
-    let part = disk.upload_part(Granted::for_test(&call), &mut given);
-    let part = match part.await {
+    let part = match send_part(disk, key, &id, body).await {
         Ok(part) => part,
         Err(error) => return model.is_fault(&error),
     };
     let call = ListParts {
-        upload: upload.clone(),
+        upload: on(key, &id),
         max_parts: 10,
         after: 0,
         url_encoded: false,
@@ -167,18 +118,7 @@ async fn multipart(disk: &Disk, model: &mut Model, key: &str, body: &[u8]) {
         Ok(page) => assert_eq!(page.parts.len(), 1, "{}", model.context),
         Err(error) => model.is_fault(&error),
     }
-    let call = CompleteMultipartUpload {
-        upload,
-        conditions: WriteConditions::default(),
-        checksum: None,
-        checksum_type: None,
-        size: None,
-    };
-    let named = [CompletedPart {
-        part_number: 1,
-        etag: ETag(part.etag.0.clone()),
-        checksum: None,
-    }];
+    let (call, named) = (completion(key, &id), only_part(&part));
     let completed = disk.complete_multipart_upload(Granted::for_test(&call), &named);
     let outcome = completed.await.map(drop);
     // Once it was tried, the upload may be there or not.
@@ -188,7 +128,7 @@ async fn multipart(disk: &Disk, model: &mut Model, key: &str, body: &[u8]) {
 
 async fn tag(disk: &Disk, model: &Model, key: &str) {
     let tags = TagSet::new([("a".to_owned(), "b".to_owned())]).unwrap();
-    let call = on(key);
+    let call = object(key);
     let put = disk.put_object_tagging(Granted::for_test(&call), &tags);
     if let Err(error) = put.await
         && !(error.code() == ErrorCode::NoSuchKey && model.may(key).contains(&None))
@@ -233,15 +173,7 @@ async fn look(disk: &Disk, model: &Model) {
         }
         Err(error) => model.is_fault(&error),
     }
-    let call = ListMultipartUploads {
-        bucket: bucket(),
-        prefix: String::new(),
-        delimiter: None,
-        max_uploads: 100,
-        key_marker: None,
-        upload_id_marker: None,
-        url_encoded: false,
-    };
+    let call = listing_uploads("", None, 1000);
     match disk.list_multipart_uploads(Granted::for_test(&call)).await {
         Ok(page) => {
             for (id, _) in model.uploads.iter().filter(|(_, open)| **open) {
@@ -260,17 +192,7 @@ async fn look(disk: &Disk, model: &Model) {
 }
 
 async fn list(disk: &Disk) -> Result<BTreeSet<String>, Error> {
-    let call = ListObjects {
-        bucket: bucket(),
-        prefix: String::new(),
-        delimiter: None,
-        max_keys: 1000,
-        after: None,
-        start: None,
-        continuation_token: None,
-        url_encoded: false,
-        fetch_owner: false,
-    };
+    let call = listing("", None, 1000);
     let page = disk.list_objects(Granted::for_test(&call)).await?;
     Ok(page.objects.into_iter().map(|object| object.key).collect())
 }
@@ -301,22 +223,6 @@ async fn work(disk: &Disk, model: &mut Model) {
     look(disk, model).await;
 }
 
-/// In memory, where syncs cost nothing.
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
-}
-
-fn open_at(path: &Path) -> std::io::Result<Disk> {
-    Disk::open(&Config {
-        path: path.to_owned(),
-        durability: Durability::Strict,
-        memory: 1 << 20,
-        scrub: 0,
-    })
-}
-
 fn runtime(plan: &Arc<Plan>) -> tokio::runtime::Runtime {
     let plan = plan.clone();
     tokio::runtime::Builder::new_current_thread()
@@ -336,7 +242,7 @@ fn run(rule: Option<Rule>) -> BTreeMap<&'static str, usize> {
         context: format!("{rule:?}"),
     };
     let runtime = runtime(&plan);
-    let disk = open_at(root.path()).unwrap();
+    let disk = Disk::open(&config(root.path(), Durability::Strict, 1 << 20)).unwrap();
     runtime.block_on(async {
         let call = CreateBucket { bucket: bucket() };
         disk.create_bucket(Granted::for_test(&call)).await.unwrap();
@@ -357,14 +263,14 @@ fn run(rule: Option<Rule>) -> BTreeMap<&'static str, usize> {
     // A start under the same rule, which may fail but not lose anything, and one without.
     plan.set(rule);
     follow(Some(plan.clone()));
-    if let Ok(disk) = open_at(root.path()) {
+    if let Ok(disk) = Disk::open(&config(root.path(), Durability::Strict, 1 << 20)) {
         disk.wait_for_collector();
         let left = collect::left_in_staging(&disk.store).unwrap_or_default();
         collect::collect(&disk.store, &left);
     }
     follow(None);
     plan.set(None);
-    let disk = open_at(root.path()).unwrap();
+    let disk = Disk::open(&config(root.path(), Durability::Strict, 1 << 20)).unwrap();
     disk.wait_for_collector();
     runtime.block_on(async {
         for (key, held) in settled {

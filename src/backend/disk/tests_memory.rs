@@ -6,39 +6,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::tests::{bucket, delete, fresh, get, object_file, put};
+use super::fixtures::{
+    delete, directory, fresh, get, listing, object, object_file, open_with, put, read,
+};
 use super::*;
 use crate::backend::{Body, ObjectPage};
-use crate::s3::{ObjectKey, ReadConditions};
-
-/// In memory, where syncs cost nothing.
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
-}
-
-fn open_with(path: &Path, memory: usize) -> Disk {
-    Disk::open(&Config {
-        path: path.to_owned(),
-        durability: Durability::Relaxed,
-        memory,
-        ..Config::default()
-    })
-    .unwrap()
-}
 
 async fn page(disk: &Disk, after: Option<&str>, delimiter: Option<&str>, max: u32) -> ObjectPage {
     let call = ListObjects {
-        bucket: bucket(),
-        prefix: String::new(),
-        delimiter: delimiter.map(str::to_owned),
-        max_keys: max,
         after: after.map(str::to_owned),
-        start: None,
-        continuation_token: None,
-        url_encoded: false,
-        fetch_owner: false,
+        ..listing("", delimiter, max)
     };
     disk.list_objects(Granted::for_test(&call)).await.unwrap()
 }
@@ -87,17 +64,6 @@ async fn t77_a_directory_that_is_larger_than_memory_is_listed_whole() {
         let expected: Vec<&String> = keys.iter().filter(|key| key.as_str() > start).collect();
         let listed: Vec<&String> = listed.iter().collect();
         assert!(listed == expected, "from {start}");
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            path: std::path::PathBuf::new(),
-            durability: Durability::Strict,
-            memory: 16 << 20,
-            scrub: 0,
-        }
     }
 }
 
@@ -177,7 +143,7 @@ async fn t76_reads_and_listings_follow_every_change() {
             assert_eq!(sizes, [body.len() as u64]);
             assert_eq!(
                 page.objects.first().unwrap().etag.0,
-                super::tests::md5(body.as_bytes())
+                super::fixtures::md5(body.as_bytes())
             );
         }
         delete(&disk, "a/b/c").await.unwrap();
@@ -240,14 +206,8 @@ async fn t75_readers_without_a_block_get_the_same_bytes() {
         (3_299_999, 3_299_999),
     ] {
         let call = ReadObject {
-            bucket: bucket(),
-            key: ObjectKey::parse("k").unwrap(),
-            version_id: None,
             range: Some(crate::s3::ByteRange::FromTo(first as u64, last as u64)),
-            part_number: None,
-            conditions: ReadConditions::default(),
-            checksum_mode: false,
-            overrides: Vec::new(),
+            ..read("k")
         };
         let object = disk.get_object(Granted::for_test(&call)).await.unwrap();
         let mut bytes = Vec::new();
@@ -274,16 +234,7 @@ async fn t75_readers_without_a_block_get_the_same_bytes() {
     std::fs::write(&file, &damaged).unwrap();
     let mut got = 0;
     let object = {
-        let call = ReadObject {
-            bucket: bucket(),
-            key: ObjectKey::parse("k").unwrap(),
-            version_id: None,
-            range: None,
-            part_number: None,
-            conditions: ReadConditions::default(),
-            checksum_mode: false,
-            overrides: Vec::new(),
-        };
+        let call = read("k");
         disk.get_object(Granted::for_test(&call)).await.unwrap()
     };
     let Body::Stream(mut stream) = object.body else {
@@ -334,57 +285,6 @@ async fn t77_a_key_of_slashes_has_few_directories() {
     );
 }
 
-/// A store of the format before: deep keys stand elsewhere, and are moved, also when that was stopped.
-#[tokio::test]
-async fn a_store_of_an_earlier_format_is_carried_over() {
-    for stopped in [false, true] {
-        let root = directory();
-        let disk = fresh(root.path(), Durability::Relaxed).await;
-        let deep = [
-            "a/".repeat(40) + "x",
-            "a/".repeat(40) + "y",
-            "/".repeat(100),
-            format!("{}{}/z", "b/".repeat(15), "c".repeat(170)),
-        ];
-        for key in deep.iter().map(String::as_str).chain(["shallow", "a/b/c"]) {
-            put(&disk, key, key.as_bytes()).await.unwrap();
-        }
-        drop(disk);
-        // As the format before had them.
-        for (n, key) in deep.iter().enumerate() {
-            if stopped && n == 0 {
-                continue;
-            }
-            let objects = root.path().join("buckets/bucket/objects");
-            let (now, file) = name::path(key);
-            let (before, earlier) = name::earlier_path(key);
-            let to = objects.join(before.join("/"));
-            std::fs::create_dir_all(&to).unwrap();
-            std::fs::rename(objects.join(now.join("/")).join(file), to.join(earlier)).unwrap();
-        }
-        let format = if stopped {
-            "portcullis-disk 3 carrying over\n"
-        } else {
-            "portcullis-disk 2\n"
-        };
-        std::fs::write(root.path().join("format"), format).unwrap();
-        let disk = open_with(root.path(), 1 << 20);
-        assert_eq!(
-            std::fs::read_to_string(root.path().join("format")).unwrap(),
-            "portcullis-disk 3\n"
-        );
-        for key in deep.iter().map(String::as_str).chain(["shallow", "a/b/c"]) {
-            assert_eq!(get(&disk, key).await.unwrap().1, key.as_bytes());
-        }
-        assert_eq!(page(&disk, None, None, 100).await.objects.len(), 6);
-        for key in deep.iter().map(String::as_str).chain(["shallow", "a/b/c"]) {
-            delete(&disk, key).await.unwrap();
-        }
-        let call = OnBucket { bucket: bucket() };
-        disk.delete_bucket(Granted::for_test(&call)).await.unwrap();
-    }
-}
-
 /// The collector removes what is proved to be garbage, and nothing else.
 #[tokio::test]
 async fn t72_what_cannot_be_proved_to_be_garbage_stays() {
@@ -394,11 +294,7 @@ async fn t72_what_cannot_be_proved_to_be_garbage_stays() {
     put(&disk, "other", &vec![2; 100_000]).await.unwrap();
     let tags = TagSet::new([("a".to_owned(), "b".to_owned())]).unwrap();
     for key in ["named", "other"] {
-        let call = OnObject {
-            bucket: bucket(),
-            key: ObjectKey::parse(key).unwrap(),
-            version_id: None,
-        };
+        let call = object(key);
         // Its bytes go below `parts`.
         disk.put_object_tagging(Granted::for_test(&call), &tags)
             .await
@@ -473,11 +369,7 @@ fn t76_what_is_replaced_is_read_whole_or_not_at_all() {
             put(&disk, "k", &vec![b'0' + (n % 10) as u8; 100_000])
                 .await
                 .unwrap();
-            let call = OnObject {
-                bucket: bucket(),
-                key: ObjectKey::parse("k").unwrap(),
-                version_id: None,
-            };
+            let call = object("k");
             disk.put_object_tagging(Granted::for_test(&call), &tags)
                 .await
                 .unwrap();

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::faults::injected::{Plan, Rule, follow};
+use super::fixtures::{bucket, fresh, get, object_file, open_at, put};
 use super::fsck::furnished;
-use super::tests::{bucket, fresh, get, object_file, open_at, put};
 use super::*;
 
 /// As fast as it goes.
@@ -109,9 +109,9 @@ async fn what_is_replaced_meanwhile_is_not_called_damaged() {
     for round in 0..60_usize {
         let body = vec![round as u8; 1 + round * 40_000];
         put(&disk, "k", &body).await.unwrap();
-        let (id, part) = super::fsck::upload(&disk, "m", &body).await;
-        super::fsck::complete(&disk, "m", &id, part).await;
-        super::tests::delete(&disk, "k").await.unwrap();
+        let (id, part) = super::fixtures::upload(&disk, "m", &body).await;
+        super::fixtures::complete(&disk, "m", &id, part).await;
+        super::fixtures::delete(&disk, "k").await.unwrap();
     }
     disk.store.closing.store(true, Ordering::Relaxed);
     scrubbing.join().unwrap();

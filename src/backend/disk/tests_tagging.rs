@@ -4,48 +4,37 @@
 
 use std::path::Path;
 
-use super::tests::{bucket, delete, fresh, get, object_file, open_at, put};
+use super::fixtures::{
+    bucket, complete, delete, fresh, get, object, object_file, open_at, opening, put, send_part,
+};
 use super::*;
 use crate::s3::call::CopySource;
-use crate::s3::{ObjectKey, ObjectMetadata, ReadConditions, WriteConditions};
+use crate::s3::{ObjectKey, ReadConditions, WriteConditions};
 
 /// Larger than what is written anew with its tags.
 const LARGE: usize = 3 * 1024 * 1024 + 17;
-
-fn on(key: &str) -> OnObject {
-    OnObject {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        version_id: None,
-    }
-}
 
 fn tags(query: &str) -> TagSet {
     TagSet::from_query(query).unwrap()
 }
 
 async fn tag(disk: &Disk, key: &str, query: &str) -> Result<(), Error> {
-    let (call, tags) = (on(key), tags(query));
+    let (call, tags) = (object(key), tags(query));
     let put = disk.put_object_tagging(Granted::for_test(&call), &tags);
     put.await.map(drop)
 }
 
 async fn tagged(disk: &Disk, key: &str) -> String {
-    let call = on(key);
+    let call = object(key);
     let found = disk.get_object_tagging(Granted::for_test(&call)).await;
     found.unwrap().tags.to_query()
 }
 
+/// A call that reads an object as its first part.
 fn read(key: &str) -> ReadObject {
     ReadObject {
-        bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
-        version_id: None,
-        range: None,
         part_number: Some(1),
-        conditions: ReadConditions::default(),
-        checksum_mode: false,
-        overrides: Vec::new(),
+        ..super::fixtures::read(key)
     }
 }
 
@@ -86,7 +75,7 @@ async fn tags_change_and_nothing_else_does() {
     assert_eq!(missing.code(), ErrorCode::NoSuchKey);
     let versioned = OnObject {
         version_id: Some("v".to_owned()),
-        ..on("d/small")
+        ..object("d/small")
     };
     let refused = disk
         .get_object_tagging(Granted::for_test(&versioned))
@@ -129,40 +118,13 @@ async fn an_upload_in_parts_keeps_its_tags() {
     let root = tempfile::tempdir().unwrap();
     let disk = fresh(root.path(), Durability::Relaxed).await;
     let call = CreateMultipartUpload {
-        bucket: bucket(),
-        key: ObjectKey::parse("k").unwrap(),
-        metadata: ObjectMetadata::default(),
         tags: tags("a=1"),
-        checksum: None,
+        ..opening("k")
     };
-    let id = disk.create_multipart_upload(Granted::for_test(&call)).await;
-    let upload = OnUpload {
-        bucket: bucket(),
-        key: ObjectKey::parse("k").unwrap(),
-        upload_id: id.unwrap(),
-    };
-    let call = UploadPart {
-        upload: upload.clone(),
-        part_number: 1,
-        checksum: None,
-    };
-    let mut body = super::tests::Given(Some(bytes::Bytes::from_static(b"part")));
-    let part = disk.upload_part(Granted::for_test(&call), &mut body).await;
-    let named = [CompletedPart {
-        part_number: 1,
-        etag: part.unwrap().etag,
-        checksum: None,
-    }];
-    let call = CompleteMultipartUpload {
-        upload,
-        conditions: WriteConditions::default(),
-        checksum: None,
-        checksum_type: None,
-        size: None,
-    };
-    disk.complete_multipart_upload(Granted::for_test(&call), &named)
-        .await
-        .unwrap();
+    let id = disk.create_multipart_upload(Granted::for_test(&call));
+    let id = id.await.unwrap();
+    let part = send_part(&disk, "k", &id, b"part").await.unwrap();
+    complete(&disk, "k", &id, part).await;
     assert_eq!(tagged(&disk, "k").await, "a=1");
     tag(&disk, "k", "b=2").await.unwrap();
     assert_eq!(tagged(&disk, "k").await, "b=2");

@@ -4,12 +4,12 @@
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-use moka::sync::Cache;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::files::{self, Is, error};
+use super::index::Position;
 use super::record::Record;
 use super::store::{Opened, Store, is_random_name, random_name};
 use super::write::Draft;
@@ -18,19 +18,6 @@ use crate::s3::call::{CreateMultipartUpload, ListParts, OnUpload};
 use crate::s3::{
     BucketName, ChecksumAlgorithm, ChecksumType, ETag, Error, ErrorCode, ObjectMetadata,
 };
-
-/// How many uploads' records are remembered.
-const REMEMBERED: u64 = 50_000;
-
-/// The records of uploads that were looked at lately. One never changes, and its id is never used again.
-#[derive(Debug)]
-pub(super) struct Uploads(Cache<String, Arc<UploadRecord>>);
-
-impl Default for Uploads {
-    fn default() -> Self {
-        Self(Cache::new(REMEMBERED))
-    }
-}
 
 /// What an upload was opened with.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,9 +44,12 @@ impl UploadRecord {
         Some((ChecksumAlgorithm::from_name(algorithm)?, kind))
     }
 
-    pub(super) fn begun(&self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(self.initiated)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        let pairs = [&self.standard, &self.user, &self.tags];
+        let texts = pairs.into_iter().flatten();
+        let texts = texts.map(|(name, value)| name.len() + value.len() + 48);
+        320 + self.key.len() + texts.sum::<usize>()
     }
 
     pub(super) fn metadata(&self) -> ObjectMetadata {
@@ -80,6 +70,11 @@ impl UploadRecord {
 
 pub(super) fn directory(bucket: &BucketName, id: &str) -> String {
     format!("buckets/{bucket}/uploads/{id}")
+}
+
+/// Where an upload's record is.
+pub(super) fn record_path(bucket: &BucketName, id: &str) -> String {
+    format!("{}/upload", directory(bucket, id))
 }
 
 fn no_upload(id: &str) -> Error {
@@ -120,36 +115,41 @@ pub(super) fn find(store: &Store, upload: &OnUpload) -> Result<Arc<UploadRecord>
 /// Whether the upload was there not long ago: then it need not be looked for before a part is asked for.
 /// Whoever brings the part to it will see.
 pub(super) fn was_seen(store: &Store, upload: &OnUpload) -> bool {
-    let path = format!("{}/upload", directory(&upload.bucket, &upload.upload_id));
-    let known = store.uploads.0.get(&path);
+    let known = store
+        .uploads
+        .record(&record_path(&upload.bucket, &upload.upload_id));
     is_random_name(&upload.upload_id) && known.is_some_and(|k| k.key == upload.key.as_str())
 }
 
 /// Reads an upload's record.
 pub(super) fn read(store: &Store, bucket: &BucketName, id: &str) -> Result<Found, Error> {
-    let path = format!("{}/upload", directory(bucket, id));
-    if let Some(known) = store.uploads.0.get(&path) {
+    let path = record_path(bucket, id);
+    if let Some(known) = store.uploads.record(&path) {
         return Ok(Found::Sound(known));
     }
-    let failed = |errno| error("read an upload", errno);
-    let (file, stat) = match files::open_file(store.root(), &path) {
+    let found = read_record(store, &path).map_err(|errno| error("read an upload", errno))?;
+    if let Found::Sound(record) = &found {
+        store.uploads.remember(&path, record.clone());
+    }
+    Ok(found)
+}
+
+/// Reads the record at a path, whatever is remembered.
+pub(super) fn read_record(store: &Store, path: &str) -> Result<Found, Errno> {
+    let (file, stat) = match files::open_file(store.root(), path) {
         Ok(opened) => opened,
         Err(errno) if files::says_absent(errno) => return Ok(Found::Nothing),
-        Err(errno) => return Err(failed(errno)),
+        Err(errno) => return Err(errno),
     };
-    let length = usize::try_from(files::length(&stat)).map_err(Error::internal)?;
-    let bytes = files::read_at(file.as_fd(), 0, length).map_err(failed)?;
-    match serde_json::from_slice::<UploadRecord>(&bytes) {
-        Ok(record) => {
-            let record = Arc::new(record);
-            store.uploads.0.insert(path, record.clone());
-            Ok(Found::Sound(record))
-        }
+    let length = usize::try_from(files::length(&stat)).map_err(|_| Errno::FBIG)?;
+    let bytes = files::read_at(file.as_fd(), 0, length)?;
+    Ok(match serde_json::from_slice::<UploadRecord>(&bytes) {
+        Ok(record) => Found::Sound(Arc::new(record)),
         Err(_) => {
-            store.faults.damaged(&path, "it is no upload's record");
-            Ok(Found::Damaged)
+            store.faults.damaged(path, "it is no upload's record");
+            Found::Damaged
         }
-    }
+    })
 }
 
 pub(super) fn create(
@@ -178,6 +178,7 @@ pub(super) fn create(
             (algorithm.name().to_owned(), kind == ChecksumType::Composite)
         }),
     };
+    let position = Position::of(&id, &record).ok_or_else(|| Error::internal("no upload's id"))?;
     let bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
     let uploads = store.inside(&call.bucket, "uploads")?;
     // Made aside and moved into place, so that a crash leaves no upload without its record.
@@ -188,25 +189,36 @@ pub(super) fn create(
         let file = files::create_file(store.root(), &format!("{staged}/upload"))?;
         files::write_all(file.as_fd(), &bytes)?;
         files::sync(file.as_fd())?;
-        files::sync(files::open_directory(store.root(), &staged)?.as_fd())?;
-        files::rename(staging.as_fd(), &id, uploads.as_fd(), &id)?;
+        files::sync(files::open_directory(store.root(), &staged)?.as_fd())
+    };
+    // A bucket that is removed meanwhile has no uploads, and another index.
+    let placing = store.placing(&call.bucket);
+    drop(store.bucket(&call.bucket)?);
+    let index = store.uploads.index(&call.bucket);
+    let place = || -> Result<(), Errno> {
+        let mut held = index.lock();
+        files::rename(store.root(), &staged, uploads.as_fd(), &id)?;
+        held.insert(position, record.checksum());
+        drop(held);
         files::sync(uploads.as_fd())
     };
-    // A bucket that is removed meanwhile has no uploads.
-    let _placing = store.placing(&call.bucket);
-    drop(store.bucket(&call.bucket)?);
-    match make() {
-        Ok(()) => Ok(id),
-        Err(errno) => {
-            // It may have been moved into place by what failed then.
-            match files::rename(uploads.as_fd(), &id, store.root(), &staged) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => tracing::warn!(%errno, id, "an upload that nobody knows of is left"),
-            }
-            store.clear_away(&staged);
-            Err(error("open an upload", errno))
+    let placed = make().and_then(|()| place());
+    if let Err(errno) = placed {
+        // It may have been moved into place by what failed then.
+        let mut held = index.lock();
+        held.unsure();
+        match files::rename(uploads.as_fd(), &id, store.root(), &staged) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => tracing::warn!(%errno, id, "an upload that nobody knows of is left"),
         }
+        drop(held);
+        store.clear_away(&staged);
+        return Err(error("open an upload", errno));
     }
+    drop(index);
+    drop(placing);
+    store.uploads.trim();
+    Ok(id)
 }
 
 /// Moves a finished draft to its part, durably.
@@ -224,9 +236,16 @@ pub(super) fn commit_part(
     let target = files::open_directory(store.root(), &path).map_err(gone)?;
     let staging = store.inside(&upload.bucket, "tmp")?;
     let number = number.to_string();
+    store.check_replaceable(target.as_fd(), &number, &format!("{path}/{number}"))?;
     files::rename(staging.as_fd(), &draft.name, target.as_fd(), &number).map_err(gone)?;
     draft.keep();
     store.sync_directory(target.as_fd())
+}
+
+/// The number that a part's file has for a name.
+pub(super) fn part_number(name: &str) -> Option<u16> {
+    let number = name.parse::<u16>().ok()?;
+    (number.to_string() == name).then_some(number)
 }
 
 /// The parts there are, ascending.
@@ -238,8 +257,8 @@ fn parts(store: &Store, upload: &OnUpload) -> Result<Vec<u16>, Error> {
     };
     let mut numbers = Vec::new();
     for (name, is) in names {
-        match name.parse::<u16>() {
-            Ok(number) if is == Is::File && number.to_string() == name => numbers.push(number),
+        match part_number(&name) {
+            Some(number) if is == Is::File => numbers.push(number),
             _ if name == "upload" => {}
             _ => store
                 .faults
@@ -291,26 +310,37 @@ pub(super) fn list_parts(store: &Store, call: &ListParts) -> Result<PartPage, Er
     Ok(page)
 }
 
+/// Ends an upload without an object.
 pub(super) fn abort(store: &Store, upload: &OnUpload) -> Result<(), Error> {
-    find(store, upload)?;
     remove(store, upload)
 }
 
 /// Out of sight first, then its files.
 pub(super) fn remove(store: &Store, upload: &OnUpload) -> Result<(), Error> {
     let id = upload.upload_id.as_str();
+    let record = find(store, upload)?;
+    let position = Position::of(id, &record).ok_or_else(|| no_upload(id))?;
     let _placing = store.placing(&upload.bucket);
     let uploads = store.inside(&upload.bucket, "uploads")?;
     let away = format!("staging/{}", random_name()?);
-    match files::rename(uploads.as_fd(), id, store.root(), &away) {
-        Ok(()) => {}
-        Err(Errno::NOENT) => return Err(no_upload(id)),
-        Err(errno) => return Err(error("remove an upload", errno)),
+    let index = store.uploads.index(&upload.bucket);
+    {
+        let mut held = index.lock();
+        match files::rename(uploads.as_fd(), id, store.root(), &away) {
+            Ok(()) => held.remove(&position),
+            Err(Errno::NOENT) => {
+                held.remove(&position);
+                return Err(no_upload(id));
+            }
+            Err(errno) => {
+                held.unsure();
+                return Err(error("remove an upload", errno));
+            }
+        }
+        store
+            .uploads
+            .end(&record_path(&upload.bucket, id), position);
     }
-    store
-        .uploads
-        .0
-        .invalidate(&format!("{}/upload", directory(&upload.bucket, id)));
     store.sync_directory(uploads.as_fd())?;
     // It is gone. What is left of it is the collector's, should this fail.
     store.clear_away(&away);

@@ -78,7 +78,7 @@ pub(super) fn file(store: &Store, path: &str, pace: Pace<'_>) -> Result<File, Fl
     }
     let opened = match store.open_record(path) {
         Ok(Some(opened)) => opened,
-        Ok(None) => return Ok(File::Absent),
+        Ok(None) | Err(Trouble::Foreign { .. }) => return Ok(File::Absent),
         Err(Trouble::Damaged { path, what, .. }) => {
             return Err(Flaw::damaged(&path, what, None));
         }

@@ -5,6 +5,8 @@
 //! What cannot be read is neither sound nor damaged: it is told as such, and nothing is done on its
 //! account.
 
+#[cfg(test)]
+mod fixtures;
 mod measure;
 mod objects;
 mod parts;
@@ -12,11 +14,13 @@ mod repair;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_damage;
+#[cfg(test)]
 mod tests_faults;
 mod uploads;
 
 #[cfg(test)]
-pub(super) use tests::{complete, furnished, upload};
+pub(super) use fixtures::{check, furnished};
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -336,10 +340,12 @@ impl Fsck<'_> {
         }
         // Last: what is repaired goes through it.
         if !missing.contains(&"staging") {
-            self.each("staging", |fsck, name, _| match is_random_name(name) {
-                true => fsck.leftover_staged(name),
-                false => {
-                    fsck.tell_foreign(&format!("staging/{name}"), "nothing that was being made")
+            self.each("staging", |fsck, name, is| {
+                match is_random_name(name) && is != Is::Other {
+                    true => fsck.leftover_staged(name),
+                    false => {
+                        fsck.tell_foreign(&format!("staging/{name}"), "nothing that was being made")
+                    }
                 }
             });
         }

@@ -57,7 +57,9 @@ impl Fsck<'_> {
     pub(super) fn misspelled(&mut self, path: &str, what: &str) {
         match self.store.open_record(path) {
             Ok(Some(opened)) => self.misplaced(path, &opened),
-            Ok(None) | Err(Trouble::Damaged { .. }) => self.tell_foreign(path, what),
+            Ok(None) | Err(Trouble::Damaged { .. } | Trouble::Foreign { .. }) => {
+                self.tell_foreign(path, what);
+            }
             Err(Trouble::Io(what, errno)) => self.tell_unreadable(path, what, errno),
         }
     }

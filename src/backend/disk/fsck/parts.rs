@@ -7,6 +7,7 @@ use crate::backend::disk::files::Is;
 use crate::backend::disk::parts;
 use crate::backend::disk::record::Manifest;
 use crate::backend::disk::store::{Place, Trouble, is_random_name};
+use crate::backend::disk::upload::part_number;
 use crate::s3::BucketName;
 
 impl Fsck<'_> {
@@ -40,6 +41,14 @@ impl Fsck<'_> {
                 Err(Trouble::Damaged { .. }) => {
                     let what = "the object that they are parts of is damaged";
                     return self.parts_are_lost(&path, Some(key), what);
+                }
+                // Whoever put it there may have the object that names them.
+                Err(Trouble::Foreign { path: foreign }) => {
+                    let what = format!("`{foreign}` stands for the object that they are parts of");
+                    let remedy = "bring the object back, or remove what stands for it: without either they stay";
+                    let mut problem = self.problem(Kind::Foreign, &path, what, remedy);
+                    problem.key = Some(key.clone());
+                    return self.tell(&problem);
                 }
                 Err(Trouble::Io(what, errno)) => return self.tell_unreadable(&path, what, errno),
             }
@@ -75,8 +84,7 @@ impl Fsck<'_> {
     /// What stands among an object's parts and is none of them.
     fn nothing_else(&mut self, path: &str, manifest: &Manifest) {
         self.each(path, |fsck, name, is| {
-            let number = name.parse::<u16>().ok();
-            let number = number.filter(|number| is == Is::File && number.to_string() == name);
+            let number = part_number(name).filter(|_| is == Is::File);
             let is_part = number.is_some_and(|n| manifest.parts.iter().any(|(part, _)| *part == n));
             if !is_part {
                 fsck.tell_foreign(&format!("{path}/{name}"), "no part of its object");

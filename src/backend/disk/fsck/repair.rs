@@ -50,10 +50,19 @@ impl Fsck<'_> {
 
     pub(super) fn missing_directory(&mut self, above: &str, name: &'static str) {
         let path = below(above, name);
-        let (what, remedy) = match name {
-            "objects" => (
-                "the bucket's objects are missing",
+        let has_parts = match name {
+            "objects" => self.has_parts(above),
+            _ => Ok(false),
+        };
+        let (what, remedy) = match (name, &has_parts) {
+            ("objects", Ok(false)) => (
+                "the bucket's objects are missing, if it had any",
                 "bring them back from a copy; --repair, or the next start, makes an empty directory",
+            ),
+            // An empty one would make garbage of what is left of them.
+            ("objects", _) => (
+                "the bucket's objects are missing, and its `parts` is not empty",
+                "bring them back from a copy, or remove `parts`: the bucket is not served until then",
             ),
             _ => (
                 "a directory is missing",
@@ -61,11 +70,22 @@ impl Fsck<'_> {
             ),
         };
         let problem = self.problem(Kind::Missing, &path, what, remedy);
-        self.mend(problem, true, |fsck| {
+        let possible = matches!(has_parts, Ok(false));
+        self.mend(problem, possible, |fsck| {
             fsck.make(above, name).map_err(told)?;
             let made = files::open_directory(fsck.store.root(), &path);
             made.map(drop).map_err(told)
         });
+        if let Err(errno) = has_parts {
+            self.tell_unreadable(&below(above, "parts"), "list a directory", errno);
+        }
+    }
+
+    fn has_parts(&self, bucket: &str) -> Result<bool, Errno> {
+        match files::names(self.store.root(), &below(bucket, "parts")) {
+            Err(Errno::NOENT) => Ok(false),
+            names => Ok(!names?.is_empty()),
+        }
     }
 
     pub(super) fn leftover_file(&mut self, above: &str, name: &str, what: &str) {

@@ -5,27 +5,13 @@
 
 use std::fs;
 
-use super::tests::{Heard, Tree, check, complete, furnished, in_memory, tree, upload};
+use super::fixtures::{Heard, Tree, check, furnished, tree};
 use super::*;
 use crate::backend::disk::Durability;
 use crate::backend::disk::faults::injected::{Plan, Rule, follow};
-use crate::backend::disk::tests::{get, object_file, open_at};
-
-const ERRNOS: [Errno; 6] = [
-    Errno::IO,
-    Errno::NOSPC,
-    Errno::MFILE,
-    Errno::ACCESS,
-    Errno::ROFS,
-    Errno::STALE,
-];
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-}
+use crate::backend::disk::fixtures::{
+    ERRNOS, complete, directory, get, object_file, open_at, runtime, upload,
+};
 
 /// A store with something to repair of every kind that can be.
 fn broken(root: &Path) {
@@ -73,7 +59,7 @@ fn precious(tree: &Tree) -> Vec<Vec<u8>> {
 
 /// Runs a check under a rule; the calls that were made.
 fn run(prepare: fn(&Path), repair: bool, rule: Option<Rule>) -> BTreeMap<&'static str, usize> {
-    let directory = in_memory();
+    let directory = directory();
     let root = directory.path();
     prepare(root);
     let before = tree(root);

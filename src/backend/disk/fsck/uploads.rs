@@ -41,13 +41,13 @@ impl Fsck<'_> {
                 });
                 return;
             }
-            // Of a damaged object nobody knows what completed it: the upload stays.
-            Ok(None) | Err(Trouble::Damaged { .. }) => {}
+            // Of a damaged object, or one that something foreign stands for, nobody knows what completed
+            // it: the upload stays.
+            Ok(None) | Err(Trouble::Damaged { .. } | Trouble::Foreign { .. }) => {}
             Err(Trouble::Io(what, errno)) => return self.tell_unreadable(&path, what, errno),
         }
         self.each(&path, |fsck, name, is| {
-            let is_number = |number: u16| number.to_string() == name;
-            match name.parse().is_ok_and(is_number) && is == Is::File {
+            match is == Is::File && upload::part_number(name).is_some() {
                 true => fsck.one_part(&format!("{path}/{name}"), &record.key),
                 false if name == "upload" => {}
                 false => fsck.tell_foreign(&format!("{path}/{name}"), "no part's name or kind"),
