@@ -128,6 +128,8 @@ pub struct Upstream {
     pub ca: Option<PathBuf>,
     /// Bucket in the path rather than in the host.
     pub path_style: Option<bool>,
+    /// What it makes of keys: `normalized` or `exact`.
+    pub keys: Option<String>,
     /// How uploads are protected on their way.
     pub payload: Option<String>,
     /// Whether it stores checksums.
@@ -193,6 +195,8 @@ pub struct Route {
     pub rename: Option<String>,
     /// What stands before every key there.
     pub key_prefix: Option<String>,
+    /// Whether other routes may lead to the same keys.
+    pub shared: Option<bool>,
 }
 
 /// `[[users]]`.

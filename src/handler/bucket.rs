@@ -67,6 +67,7 @@ pub(super) async fn create(
     call: Granted<&CreateBucket>,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
+    let backend = context.backends.of_whole(&call.bucket, "CreateBucket")?;
     let location = match permit.facts().read() {
         Some(Document::Location(location)) => location.clone(),
         _ => {
@@ -83,7 +84,6 @@ pub(super) async fn create(
             message,
         ));
     }
-    let backend = context.backends.of(&call.bucket)?;
     let held = context.policies.hold(&call.bucket).await?;
     match backend.head_bucket(call.head().as_ref()).await {
         Ok(_) => return Err(ErrorCode::BucketAlreadyOwnedByYou.into()),
@@ -105,7 +105,7 @@ pub(super) async fn delete(
     context: &Context<'_>,
     call: Granted<&OnBucket>,
 ) -> Result<Answer, Error> {
-    let backend = context.backends.of(&call.bucket)?;
+    let backend = context.backends.of_whole(&call.bucket, "DeleteBucket")?;
     let held = context.policies.hold(&call.bucket).await?;
     let deleted = backend.delete_bucket(call).await;
     // A bucket that is made anew under this name must not inherit who could reach the old one. Where that

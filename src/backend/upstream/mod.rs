@@ -45,7 +45,7 @@ pub use counters::Counters;
 pub use credentials::CredentialsSource;
 pub use endpoint::Endpoint;
 pub use error::Error;
-pub use mapping::{BucketPattern, Mapping, Mappings};
+pub use mapping::{BucketPattern, Keys, Mapping, Mappings};
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
@@ -79,6 +79,7 @@ impl Upstream {
     /// [`Error::Config`] for an endpoint, authority file or limit that makes no sense.
     pub fn new(config: Config, mappings: Mappings) -> Result<Self, Error> {
         let endpoint = Endpoint::parse(&config.endpoint)?;
+        let mappings = mappings.keeping(config.keys)?;
         let counters = Arc::default();
         let connections = Connections::new(&config, &endpoint, &counters)?;
         Ok(Self {
@@ -103,6 +104,12 @@ impl Upstream {
     /// The upstream, asked on behalf of whoever `call` was granted to.
     fn by<T>(&self, call: &Granted<T>) -> Client<'_> {
         Client::new(&self.remote, &self.connections, call.asker())
+    }
+
+    /// Whether `bucket` is only some keys of a bucket there.
+    #[must_use]
+    pub fn is_part(&self, bucket: &s3::BucketName) -> bool {
+        !self.place(bucket).prefix.is_empty()
     }
 
     fn place<'a>(&'a self, bucket: &'a s3::BucketName) -> mapping::Place<'a> {
