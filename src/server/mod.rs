@@ -41,7 +41,7 @@ use readiness::{Phase, Readiness};
 use reload::Watcher;
 
 /// How often changed files are looked for, and backends that have not been asked for a while.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(500);
 
 /// The most connections of a data listener where nothing else is configured: they take 250 MB idle.
 const MOST_CONNECTIONS: usize = 16_384;
