@@ -112,6 +112,7 @@ const UPSTREAM: [&str; 26] = [
     "objects",
     "tagging",
     "listing",
+    "verified",
     "multipart",
     "copy",
 ];

@@ -38,6 +38,7 @@ mod tagging;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod verified;
 mod xml;
 
 pub use config::{Config, Payload, Timeouts};
@@ -57,7 +58,7 @@ use crate::s3::call::{
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
     PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{self, TagSet};
+use crate::s3::{self, ETag, TagSet};
 use async_trait::async_trait;
 use client::Client;
 use lease::Connections;
@@ -190,6 +191,16 @@ impl Backend for Upstream {
         tags: &TagSet,
     ) -> Result<Option<String>, s3::Error> {
         tagging::put(self.by(&call), self.place(&call.bucket), &call, tags).await
+    }
+
+    async fn put_object_tagging_of(
+        &self,
+        call: Granted<&OnObject>,
+        etag: &ETag,
+        tags: &TagSet,
+    ) -> Result<Option<String>, s3::Error> {
+        let place = self.place(&call.bucket);
+        tagging::put_of(self.by(&call), place, call, etag, tags).await
     }
 
     async fn delete_object_tagging(
