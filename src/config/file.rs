@@ -64,6 +64,8 @@ pub struct Listener {
     pub external_url: Option<String>,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
+    /// Whether their `X-Forwarded-Proto` is believed as well.
+    pub forwarded_proto: Option<bool>,
     /// TLS.
     pub tls: Tls,
 }
@@ -80,6 +82,8 @@ pub struct Tls {
     pub minimum_version: Option<String>,
     /// Authorities that client certificates must come from.
     pub client_ca: Option<PathBuf>,
+    /// `required` or `optional`.
+    pub client_certificates: Option<String>,
 }
 
 /// `[admin]`.
@@ -88,6 +92,8 @@ pub struct Tls {
 pub struct Admin {
     /// Where health and metrics are listened for.
     pub address: Option<SocketAddr>,
+    /// Names that its clients call it by.
+    pub hosts: Vec<String>,
 }
 
 /// `[root]`.

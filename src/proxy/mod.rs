@@ -234,7 +234,7 @@ impl Gateway {
         session: &ServerSession,
         seen: &mut Seen,
     ) -> Result<Permit, Stop> {
-        let peer = peer::of(session, &state.trusted_proxies)?;
+        let peer = peer::of(session, &state.trusted_proxies, state.forwarded_proto)?;
         seen.peer = Some(peer.clone());
         if framing::both_lengths(session) {
             return Err(Error::new(ErrorCode::BadRequest)

@@ -2,6 +2,7 @@
 //! the state, a signal drains.
 
 mod bootstrap;
+mod cores;
 mod health;
 mod log;
 mod pulse;
@@ -111,7 +112,8 @@ pub fn check(config: &Config) -> Result<(), Error> {
             .map_err(|error| Error::Bootstrap(error.to_string()))?;
     }
     if let Some(ca) = &config.tls.client_ca {
-        client_verifier(ca).map_err(|error| Error::Bootstrap(error.to_string()))?;
+        client_verifier(ca, config.tls.client_may_be_without)
+            .map_err(|error| Error::Bootstrap(error.to_string()))?;
     }
     Ok(())
 }
@@ -127,8 +129,13 @@ fn install_crypto() {
 /// [`Error`] says why it does not start.
 pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error> {
     install_crypto();
+    // Before the first secret is read.
+    let cores = cores::disable();
     let config = Config::load(config_path, &overrides)?;
     let log = Log::start(&config.logging)?;
+    if let Err(error) = cores {
+        tracing::warn!(%error, "core dumps cannot be turned off: they would hold secrets");
+    }
     let outcome = start(config_path, overrides, &config);
     log.flush();
     outcome
@@ -188,6 +195,7 @@ fn state(
         policies: policies.clone(),
         backends: Arc::new(backends.map_err(|error| Error::Backend(error.to_string()))?),
         trusted_proxies: config.trusted_proxies.clone(),
+        forwarded_proto: config.forwarded_proto,
         account: config.account.clone(),
         region: config.region.clone(),
         limits: config.limits.clone(),
@@ -237,7 +245,11 @@ fn serve(
         Pulse::new(config.threads),
         running.audit.clone(),
     ));
-    let admin = Arc::new(Admin::new(readiness.clone(), metrics.clone()));
+    let admin = Arc::new(Admin::new(
+        readiness.clone(),
+        metrics.clone(),
+        config.admin_hosts.clone(),
+    ));
 
     // Threads that don't steal each other's work: a fifth less CPU for small requests.
     let workers = RuntimeBuilder::new(config.threads, "gateway")
@@ -310,7 +322,9 @@ fn most_connections(config: &Config) -> usize {
 
 fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {
     let wrong = |error: &dyn std::fmt::Display| Error::Bootstrap(error.to_string());
-    let clients = config.tls.client_ca.as_deref().map(client_verifier);
+    let may_be_without = config.tls.client_may_be_without;
+    let clients = config.tls.client_ca.as_deref();
+    let clients = clients.map(|ca| client_verifier(ca, may_be_without));
     let clients = clients.transpose().map_err(|error| wrong(&error))?;
     Tls::new(certificates, clients, config.tls.only_1_3).map_err(|error| wrong(&error))
 }

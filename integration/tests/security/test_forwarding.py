@@ -162,7 +162,7 @@ LEAKS = ["server: canary", "x-amz-id-2: canary", "x-amz-request-id: canary", "se
          "content-location: /canary", "link: <http://canary>", "date: canary",
          "x-minio-error-desc: canary", "alt-svc: canary", "strict-transport-security: canary", "access-control-allow-origin: canary", "refresh: 0; url=http://canary"]
 ANSWERED = {"content-length", "content-type", "x-amz-request-id", "server", "date", "connection", "keep-alive", "etag", "last-modified", "accept-ranges", "x-amz-bucket-region",
-            "x-amz-access-point-alias", "location", "retry-after"}
+            "x-amz-access-point-alias", "location", "retry-after", "x-content-type-options"}
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
