@@ -87,7 +87,7 @@ fn rooms_import_only_downward() {
 }
 
 /// The files of `backend/upstream` from the bottom up; one may import those before it.
-const UPSTREAM: [&str; 26] = [
+const UPSTREAM: [&str; 28] = [
     "counters",
     "error",
     "xml",
@@ -108,6 +108,7 @@ const UPSTREAM: [&str; 26] = [
     "client",
     "response",
     "health",
+    "probe",
     "buckets",
     "objects",
     "tagging",

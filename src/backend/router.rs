@@ -275,6 +275,12 @@ impl Backends {
         reached.any(|store| store == index) || (last.is_none() && self.default == Some(index))
     }
 
+    /// The upstream of `bucket`; `None` where it is a store of this process, or nowhere.
+    #[must_use]
+    pub fn upstream_of(&self, bucket: &BucketName) -> Option<&Upstream> {
+        self.named(bucket)?.upstream.as_ref()
+    }
+
     /// Every upstream, for metrics.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         self.stores

@@ -25,6 +25,7 @@ use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::backend::disk::Disk;
 use crate::backend::router::{Backends, Store};
+use crate::backend::upstream::Finding;
 use crate::config::{self, Config, Overrides};
 use crate::identity::BucketPolicies;
 use crate::listener::{
@@ -33,7 +34,7 @@ use crate::listener::{
 };
 use crate::metrics::Metrics;
 use crate::proxy::{Gateway, State};
-use crate::s3::Addressing;
+use crate::s3::{Addressing, BucketName};
 use bootstrap::Bootstrap;
 use health::Health;
 use log::Log;
@@ -100,13 +101,7 @@ struct Running {
 /// [`Error`] says what.
 pub fn check(config: &Config) -> Result<(), Error> {
     install_crypto();
-    // The disk is not opened: checking must not create or lock anything, so any local store will do.
-    let stores = config.stores().into_iter().chain([(
-        config::DISK.to_owned(),
-        Store::Local(Arc::new(crate::backend::Nowhere)),
-    )]);
-    Backends::new(stores.collect(), config.routes.clone(), Some(config::DISK))
-        .map_err(|error| Error::Backend(error.to_string()))?;
+    backends(config)?;
     if let Some((certificate, key)) = &config.tls.files {
         Certificates::load(certificate, key)
             .map_err(|error| Error::Bootstrap(error.to_string()))?;
@@ -116,6 +111,37 @@ pub fn check(config: &Config) -> Result<(), Error> {
             .map_err(|error| Error::Bootstrap(error.to_string()))?;
     }
     Ok(())
+}
+
+/// The backends, without the disk: checking must not create or lock anything, so any local store will do.
+fn backends(config: &Config) -> Result<Backends, Error> {
+    let stores = config.stores().into_iter().chain([(
+        config::DISK.to_owned(),
+        Store::Local(Arc::new(crate::backend::Nowhere)),
+    )]);
+    Backends::new(stores.collect(), config.routes.clone(), Some(config::DISK))
+        .map_err(|error| Error::Backend(error.to_string()))
+}
+
+/// Asks the upstream of `bucket` what it makes of keys, checksums and conditions.
+///
+/// # Errors
+/// [`Error`] when the bucket is at no upstream, or the upstream cannot be asked.
+pub fn probe(config: &Config, bucket: &str) -> Result<Vec<Finding>, Error> {
+    install_crypto();
+    let backends = backends(config)?;
+    let name = BucketName::parse(bucket).map_err(|why| Error::Backend(why.to_string()))?;
+    let upstream = backends.upstream_of(&name);
+    let upstream = upstream
+        .ok_or_else(|| Error::Backend(format!("no route leads `{bucket}` to an upstream")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let found = runtime.block_on(upstream.probe(&name));
+    found.map_err(|error| {
+        let why = error.reason().unwrap_or_else(|| error.message());
+        Error::Backend(format!("`{}` cannot be asked: {why}", upstream.name()))
+    })
 }
 
 fn install_crypto() {

@@ -30,6 +30,7 @@ mod mapping;
 mod multipart;
 mod objects;
 mod pool;
+mod probe;
 mod remote;
 mod request;
 mod response;
@@ -47,6 +48,7 @@ pub use credentials::CredentialsSource;
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use mapping::{BucketPattern, Keys, Mapping, Mappings};
+pub use probe::{Finding, Judgement};
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
@@ -111,6 +113,16 @@ impl Upstream {
     #[must_use]
     pub fn is_part(&self, bucket: &s3::BucketName) -> bool {
         !self.place(bucket).prefix.is_empty()
+    }
+
+    /// What the store makes of keys, checksums and conditions in `bucket`, as clients here call it, and
+    /// whether it is configured so. Objects are written and removed under a random prefix.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn probe(&self, bucket: &s3::BucketName) -> Result<Vec<Finding>, s3::Error> {
+        let client = Client::new(&self.remote, &self.connections, Asker::GATEWAY);
+        probe::probe(client, self.place(bucket)).await
     }
 
     fn place<'a>(&'a self, bucket: &'a s3::BucketName) -> mapping::Place<'a> {
