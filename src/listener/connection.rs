@@ -26,6 +26,7 @@ use tokio_rustls::server::TlsStream;
 use super::accept::Application;
 use super::head::Head;
 use super::room::Room;
+use super::target::Targets;
 use super::wire::Wire;
 
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).
@@ -53,6 +54,8 @@ pub(super) struct Connection {
     // Where in `first` what was read and not yet given begins and ends.
     waiting: Range<u8>,
     head: Head,
+    // Of HTTP/2, which has no head to watch.
+    targets: Option<Box<Targets>>,
     // How many reads in a row were filled.
     filled: u8,
 }
@@ -76,6 +79,7 @@ impl Connection {
             first: [0; PREFACE],
             waiting: 0..0,
             head: Head::default(),
+            targets: None,
             filled: 0,
         }
     }
@@ -96,6 +100,7 @@ impl Connection {
             first: [0; PREFACE],
             waiting: 0..0,
             head: Head::default(),
+            targets: None,
             filled: 0,
         }
     }
@@ -126,6 +131,8 @@ impl Connection {
             // All of it: Pingora would wait for the rest without end.
             let preface = connection.begins(24, Head::default());
             if let Some(true) = room.idle(app.idle_timeout(), preface).await {
+                // The preface comes once more, to whoever reads now.
+                connection.targets = Some(Box::new(Targets::new(app.head_bytes())));
                 app.process_new(connection, &ends).await;
             }
             return;
@@ -235,6 +242,12 @@ impl AsyncRead for Connection {
         if let Some(read) = to.filled_mut().get_mut(before..) {
             let passed = self.head.check(read);
             to.set_filled(before + passed);
+        }
+        if let (Some(targets), Some(read)) = (&mut self.targets, to.filled().get(before..))
+            && let Err(refused) = targets.watch(read)
+        {
+            to.set_filled(before);
+            return Poll::Ready(Err(io::Error::other(refused)));
         }
         Poll::Ready(Ok(()))
     }
