@@ -88,7 +88,7 @@ fn rooms_import_only_downward() {
 }
 
 /// The files of `backend/upstream` from the bottom up; one may import those before it.
-const UPSTREAM: [&str; 25] = [
+const UPSTREAM: [&str; 27] = [
     "counters",
     "error",
     "xml",
@@ -108,10 +108,12 @@ const UPSTREAM: [&str; 25] = [
     "client",
     "response",
     "health",
+    "probe",
     "buckets",
     "objects",
     "tagging",
     "listing",
+    "verified",
     "multipart",
     "copy",
 ];

@@ -20,7 +20,7 @@ def disk(work):
 
 @pytest.fixture(scope="session")
 def stacked(work, disk):
-    config, env = upstream("inner", disk.url, ROOT_KEY, ROOT_SECRET, f'ca = "{disk.ca}"\nchecksums = true')
+    config, env = upstream("inner", disk.url, ROOT_KEY, ROOT_SECRET, f'ca = "{disk.ca}"\nchecksums = true\nkeys = "exact"')
     with Gateway(work / "stacked", OPEN + config, env=env) as gateway:
         yield gateway
 
@@ -28,7 +28,7 @@ def stacked(work, disk):
 @pytest.fixture(scope="session")
 def moto(work):
     server = Moto(work)
-    config, env = upstream("moto", server.url, "testing", "testing")
+    config, env = upstream("moto", server.url, "testing", "testing", 'keys = "exact"')
     with Gateway(work / "over-moto", OPEN + config, env=env) as gateway:
         yield gateway
     server.stop()
@@ -37,7 +37,7 @@ def moto(work):
 @pytest.fixture(scope="session")
 def ceph(work):
     server = Ceph(work)
-    config, env = upstream("ceph", server.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    config, env = upstream("ceph", server.url, UPSTREAM_KEY, UPSTREAM_SECRET, 'keys = "exact"')
     with Gateway(work / "over-ceph", OPEN + config, env=env) as gateway:
         yield gateway
     server.stop()

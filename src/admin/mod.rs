@@ -1,5 +1,6 @@
 //! The admin listener: health, readiness and metrics, on an address of its own.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub trait Readiness: Send + Sync {
 pub struct Admin {
     readiness: Arc<dyn Readiness>,
     metrics: Arc<Metrics>,
+    hosts: Vec<String>,
 }
 
 impl std::fmt::Debug for Admin {
@@ -38,10 +40,29 @@ impl std::fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// `readiness` is what `/readyz` tells.
+    /// `readiness` is what `/readyz` tells; `hosts` are the names that clients may call it by, beside
+    /// addresses and `localhost`.
     #[must_use]
-    pub fn new(readiness: Arc<dyn Readiness>, metrics: Arc<Metrics>) -> Self {
-        Self { readiness, metrics }
+    pub fn new(readiness: Arc<dyn Readiness>, metrics: Arc<Metrics>, hosts: Vec<String>) -> Self {
+        Self {
+            readiness,
+            metrics,
+            hosts,
+        }
+    }
+
+    /// Whether a request is meant for this listener. A browser's page from elsewhere can have its own
+    /// name lead to an address here, and would read what is answered; under a name of ours it cannot.
+    fn is_called(&self, host: &str) -> bool {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+        let known = |known: &String| known.eq_ignore_ascii_case(name);
+        bare.unwrap_or(name).parse::<IpAddr>().is_ok()
+            || name.eq_ignore_ascii_case("localhost")
+            || self.hosts.iter().any(known)
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
@@ -87,7 +108,21 @@ impl HttpServerApp for Admin {
         session.set_keepalive(Some(PATIENCE.as_secs()));
         let request = session.req_header();
         let (method, path) = (request.method.clone(), request.uri.path().to_owned());
-        let (status, content_type, text) = self.answer(&method, &path);
+        let authority = request.uri.authority().map(http::uri::Authority::as_str);
+        let hosts = request.headers.get_all(http::header::HOST).iter();
+        // What says no host is no browser.
+        let called = hosts
+            .map(|host| host.to_str().is_ok_and(|host| self.is_called(host)))
+            .chain(authority.map(|host| self.is_called(host)))
+            .all(|called| called);
+        let (status, content_type, text) = match called {
+            true => self.answer(&method, &path),
+            false => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "text/plain; charset=utf-8",
+                "this host is not known here: name it in `admin.hosts`\n".to_owned(),
+            ),
+        };
         let mut head = ResponseHeader::build(status, Some(3)).ok()?;
         head.insert_header(http::header::CONTENT_TYPE, content_type)
             .ok()?;

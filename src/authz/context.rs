@@ -9,14 +9,15 @@ use std::sync::Arc;
 use super::decide::Asked;
 use super::facts::{Document, Lacking};
 use super::requirement::Requirement;
-use crate::authn::Identity;
-use crate::iam::{Context, Key, Name, Principal, Value, Values};
+use crate::authn::{Identity, Mechanism};
+use crate::iam::{Context, Key, Name, Principal, Supplied, Value, Values};
 use crate::s3::{Call, TagSet};
 
 /// The view.
 pub(super) struct RequestContext<'a> {
     pub(super) asked: &'a Asked<'a>,
     pub(super) requirement: &'a Requirement<'a>,
+    pub(super) supplied: Supplied,
     pub(super) account: &'a Arc<str>,
     pub(super) region: &'a str,
     pub(super) lacking: &'a Lacking,
@@ -77,6 +78,7 @@ impl RequestContext<'_> {
             (Name::PrincipalIsAwsService, Identity::Root | Identity::User(_)) => {
                 Values::flag(false)
             }
+            (Name::UserId, Identity::Anonymous) => Values::text("anonymous"),
             (Name::UserId, Identity::Root) => Values::text(self.account),
             (Name::UserId | Name::UserName, Identity::User(user)) => Values::text(&user.name),
             _ => Values::Absent,
@@ -97,6 +99,19 @@ impl RequestContext<'_> {
                     .max(0);
                 Values::owned(age.to_string())
             }
+        }
+    }
+
+    /// What the request says of its payload's hash. A presigned one that says nothing is unsigned, which
+    /// its signature says aloud.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html>
+    fn content_sha256(&self) -> Values<'_> {
+        let presigned = self.asked.caller.proof();
+        let presigned = presigned.is_some_and(|proof| proof.mechanism == Mechanism::Presigned);
+        match self.header("x-amz-content-sha256") {
+            Values::Absent if presigned => Values::text("UNSIGNED-PAYLOAD"),
+            said => said,
         }
     }
 
@@ -239,6 +254,9 @@ impl RequestContext<'_> {
 impl Context for RequestContext<'_> {
     fn values(&self, key: &Key) -> Values<'_> {
         let peer = &self.asked.request.head.peer;
+        if !self.supplied.has(key.name()) {
+            return Values::Absent;
+        }
         match key.name() {
             Name::CurrentTime => Values::One(Value::Time(self.asked.now)),
             Name::EpochTime => Values::One(Value::Epoch(self.asked.now.unix_timestamp())),
@@ -264,7 +282,7 @@ impl Context for RequestContext<'_> {
             Name::IfMatch => self.write_condition("if-match"),
             Name::IfNoneMatch => self.write_condition("if-none-match"),
             Name::Acl => self.of_written("x-amz-acl"),
-            Name::ContentSha256 => self.of_written("x-amz-content-sha256"),
+            Name::ContentSha256 => self.content_sha256(),
             Name::CopySource => self.copy_source(),
             Name::GrantFullControl => self.of_written("x-amz-grant-full-control"),
             Name::GrantRead => self.of_written("x-amz-grant-read"),

@@ -91,6 +91,7 @@ impl Authorizer {
         let context = RequestContext {
             asked,
             requirement,
+            supplied: iam::Supplied::by(requirement.action),
             account: &self.account,
             region: &self.region,
             lacking: &lacking,

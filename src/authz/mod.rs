@@ -12,9 +12,11 @@ mod granted;
 mod public_access;
 mod questions;
 mod requirement;
+mod standing;
 
 pub use facts::{Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
+pub use standing::{Standing, still_granted};
 
 use std::sync::Arc;
 use time::OffsetDateTime;

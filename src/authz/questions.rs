@@ -12,7 +12,11 @@ use crate::s3::xml::DeleteKey;
 use crate::s3::{BucketName, Call, Error, ErrorCode, Request};
 
 impl Permit {
-    fn asked<'a>(&'a self, policies: &'a BucketPolicies, now: OffsetDateTime) -> Asked<'a> {
+    pub(super) fn asked<'a>(
+        &'a self,
+        policies: &'a BucketPolicies,
+        now: OffsetDateTime,
+    ) -> Asked<'a> {
         Asked {
             request: &self.request,
             caller: &self.caller,

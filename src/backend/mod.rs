@@ -72,6 +72,14 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
         &self,
         call: Granted<&OnObject>,
     ) -> Result<Option<String>, Error>;
+    /// Replaces the tags, if with none, of the object that has this entity tag, and of no other that
+    /// has come to its key. A store that cannot see to that refuses.
+    async fn put_object_tagging_of(
+        &self,
+        call: Granted<&OnObject>,
+        etag: &ETag,
+        tags: &TagSet,
+    ) -> Result<Option<String>, Error>;
     /// Opens a multipart upload and answers its id.
     async fn create_multipart_upload(
         &self,

@@ -4,6 +4,8 @@
 //! A bucket's name and keys at an upstream are the upstream's business
 //! ([`Mapping`]): whoever asks here speaks of buckets as clients see them.
 
+mod overlap;
+
 use super::upstream::{self, BucketPattern, Mapping, Mappings, Upstream};
 use super::{Backend, BucketInfo};
 use crate::authz::Granted;
@@ -30,6 +32,8 @@ pub struct Route {
     pub store: String,
     /// What they are there.
     pub mapping: Mapping,
+    /// Whether other routes may lead to the same keys.
+    pub shared: bool,
 }
 
 /// A store by its name.
@@ -69,7 +73,7 @@ impl Backends {
     ///
     /// # Errors
     /// [`upstream::Error::Config`] for an upstream or mapping that makes no sense, two stores of one
-    /// name, a route to no store, or a mapping of a local one.
+    /// name, a route to no store, a mapping of a local one, or two buckets that are one at their store.
     pub fn new(
         stores: Vec<(String, Store)>,
         routes: Vec<Route>,
@@ -86,6 +90,7 @@ impl Backends {
             let index = indices.get(name).copied();
             index.ok_or_else(|| bad(format!("there is no backend `{name}`")))
         };
+        no_overlap(&stores, &routes)?;
         let mut mappings: Vec<Vec<(BucketPattern, Mapping)>> = vec![Vec::new(); stores.len()];
         let mut exact = HashMap::new();
         let mut patterns: Vec<(BucketPattern, usize)> = Vec::new();
@@ -184,6 +189,28 @@ impl Backends {
         })
     }
 
+    /// The backend of `bucket`, which is asked to make or remove it.
+    ///
+    /// # Errors
+    /// As [`Self::of`], and `NotImplemented` where the bucket is only some keys of another one, which
+    /// would be made or removed with all that others have in it.
+    pub fn of_whole(
+        &self,
+        bucket: &BucketName,
+        operation: &str,
+    ) -> Result<&Arc<dyn Backend>, Error> {
+        let upstream = self.named(bucket).and_then(|named| named.upstream.as_ref());
+        if upstream.is_some_and(|upstream| upstream.is_part(bucket)) {
+            let message = format!("{operation} is not implemented for this bucket.");
+            return Err(
+                Error::with_message(ErrorCode::NotImplemented, message).because(format_args!(
+                    "`{bucket}` has a `key_prefix` in a shared bucket"
+                )),
+            );
+        }
+        self.of(bucket)
+    }
+
     /// The name of the backend of `bucket`, for audit and metrics.
     #[must_use]
     pub fn name_of(&self, bucket: &BucketName) -> Option<&str> {
@@ -248,11 +275,37 @@ impl Backends {
         reached.any(|store| store == index) || (last.is_none() && self.default == Some(index))
     }
 
+    /// The upstream of `bucket`; `None` where it is a store of this process, or nowhere.
+    #[must_use]
+    pub fn upstream_of(&self, bucket: &BucketName) -> Option<&Upstream> {
+        self.named(bucket)?.upstream.as_ref()
+    }
+
     /// Every upstream, for metrics.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         self.stores
             .iter()
             .filter_map(|named| named.upstream.as_ref())
+    }
+}
+
+/// Two buckets that are one at their store would have two policies.
+fn no_overlap(stores: &[(String, Store)], routes: &[Route]) -> Result<(), upstream::Error> {
+    let mut there = HashMap::new();
+    for (name, store) in stores {
+        if let Store::Upstream(config) = store {
+            let endpoint = upstream::Endpoint::parse(&config.endpoint)?;
+            there.insert(name.as_str(), endpoint.store());
+        }
+    }
+    let store_of = |name: &str| there.get(name).map(String::as_str);
+    match overlap::first(routes, store_of) {
+        None => Ok(()),
+        Some((one, other, name)) => Err(upstream::Error::Config(format!(
+            "the buckets `{one}` and `{other}` lead to the same keys of `{name}` at one store, so that \
+             what a policy denies of one is allowed under the other's name; if that is meant, say \
+             `shared = true` in both routes"
+        ))),
     }
 }
 
@@ -271,6 +324,7 @@ mod tests {
             ca: None,
             path_style: true,
             payload: Payload::Auto,
+            keys: upstream::Keys::default(),
             checksums: false,
             credentials: CredentialsSource::Static {
                 access_key_id: "AKIA".to_owned(),
@@ -292,7 +346,140 @@ mod tests {
                 rename: rename.map(str::to_owned),
                 key_prefix: String::new(),
             },
+            shared: false,
         }
+    }
+
+    fn placed(pattern: &str, store: &str, rename: Option<&str>, prefix: &str) -> Route {
+        let mut route = route(pattern, store, rename);
+        route.mapping.key_prefix = prefix.to_owned();
+        route
+    }
+
+    #[test]
+    fn t104_routes_that_lead_to_the_same_keys_are_refused() {
+        let made = |routes: Vec<Route>| {
+            let stores = ["a", "b", "c"].map(|name| {
+                let (name, mut store) = upstream(name);
+                if let (Store::Upstream(config), "c") = (&mut store, name.as_str()) {
+                    config.endpoint = "http://127.0.0.1:10".to_owned();
+                }
+                (name, store)
+            });
+            Backends::new(stores.into(), routes, None).map(drop)
+        };
+        let all = |store| route("*", store, None);
+        // `a` and `b` are one store, `c` is another.
+        for (routes, apart) in [
+            (vec![route("one", "a", Some("other"))], true),
+            (vec![route("one", "a", Some("other")), all("a")], false),
+            (vec![route("one", "a", Some("other")), all("b")], false),
+            (vec![route("one", "a", Some("other")), all("c")], true),
+            (vec![route("one", "a", Some("Other")), all("a")], false),
+            (
+                vec![route("one", "a", Some("other")), route("oth*", "a", None)],
+                false,
+            ),
+            (
+                vec![route("one", "a", Some("other")), route("not*", "a", None)],
+                true,
+            ),
+            (
+                vec![
+                    route("one", "a", Some("other")),
+                    route("other", "c", None),
+                    all("a"),
+                ],
+                true,
+            ),
+            (
+                vec![
+                    route("one", "a", Some("two")),
+                    route("two", "a", Some("one")),
+                ],
+                true,
+            ),
+            (
+                vec![
+                    route("one", "a", Some("x-1")),
+                    route("two", "b", Some("x-1")),
+                ],
+                false,
+            ),
+            (
+                vec![
+                    route("one", "a", Some("x-1")),
+                    route("two", "c", Some("x-1")),
+                ],
+                true,
+            ),
+            // A route that is never reached leads nowhere.
+            (
+                vec![
+                    all("c"),
+                    route("one", "a", Some("x-1")),
+                    route("two", "a", Some("x-1")),
+                ],
+                true,
+            ),
+            // By the prefix of its keys.
+            (
+                vec![
+                    placed("one", "a", Some("x-1"), "a/"),
+                    placed("two", "a", Some("x-1"), "b/"),
+                ],
+                true,
+            ),
+            (
+                vec![
+                    placed("one", "a", Some("x-1"), "a/"),
+                    placed("two", "a", Some("x-1"), "a/b/"),
+                ],
+                false,
+            ),
+            (
+                vec![
+                    placed("one", "a", Some("x-1"), "a"),
+                    placed("two", "a", Some("x-1"), "ab/"),
+                ],
+                false,
+            ),
+            (
+                vec![
+                    placed("one", "a", Some("x-1"), "a/"),
+                    route("x-1", "a", None),
+                ],
+                false,
+            ),
+            (vec![placed("one", "a", None, "a/"), all("a")], true),
+        ] {
+            let shown = format!("{routes:?}");
+            assert_eq!(made(routes.clone()).is_ok(), apart, "{shown}");
+            let mut shared = routes;
+            shared.iter_mut().for_each(|route| route.shared = true);
+            assert!(made(shared.clone()).is_ok(), "{shown}");
+            if !apart && let Some(first) = shared.first_mut() {
+                first.shared = false;
+                assert!(made(shared).is_err(), "one word is not two: {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn t104_a_part_of_a_bucket_is_neither_made_nor_removed() {
+        let routes = vec![
+            placed("part", "a", Some("shared"), "p/"),
+            route("whole", "a", None),
+        ];
+        let backends = Backends::new(vec![upstream("a")], routes, None).unwrap();
+        let of = |name: &str| {
+            let bucket = BucketName::parse(name).unwrap();
+            let found = backends.of_whole(&bucket, "CreateBucket");
+            found.map(|_| ()).map_err(|error| error.code())
+        };
+        assert_eq!(of("whole"), Ok(()));
+        assert_eq!(of("part"), Err(ErrorCode::NotImplemented));
+        assert_eq!(of("nowhere"), Err(ErrorCode::NoSuchBucket));
     }
 
     #[test]

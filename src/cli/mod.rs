@@ -4,11 +4,12 @@ mod fsck;
 mod policy;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::backend::upstream::Judgement;
 use crate::config::{Config, Overrides, RootKey};
 use crate::crypto::Secret;
 use crate::server;
@@ -31,9 +32,16 @@ enum Command {
     /// need is printed, and written to env.sh there.
     Serve(Box<Serve>),
     /// Read a configuration, say what is wrong with it, and serve nothing
+    ///
+    /// With --probe the upstream of a bucket is asked what it makes of keys with empty segments, dots, other
+    /// case and other forms of Unicode, of checksums and of conditional writes. The exit code is 1 where
+    /// the configuration promises what the store does not keep.
     CheckConfig {
         /// The TOML file
         file: PathBuf,
+        /// Write and remove objects in this bucket of an upstream, under a random prefix
+        #[arg(long, value_name = "BUCKET")]
+        probe: Option<String>,
     },
     /// Check the disk backend's files, while no gateway serves them
     ///
@@ -99,16 +107,7 @@ pub fn run() -> ExitCode {
             }
             Err(error) => Err(error),
         },
-        Command::CheckConfig { file } => match Config::load(Some(&file), &Overrides::default())
-            .map_err(|e| e.to_string())
-            .and_then(|c| server::check(&c).map_err(|e| format!("`{}`: {e}", file.display())))
-        {
-            Ok(()) => {
-                server::write_out(&format!("`{}` is valid\n", file.display()));
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
+        Command::CheckConfig { file, probe } => check_config(&file, probe.as_deref()),
         Command::Fsck(fsck) => return fsck::run(&fsck),
         Command::Policy(policy) => policy::run(&policy),
         Command::Completions { shell } => {
@@ -128,6 +127,35 @@ pub fn run() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "portcullis: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn check_config(file: &Path, bucket: Option<&str>) -> Result<(), String> {
+    let config = Config::load(Some(file), &Overrides::default()).map_err(|e| e.to_string())?;
+    let wrong = |error: server::Error| format!("`{}`: {error}", file.display());
+    server::check(&config).map_err(wrong)?;
+    let Some(bucket) = bucket else {
+        server::write_out(&format!("`{}` is valid\n", file.display()));
+        return Ok(());
+    };
+    let findings = server::probe(&config, bucket).map_err(wrong)?;
+    for finding in &findings {
+        let mark = match finding.judgement {
+            Judgement::Fine => "ok   ",
+            Judgement::Note => "note ",
+            Judgement::Wrong => "WRONG",
+        };
+        server::write_out(&format!("{mark} {}: {}\n", finding.about, finding.found));
+    }
+    let bad = findings
+        .iter()
+        .filter(|one| one.judgement == Judgement::Wrong);
+    match bad.count() {
+        0 => Ok(()),
+        count => Err(format!(
+            "`{}`: the store of `{bucket}` does not keep what the configuration promises ({count})",
+            file.display()
+        )),
     }
 }
 

@@ -170,10 +170,12 @@ impl<'a> Builder<'a> {
                 .admin_listen
                 .or(file.admin.address)
                 .unwrap_or_else(Config::default_admin_listen),
+            admin_hosts: file.admin.hosts.clone(),
             tls: self.tls(&file.listener.tls)?,
             domains: self.domains(&file.listener)?,
             external_url: file.listener.external_url.clone(),
             trusted_proxies: self.proxies(&file.listener.trusted_proxies)?,
+            forwarded_proto: self.forwarded_proto(&file.listener)?,
             root,
             disk: self.disk(&file.disk, &data)?,
             upstreams: self.upstreams(file.upstreams, &region)?,
@@ -309,10 +311,24 @@ impl<'a> Builder<'a> {
             self.is_file("listener.tls", path)?;
         }
         let client_ca = tls.client_ca.as_ref().map(|path| self.base.join(path));
+        let key = "listener.tls.client_certificates";
+        let client_may_be_without = match tls.client_certificates.as_deref() {
+            Some(_) if client_ca.is_none() => {
+                let what = "it needs `client_ca`, which says where they must come from";
+                return Err(self.value(key, what.to_owned()));
+            }
+            None | Some("required") => false,
+            Some("optional") => true,
+            Some(other) => {
+                let what = format!("`{other}` is neither `required` nor `optional`");
+                return Err(self.value(key, what));
+            }
+        };
         Ok(Tls {
             files,
             only_1_3,
             client_ca,
+            client_may_be_without,
         })
     }
 
@@ -362,6 +378,16 @@ impl<'a> Builder<'a> {
             }
         };
         networks.iter().map(parse).collect()
+    }
+
+    fn forwarded_proto(&self, listener: &file::Listener) -> Result<bool, Error> {
+        match listener.forwarded_proto {
+            Some(true) if listener.trusted_proxies.is_empty() => Err(self.value(
+                "listener.forwarded_proto",
+                "it needs `trusted_proxies`, which say whose word is believed".to_owned(),
+            )),
+            written => Ok(written.unwrap_or(false)),
+        }
     }
 
     fn disk(&self, written: &file::Disk, data: &Path) -> Result<disk::Config, Error> {

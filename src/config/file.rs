@@ -64,6 +64,8 @@ pub struct Listener {
     pub external_url: Option<String>,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
+    /// Whether their `X-Forwarded-Proto` is believed as well.
+    pub forwarded_proto: Option<bool>,
     /// TLS.
     pub tls: Tls,
 }
@@ -80,6 +82,8 @@ pub struct Tls {
     pub minimum_version: Option<String>,
     /// Authorities that client certificates must come from.
     pub client_ca: Option<PathBuf>,
+    /// `required` or `optional`.
+    pub client_certificates: Option<String>,
 }
 
 /// `[admin]`.
@@ -88,6 +92,8 @@ pub struct Tls {
 pub struct Admin {
     /// Where health and metrics are listened for.
     pub address: Option<SocketAddr>,
+    /// Names that its clients call it by.
+    pub hosts: Vec<String>,
 }
 
 /// `[root]`.
@@ -128,6 +134,8 @@ pub struct Upstream {
     pub ca: Option<PathBuf>,
     /// Bucket in the path rather than in the host.
     pub path_style: Option<bool>,
+    /// What it makes of keys: `normalized` or `exact`.
+    pub keys: Option<String>,
     /// How uploads are protected on their way.
     pub payload: Option<String>,
     /// Whether it stores checksums.
@@ -193,6 +201,8 @@ pub struct Route {
     pub rename: Option<String>,
     /// What stands before every key there.
     pub key_prefix: Option<String>,
+    /// Whether other routes may lead to the same keys.
+    pub shared: Option<bool>,
 }
 
 /// `[[users]]`.

@@ -68,6 +68,8 @@ pub struct Tls {
     pub only_1_3: bool,
     /// Authorities of client certificates.
     pub client_ca: Option<PathBuf>,
+    /// Whether a client without a certificate is let in all the same.
+    pub client_may_be_without: bool,
 }
 
 /// How logs look.
@@ -96,6 +98,8 @@ pub struct Config {
     pub http_listen: Option<SocketAddr>,
     /// The admin listener.
     pub admin_listen: SocketAddr,
+    /// Names that clients of the admin listener may call it by.
+    pub admin_hosts: Vec<String>,
     /// TLS.
     pub tls: Tls,
     /// Domains of virtual-hosted-style addresses.
@@ -104,6 +108,8 @@ pub struct Config {
     pub external_url: Option<String>,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether they say if their client came by TLS.
+    pub forwarded_proto: bool,
     /// Root's key, when it is configured.
     pub root: Option<RootKey>,
     /// The disk backend.

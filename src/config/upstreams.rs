@@ -5,7 +5,7 @@ use super::error::Error;
 use super::file;
 use crate::backend::router::Route;
 use crate::backend::upstream::{
-    self, BucketPattern, CredentialsSource, Mapping, Payload, Timeouts,
+    self, BucketPattern, CredentialsSource, Keys, Mapping, Payload, Timeouts,
 };
 
 impl Builder<'_> {
@@ -32,6 +32,14 @@ impl Builder<'_> {
                     return Err(self.value(&format!("{key}.payload"), what));
                 }
             };
+            let keys = match upstream.keys.as_deref() {
+                None | Some("normalized") => Keys::Normalized,
+                Some("exact") => Keys::Exact,
+                Some(other) => {
+                    let what = format!("`{other}` is neither `normalized` nor `exact`");
+                    return Err(self.value(&format!("{key}.keys"), what));
+                }
+            };
             let ca = upstream.ca.as_ref().map(|path| self.base.join(path));
             self.watched.extend(ca.clone());
             let config = upstream::Config {
@@ -40,6 +48,7 @@ impl Builder<'_> {
                 ca,
                 path_style: upstream.path_style.unwrap_or(true),
                 payload,
+                keys,
                 checksums: upstream.checksums.unwrap_or(false),
                 credentials: self.credentials(&key, &upstream.credentials)?,
                 timeouts: self.timeouts(&key, &upstream.timeouts)?,
@@ -125,6 +134,7 @@ impl Builder<'_> {
                 pattern,
                 store: route.backend.clone(),
                 mapping,
+                shared: route.shared.unwrap_or(false),
             })
         };
         written.iter().map(route).collect()

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use super::body::{RequestBody, document};
 use super::document::LongDocument;
 use super::{Answer, Context, canonical_id};
-use crate::authz::{Document, Granted, Permit};
+use crate::authz::{Document, Granted, Permit, still_granted};
 use crate::s3::call::{CreateBucket, ListBuckets, OnBucket};
 use crate::s3::xml::{self, Writer};
 use crate::s3::{Error, ErrorCode, time};
@@ -70,6 +70,7 @@ pub(super) async fn create(
     call: Granted<&CreateBucket>,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
+    let backend = context.backends.of_whole(&call.bucket, "CreateBucket")?;
     let location = match permit.facts().read() {
         Some(Document::Location(location)) => location.clone(),
         _ => {
@@ -86,8 +87,8 @@ pub(super) async fn create(
             message,
         ));
     }
-    let backend = context.backends.of(&call.bucket)?;
     let held = context.policies.hold(&call.bucket).await?;
+    still_granted()?;
     match backend.head_bucket(call.head().as_ref()).await {
         Ok(_) => return Err(ErrorCode::BucketAlreadyOwnedByYou.into()),
         // What was kept of an earlier one is gone before there is a new one, whatever happens between:
@@ -108,8 +109,9 @@ pub(super) async fn delete(
     context: &Context<'_>,
     call: Granted<&OnBucket>,
 ) -> Result<Answer, Error> {
-    let backend = context.backends.of(&call.bucket)?;
+    let backend = context.backends.of_whole(&call.bucket, "DeleteBucket")?;
     let held = context.policies.hold(&call.bucket).await?;
+    still_granted()?;
     let deleted = backend.delete_bucket(call).await;
     // A bucket that is made anew under this name must not inherit who could reach the old one. Where that
     // cannot be forgotten now, this is asked again and comes here with a bucket that is gone; and nobody

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::body::{RequestBody, document};
 use super::{Answer, Context};
-use crate::authz::{Granted, Permit};
+use crate::authz::{Granted, Permit, still_granted};
 use crate::identity::BucketPolicy;
 use crate::s3::call::OnBucket;
 use crate::s3::{Error, ErrorCode, xml};
@@ -54,6 +54,7 @@ pub(super) async fn put(
             _ => error,
         })?;
     let held = context.policies.hold(&call.bucket).await?;
+    still_granted()?;
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
     let (authorizer, policies) = (context.authorizer, context.policies);
     let block = authorizer.public_access_block(policies, &call.bucket);
@@ -66,6 +67,7 @@ pub(super) async fn delete(
     call: Granted<&OnBucket>,
 ) -> Result<Answer, Error> {
     let held = context.policies.hold(&call.bucket).await?;
+    still_granted()?;
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
     held.delete().await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))

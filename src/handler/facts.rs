@@ -7,7 +7,7 @@ use super::Context;
 use super::body::{RequestBody, document};
 use super::bucket::MAX_CONFIGURATION;
 use super::tagging::MAX_DOCUMENT;
-use crate::authz::{Document, Granted, Undecided, Wanted};
+use crate::authz::{Document, Granted, Permit, Undecided, Wanted};
 use crate::s3::call::OnObject;
 use crate::s3::{Call, ETag, Error, ErrorCode, TagSet, xml};
 
@@ -68,6 +68,30 @@ pub(super) fn is_still(decided: Option<Option<&ETag>>, found: &ETag) -> Result<(
         Some(Some(etag)) if etag == found => Ok(()),
         Some(_) => Err(Error::new(ErrorCode::ServiceUnavailable)
             .because("the object was replaced while its tags decided who may read it")),
+    }
+}
+
+/// Where tags of an object decided that its entity tag may be compared, only that object's is compared:
+/// a tag of another does not match it, whatever has come to the key since.
+pub(super) fn compares_what_decided(permit: &Permit) -> Result<(), Error> {
+    let (bucket, key, version_id, etag) = match &permit.request().call {
+        Call::PutObject(c) => (&c.bucket, &c.key, None, &c.conditions.if_match),
+        Call::CopyObject(c) => (&c.bucket, &c.key, None, &c.conditions.if_match),
+        Call::CompleteMultipartUpload(c) => (
+            &c.upload.bucket,
+            &c.upload.key,
+            None,
+            &c.conditions.if_match,
+        ),
+        Call::DeleteObject(c) => (&c.bucket, &c.key, c.version_id.as_deref(), &c.if_match),
+        _ => return Ok(()),
+    };
+    let Some(etag) = etag else { return Ok(()) };
+    match permit.facts().decided_for(bucket, key, version_id) {
+        None => Ok(()),
+        Some(Some(decided)) if decided == etag || etag.0 == "*" => Ok(()),
+        Some(Some(_)) => Err(ErrorCode::PreconditionFailed.into()),
+        Some(None) => Err(ErrorCode::NoSuchKey.into()),
     }
 }
 

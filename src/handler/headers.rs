@@ -2,6 +2,7 @@
 
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode};
 
@@ -31,6 +32,10 @@ pub(super) fn of_object(object: &Object, call: &ReadObject) -> Answer {
     answer
         .headers
         .insert(LAST_MODIFIED, http_date(info.last_modified));
+    // Whoever may write an object here does not decide what a browser takes it for: its type does.
+    answer
+        .headers
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer.set(ETAG, &info.etag.quoted());
     metadata(&mut answer, info);
     if let (Some(_), Some(parts)) = (call.part_number, info.parts) {

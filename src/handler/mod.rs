@@ -115,7 +115,10 @@ pub async fn answer(
     permit: &Permit,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
-    let outcome = dispatch(context, permit, body).await;
+    let outcome = match facts::compares_what_decided(permit) {
+        Ok(()) => dispatch(context, permit, body).await,
+        Err(error) => Err(error),
+    };
     outcome.map_err(|error| conceal(context, permit, error))
 }
 
@@ -156,9 +159,9 @@ async fn dispatch(
         }
         GrantedCall::AbortMultipartUpload(call) => multipart::abort(context, call).await,
         GrantedCall::ListParts(call) => multipart::list_parts(context, call).await,
-        GrantedCall::GetObjectTagging(call) => tagging::get(context, call).await,
+        GrantedCall::GetObjectTagging(call) => tagging::get(context, permit, call).await,
         GrantedCall::PutObjectTagging(call) => tagging::put(context, permit, call, body).await,
-        GrantedCall::DeleteObjectTagging(call) => tagging::delete(context, call).await,
+        GrantedCall::DeleteObjectTagging(call) => tagging::delete(context, permit, call).await,
     }
 }
 

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::body::{RequestBody, document};
 use super::bucket::MAX_CONFIGURATION;
 use super::{Answer, Context};
-use crate::authz::{Granted, Permit};
+use crate::authz::{Granted, Permit, still_granted};
 use crate::s3::call::OnBucket;
 use crate::s3::{Error, ErrorCode, xml};
 
@@ -45,6 +45,7 @@ async fn configure(
     block: Option<crate::s3::PublicAccessBlock>,
 ) -> Result<(), Error> {
     let held = context.policies.hold(&call.bucket).await?;
+    still_granted()?;
     context.backends.of(&call.bucket)?.head_bucket(call).await?;
     held.configure_public_access(block).await
 }

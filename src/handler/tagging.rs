@@ -4,17 +4,28 @@ use http::StatusCode;
 use http::header::HeaderName;
 
 use super::body::{RequestBody, document};
+use super::facts::is_still;
 use super::{Answer, Context};
 use crate::authz::{Document, Granted, Permit};
 use crate::s3::call::OnObject;
-use crate::s3::{Error, xml};
+use crate::s3::{ETag, Error, ErrorCode, TagSet, xml};
 
 /// The longest PutObjectTagging: ten tags, every character of them a reference, with room for spaces.
 pub(super) const MAX_DOCUMENT: usize = 64 * 1024;
 
-pub(super) async fn get(context: &Context<'_>, call: Granted<&OnObject>) -> Result<Answer, Error> {
+pub(super) async fn get(
+    context: &Context<'_>,
+    permit: &Permit,
+    call: Granted<&OnObject>,
+) -> Result<Answer, Error> {
     let backend = context.backends.of(&call.bucket)?;
+    let decided = decided_for(permit, &call)?;
     let tagging = backend.get_object_tagging(call).await?;
+    if let Some(etag) = decided {
+        // Behind the tags: what is there now was there then.
+        let found = backend.head_object(call.head().as_ref()).await?;
+        is_still(Some(Some(etag)), &found.info.etag)?;
+    }
     let answer = Answer::xml(xml::tagging(&tagging.tags));
     Ok(of_version(answer, tagging.version_id.as_deref()))
 }
@@ -33,17 +44,38 @@ pub(super) async fn put(
         }
     };
     let backend = context.backends.of(&call.bucket)?;
-    let version_id = backend.put_object_tagging(call, &tags).await?;
+    let version_id = match decided_for(permit, &call)? {
+        None => backend.put_object_tagging(call, &tags).await?,
+        Some(etag) => backend.put_object_tagging_of(call, etag, &tags).await?,
+    };
     let answer = Answer::empty(StatusCode::OK);
     Ok(of_version(answer, version_id.as_deref()))
 }
 
+/// The entity tag of what the tags were of that decided: only that may be changed.
+fn decided_for<'p>(permit: &'p Permit, call: &OnObject) -> Result<Option<&'p ETag>, Error> {
+    let version_id = call.version_id.as_deref();
+    let facts = permit.facts();
+    match facts.decided_for(&call.bucket, &call.key, version_id) {
+        None => Ok(None),
+        Some(Some(etag)) => Ok(Some(etag)),
+        Some(None) => Err(ErrorCode::NoSuchKey.into()),
+    }
+}
+
 pub(super) async fn delete(
     context: &Context<'_>,
+    permit: &Permit,
     call: Granted<&OnObject>,
 ) -> Result<Answer, Error> {
     let backend = context.backends.of(&call.bucket)?;
-    let version_id = backend.delete_object_tagging(call).await?;
+    let version_id = match decided_for(permit, &call)? {
+        None => backend.delete_object_tagging(call).await?,
+        Some(etag) => {
+            let none = TagSet::default();
+            backend.put_object_tagging_of(call, etag, &none).await?
+        }
+    };
     let answer = Answer::empty(StatusCode::NO_CONTENT);
     Ok(of_version(answer, version_id.as_deref()))
 }

@@ -11,6 +11,8 @@ mod words;
 
 use super::pattern::Pattern;
 use super::policy::{Error, Policy, PolicyKind, number};
+use super::principal::Principals;
+use super::statement::Effect;
 
 impl Policy {
     /// Parses what is put to a bucket as its policy. Messages begin with S3's own words.
@@ -23,6 +25,16 @@ impl Policy {
         let policy = policy.map_err(|why| words::of(&why))?;
         policy.check_bucket(bucket_arn)?;
         for (at, statement) in policy.statements().iter().enumerate() {
+            // IAM does not support it: it would grant to everyone who is not named, signed or not.
+            if statement.effect == Effect::Allow
+                && matches!(statement.principals, Some(Principals::Except(_)))
+            {
+                return Err(Error::Statement {
+                    statement: number(at, statement.sid.as_deref()),
+                    field: "NotPrincipal",
+                    reason: "Allow with NotPrincipal is not allowed".to_owned(),
+                });
+            }
             applies::check(statement, bucket_arn)
                 .map_err(|why| why.of_statement(&number(at, statement.sid.as_deref())))?;
         }

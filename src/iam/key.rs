@@ -144,6 +144,45 @@ impl Key {
     }
 }
 
+/// The keys that a request for an action may have: S3's own only where the reference says so, the others
+/// always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supplied(u128);
+
+impl Supplied {
+    /// What a request for `action` has.
+    #[must_use]
+    pub fn by(action: &str) -> Self {
+        static BY_ACTION: LazyLock<HashMap<&str, Supplied>> = LazyLock::new(|| {
+            let actions = reference::SERVICES
+                .iter()
+                .flat_map(|(_, actions, _)| *actions);
+            actions
+                .map(|action| {
+                    let supplied = SUPPLIED
+                        .iter()
+                        .filter(|(text, _)| reference::supplies(action, text));
+                    let bits = supplied.fold(0, |bits, (_, name)| bits | name.bit());
+                    (action.name, Supplied(bits))
+                })
+                .collect()
+        });
+        BY_ACTION.get(action).copied().unwrap_or(Self(0))
+    }
+
+    /// Whether `name` is among them.
+    #[must_use]
+    pub fn has(self, name: Name) -> bool {
+        self.0 & name.bit() != 0
+    }
+}
+
+impl Name {
+    fn bit(self) -> u128 {
+        1_u128.checked_shl(self as u32).unwrap_or(0)
+    }
+}
+
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         self.is(&other.written)

@@ -27,7 +27,7 @@ mod validate;
 pub use context::{Context, Value, Values};
 pub use evaluate::{By, Decision, Missing, Policies, Request, evaluate};
 pub use explain::{Considered, Explanation, Failure, Place, Unmet, explain};
-pub use key::{Key, Name};
+pub use key::{Key, Name, Supplied};
 pub use policy::{Error, Policy, PolicyKind, PolicyLimits};
 pub use principal::Principal;
 #[cfg(test)]

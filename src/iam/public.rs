@@ -3,7 +3,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html#access-control-block-public-access-policy-status>
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::net::Ipv4Addr;
 
 use super::arn;
 use super::condition::{Condition, Operator, Quantifier, Test};
@@ -11,8 +12,16 @@ use super::policy::Policy;
 use super::principal::{Named, Principals};
 use super::statement::{Effect, Statement};
 
-/// The widest networks that limit: `/8` of IPv4, `/32` of IPv6. RFC 1918's own are no wider.
+/// The widest networks that limit: `/8` of IPv4, `/32` of IPv6. RFC 1918's own are no wider. All that a
+/// policy names together are no wider either, or many of them would be everyone.
 const WIDEST: (u8, u8) = (8, 32);
+
+/// RFC 1918's networks, which are nobody's on the internet and do not count.
+const PRIVATE: [Ipv4Net; 3] = [
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+];
 
 /// Whether a value limits.
 type Limits = fn(&str) -> bool;
@@ -49,24 +58,88 @@ impl Policy {
 
     /// The statements that make it public, from 0.
     pub(super) fn public_statements(&self) -> impl Iterator<Item = usize> {
-        let statements = self.statements().iter().enumerate();
-        let public =
-            |(_, statement): &(usize, &Statement)| is_public_grant(statement, self.has_variables());
-        statements.filter(public).map(|(at, _)| at)
+        let statements = self.statements().iter();
+        let reaches: Vec<_> = statements
+            .map(|statement| Reach::of(statement, self.has_variables()))
+            .collect();
+        let networks = reaches.iter().flat_map(|reach| match reach {
+            Reach::Networks(networks) => networks.as_slice(),
+            Reach::Known | Reach::Everyone => &[],
+        });
+        // What one statement has no room for another may have.
+        let wide = is_wide(networks);
+        let public = move |reach: &Reach| match reach {
+            Reach::Known => false,
+            Reach::Networks(_) => wide,
+            Reach::Everyone => true,
+        };
+        let each = reaches.into_iter().enumerate();
+        each.filter_map(move |(at, reach)| public(&reach).then_some(at))
     }
 }
 
-fn is_public_grant(statement: &Statement, variables: bool) -> bool {
-    let to_anyone = match &statement.principals {
-        None => false,
-        Some(Principals::Except(_)) => true,
-        // A provider of identities is none of S3's fixed principals: it may vouch for anyone.
-        Some(Principals::Only(named)) => named
+/// Whom a statement grants something to.
+enum Reach {
+    /// Nobody, or who is fixed.
+    Known,
+    /// Whoever is in these networks.
+    Networks(Vec<IpNet>),
+    /// Anyone.
+    Everyone,
+}
+
+impl Reach {
+    fn of(statement: &Statement, variables: bool) -> Self {
+        let to_anyone = match &statement.principals {
+            None => false,
+            Some(Principals::Except(_)) => true,
+            // A provider of identities is none of S3's fixed principals: it may vouch for anyone.
+            Some(Principals::Only(named)) => named
+                .iter()
+                .any(|one| matches!(one, Named::Everyone | Named::Federated(_))),
+        };
+        if statement.effect != Effect::Allow || !to_anyone {
+            return Self::Known;
+        }
+        let limits = statement
+            .conditions
             .iter()
-            .any(|one| matches!(one, Named::Everyone | Named::Federated(_))),
+            .filter(|condition| is_limit(condition, statement, variables));
+        let mut reach = Self::Everyone;
+        for condition in limits {
+            if !condition.key.is("aws:SourceIp") {
+                return Self::Known;
+            }
+            // All conditions must be met, so that any one of them is a limit.
+            let networks = condition.write(variables);
+            reach = Self::Networks(networks.iter().filter_map(|text| network(text)).collect());
+        }
+        reach
+    }
+}
+
+/// Whether networks have more addresses together than the widest that limits.
+fn is_wide<'a>(networks: impl Iterator<Item = &'a IpNet>) -> bool {
+    let (mut v4, mut v6): (Vec<Ipv4Net>, Vec<Ipv6Net>) = (Vec::new(), Vec::new());
+    for network in networks {
+        match network {
+            IpNet::V4(network) if PRIVATE.iter().any(|net| net.contains(network)) => {}
+            IpNet::V4(network) => v4.push(*network),
+            IpNet::V6(network) => v6.push(*network),
+        }
+    }
+    // Merged, so that none counts twice; in units of a network's last bit.
+    let size = |prefix: u8, most: u8| 1_u128.checked_shl(u32::from(most.saturating_sub(prefix)));
+    let all = |sizes: &mut dyn Iterator<Item = Option<u128>>| {
+        sizes.fold(0_u128, |sum, size| {
+            sum.saturating_add(size.unwrap_or(u128::MAX))
+        })
     };
-    let limits = |condition: &Condition| is_limit(condition, statement, variables);
-    statement.effect == Effect::Allow && to_anyone && !statement.conditions.iter().any(limits)
+    let v4 = Ipv4Net::aggregate(&v4);
+    let v6 = Ipv6Net::aggregate(&v6);
+    let addresses = all(&mut v4.iter().map(|net| size(net.prefix_len(), 32)));
+    let networks = all(&mut v6.iter().map(|net| size(net.prefix_len(), 128)));
+    Some(addresses) > size(WIDEST.0, 32) || Some(networks) > size(WIDEST.1, 128)
 }
 
 /// Whether a condition leaves only fixed values of one of the keys.
@@ -109,7 +182,8 @@ fn is_fixed(value: &str) -> bool {
 }
 
 /// A user, or whoever else is not a role's session: those choose what stands behind the role's id. Who
-/// did not sign is `anonymous`.
+/// did not sign is `anonymous`. A KMS key was among S3's fixed values once and is not now: which key is
+/// asked for says nothing of who asks.
 fn is_person(value: &str) -> bool {
     let role = value
         .get(..4)
@@ -118,11 +192,24 @@ fn is_person(value: &str) -> bool {
 }
 
 fn is_narrow(value: &str) -> bool {
-    match value.parse::<IpNet>() {
-        Ok(IpNet::V4(network)) => network.prefix_len() >= WIDEST.0,
-        Ok(IpNet::V6(network)) => network.prefix_len() >= WIDEST.1,
-        Err(_) => false,
+    match network(value) {
+        Some(IpNet::V4(network)) => network.prefix_len() >= WIDEST.0,
+        Some(IpNet::V6(network)) => network.prefix_len() >= WIDEST.1,
+        None => false,
     }
+}
+
+/// A network; one of IPv4 also where it is written as one of IPv6.
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse::<IpNet>().ok();
+    let network = network.or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))?;
+    if let IpNet::V6(v6) = network
+        && let Some(mapped) = v6.network().to_ipv4_mapped()
+        && let Some(length) = v6.prefix_len().checked_sub(96)
+    {
+        return Ipv4Net::new(mapped, length).ok().map(IpNet::from);
+    }
+    Some(network)
 }
 
 /// The ARN of access points, whose names alone may be a pattern.
@@ -253,6 +340,104 @@ mod tests {
         assert!(!public(&grant("Allow", r#""NotPrincipal":{"AWS":"123456789012"}"#, r#"{"StringEquals":{"aws:SourceVpc":"vpc-1"}}"#)));
     }
 
+    fn to_networks(operator: &str, networks: &[String]) -> String {
+        let condition = format!(
+            r#"{{"{operator}":{{"aws:SourceIp":["{}"]}}}}"#,
+            networks.join("\",\"")
+        );
+        grant("Allow", r#""Principal":"*""#, &condition)
+    }
+
+    #[test]
+    fn t105_networks_count_together() {
+        let eights = |of: &dyn Fn(u32) -> bool| -> Vec<String> {
+            let all = (0..256).filter(|first| of(*first));
+            all.map(|first| format!("{first}.0.0.0/8")).collect()
+        };
+        let texts =
+            |texts: &[&str]| -> Vec<String> { texts.iter().map(|&t| t.to_owned()).collect() };
+        for (networks, expected) in [
+            (eights(&|_| true), true),
+            (eights(&|first| first % 2 == 0), true),
+            (eights(&|first| first < 128), true),
+            (texts(&["11.0.0.0/8"]), false),
+            (texts(&["11.0.0.0/8", "12.0.0.0/8"]), true),
+            (texts(&["11.0.0.0/8", "192.0.2.1"]), true),
+            // The same once more is no more.
+            (texts(&["11.0.0.0/8", "11.0.0.0/9", "11.1.2.3"]), false),
+            (texts(&["11.0.0.0/9", "11.128.0.0/9"]), false),
+            (
+                texts(&["198.51.100.0/24", "203.0.113.0/24", "2001:db8::/48"]),
+                false,
+            ),
+            // Private networks are nobody's there.
+            (
+                texts(&[
+                    "10.0.0.0/8",
+                    "172.16.0.0/12",
+                    "192.168.0.0/16",
+                    "198.51.100.1",
+                ]),
+                false,
+            ),
+            (texts(&["10.0.0.0/8", "11.0.0.0/8"]), false),
+            (texts(&["2001:db8::/32", "2001:db9::/32"]), true),
+            (texts(&["2001:db8::/33", "2001:db8:8000::/33"]), false),
+            // IPv4 in the clothes of IPv6.
+            (
+                (0..256)
+                    .map(|first| format!("::ffff:{first}.0.0.0/104"))
+                    .collect(),
+                true,
+            ),
+            (texts(&["::ffff:11.0.0.0/104"]), false),
+            (texts(&["::ffff:10.0.0.0/103"]), true),
+        ] {
+            let statement = to_networks("IpAddress", &networks);
+            assert_eq!(public(&statement), expected, "{statement}");
+        }
+        // Everything but one address.
+        assert!(public(&to_networks("NotIpAddress", &texts(&["192.0.2.1"]))));
+        assert!(public(&to_networks(
+            "ForAnyValue:NotIpAddress",
+            &texts(&["192.0.2.1"])
+        )));
+    }
+
+    #[test]
+    fn t105_statements_count_together() {
+        let each: Vec<String> = (0..100)
+            .map(|first| to_networks("IpAddress", &[format!("{first}.0.0.0/8")]))
+            .collect();
+        assert!(public(&each.join(",")));
+        let two = |one: &str, other: &str| {
+            [one, other]
+                .map(|net| to_networks("IpAddress", &[net.to_owned()]))
+                .join(",")
+        };
+        assert!(public(&two("11.0.0.0/8", "12.0.0.0/8")));
+        assert!(!public(&two("11.0.0.0/9", "11.128.0.0/9")));
+        assert!(!public(&two("198.51.100.0/24", "203.0.113.0/24")));
+        // Another limit beside it holds by itself.
+        let limited: Vec<String> = (0..80)
+            .map(|first| {
+                let condition = format!(
+                    r#"{{"IpAddress":{{"aws:SourceIp":"{first}.0.0.0/8"}},"StringEquals":{{"aws:SourceVpc":"vpc-1"}}}}"#
+                );
+                grant("Allow", r#""Principal":"*""#, &condition)
+            })
+            .collect();
+        assert!(!public(&limited.join(",")));
+        // What excepts some of the networks makes them no wider, and nothing else narrower.
+        let condition = r#"{"IpAddress":{"aws:SourceIp":"11.0.0.0/8"},"NotIpAddress":{"aws:SourceIp":"11.1.0.0/16"}}"#;
+        assert!(!public(&grant("Allow", r#""Principal":"*""#, condition)));
+        let condition = r#"{"NotIpAddress":{"aws:SourceIp":"11.1.0.0/16"},"Bool":{"aws:SecureTransport":"true"}}"#;
+        assert!(public(&grant("Allow", r#""Principal":"*""#, condition)));
+        // What denies does not make what is granted private: S3 looks at grants alone.
+        let deny = r#"{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.1"}}}"#;
+        assert!(public(&format!("{},{deny}", each.join(","))));
+    }
+
     #[test]
     fn networks_are_no_wider_than_documented() {
         for (network, expected) in [
@@ -268,8 +453,7 @@ mod tests {
             ("2001:db8::/31", true),
             ("::/0", true),
         ] {
-            let condition =
-                format!(r#"{{"IpAddress":{{"aws:SourceIp":["198.51.100.1","{network}"]}}}}"#);
+            let condition = format!(r#"{{"IpAddress":{{"aws:SourceIp":["{network}"]}}}}"#);
             let statement = grant("Allow", r#""Principal":"*""#, &condition);
             assert_eq!(public(&statement), expected, "{network}");
         }

@@ -27,6 +27,7 @@ use tokio_rustls::server::TlsStream;
 use super::accept::Application;
 use super::head::Head;
 use super::room::{Busy, Guest};
+use super::target::Targets;
 use super::wire::Wire;
 
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).
@@ -84,6 +85,8 @@ pub(super) struct Connection {
     // Where in `first` what was read and not yet given begins and ends.
     waiting: Range<u8>,
     head: Head,
+    // Of HTTP/2, which has no head to watch.
+    targets: Option<Box<Targets>>,
     // How many reads in a row were filled.
     filled: u8,
     guest: Arc<Guest>,
@@ -117,6 +120,7 @@ impl Connection {
             first: [0; PREFACE],
             waiting: 0..0,
             head: Head::default(),
+            targets: None,
             filled: 0,
             guest: Arc::clone(guest),
             busy: None,
@@ -159,6 +163,8 @@ impl Connection {
             // All of it: Pingora would wait for the rest without end.
             let preface = connection.begins(24, Head::default());
             if let Ok(true) = timeout(app.idle_timeout(), preface).await {
+                // The preface comes once more, to whoever reads now.
+                connection.targets = Some(Box::new(Targets::new(app.head_bytes())));
                 let guest = Arc::clone(&connection.guest);
                 let app = Arc::new(Streams { app, guest });
                 app.process_new(connection, &ends).await;
@@ -277,6 +283,12 @@ impl AsyncRead for Connection {
         }
         if self.head.is_over() {
             self.taken = self.taken.saturating_add(to.filled().len() - before);
+            if let (Some(targets), Some(read)) = (&mut self.targets, to.filled().get(before..))
+                && let Err(refused) = targets.watch(read)
+            {
+                to.set_filled(before);
+                return Poll::Ready(Err(io::Error::other(refused)));
+            }
             return Poll::Ready(Ok(()));
         }
         if let Some(read) = to.filled_mut().get_mut(before..) {

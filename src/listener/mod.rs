@@ -8,6 +8,7 @@ mod head;
 pub mod peer;
 mod reserved;
 mod room;
+mod target;
 mod tls;
 mod wire;
 

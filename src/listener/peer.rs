@@ -10,16 +10,30 @@ use crate::s3::{Error, ErrorCode, Peer};
 /// What is known of the client. Its address is the connection's, or, where that is a trusted proxy,
 /// the last address in `X-Forwarded-For` that is not one, read right to left (T37).
 ///
+/// With `proto`, a trusted proxy's `X-Forwarded-Proto` says whether the client came by TLS, of which
+/// version nobody knows.
+///
 /// # Errors
 /// `BadRequest` when a trusted proxy sends a list that cannot be read: whose address it is would be
 /// a guess.
-pub fn of(session: &ServerSession, trusted: &[IpNet]) -> Result<Peer, Error> {
-    let connection = connection(session);
-    let forwarded = session
-        .req_header()
-        .headers
-        .get_all("x-forwarded-for")
-        .iter();
+pub fn of(session: &ServerSession, trusted: &[IpNet], proto: bool) -> Result<Peer, Error> {
+    let mut connection = connection(session);
+    let headers = &session.req_header().headers;
+    if proto && is_trusted(&connection.address, trusted) {
+        let said: Option<Vec<&str>> = headers
+            .get_all("x-forwarded-proto")
+            .iter()
+            .map(|value| value.to_str().ok())
+            .collect();
+        let said = said.and_then(|lists| scheme(&lists));
+        let said = said.ok_or_else(|| {
+            Error::new(ErrorCode::BadRequest).because("x-forwarded-proto cannot be read")
+        })?;
+        if let Some(secure) = said {
+            (connection.secure, connection.tls_version) = (secure, None);
+        }
+    }
+    let forwarded = headers.get_all("x-forwarded-for").iter();
     let lists: Option<Vec<&str>> = forwarded.map(|value| value.to_str().ok()).collect();
     let address = lists.and_then(|lists| client(connection.address, &lists, trusted));
     let address = address.ok_or_else(|| {
@@ -59,11 +73,29 @@ fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
+fn is_trusted(address: &IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(address))
+}
+
+/// Whether every part of the way was by TLS, `Some(None)` where nothing is said. What a client has sent
+/// and a proxy has added to can only make it less.
+fn scheme(lists: &[&str]) -> Option<Option<bool>> {
+    let mut all = None;
+    for text in lists.iter().flat_map(|list| list.split(',')) {
+        let secure = match text.trim() {
+            https if https.eq_ignore_ascii_case("https") => true,
+            http if http.eq_ignore_ascii_case("http") => false,
+            _ => return None,
+        };
+        all = Some(all.unwrap_or(true) && secure);
+    }
+    Some(all)
+}
+
 fn client(connection: IpAddr, lists: &[&str], trusted: &[IpNet]) -> Option<IpAddr> {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     let mut address = connection;
     for text in lists.iter().rev().flat_map(|list| list.rsplit(',')) {
-        if !is_trusted(&address) {
+        if !is_trusted(&address, trusted) {
             break;
         }
         address = parse(text.trim())?;
@@ -84,6 +116,26 @@ fn parse(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn t121_a_scheme_is_one_of_two() {
+        for (lists, expected) in [
+            (&[][..], Some(None)),
+            (&["https"][..], Some(Some(true))),
+            (&["HTTPS"], Some(Some(true))),
+            (&["http"], Some(Some(false))),
+            // A client's own word before the proxy's makes nothing secure.
+            (&["https, http"], Some(Some(false))),
+            (&["http, https"], Some(Some(false))),
+            (&["https", "http"], Some(Some(false))),
+            (&["https", "https"], Some(Some(true))),
+            (&[""], None),
+            (&["ftp"], None),
+            (&["https;q=1"], None),
+        ] {
+            assert_eq!(scheme(lists), expected, "{lists:?}");
+        }
+    }
 
     #[test]
     fn t37_only_trusted_proxies_are_believed() {

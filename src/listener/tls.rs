@@ -100,20 +100,25 @@ fn pem(path: &Path, why: impl std::fmt::Display) -> TlsError {
     }
 }
 
-/// Verifies a client certificate when one is offered: it must come from an authority in `ca`.
+/// Verifies a client certificate: it must come from an authority in `ca`. A client without one is refused
+/// by the handshake, unless it `may_be_without`.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub fn client_verifier(ca: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+pub fn client_verifier(
+    ca: &Path,
+    may_be_without: bool,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in chain(ca)? {
         roots.add(certificate).map_err(|error| pem(ca, error))?;
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    let verifier = builder
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| pem(ca, error))?;
+    let builder = match may_be_without {
+        true => builder.allow_unauthenticated(),
+        false => builder,
+    };
+    let verifier = builder.build().map_err(|error| pem(ca, error))?;
     Ok(verifier)
 }

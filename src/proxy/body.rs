@@ -8,6 +8,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_error::ErrorType;
 use pingora_timeout::timeout;
 
+use crate::authz::still_granted;
 use crate::handler::RequestBody;
 use crate::s3::{Error, ErrorCode};
 
@@ -102,7 +103,11 @@ impl RequestBody for SessionBody<'_> {
         loop {
             match self.piece().await? {
                 Some(bytes) if bytes.is_empty() => {}
-                piece => return Ok(piece),
+                piece => {
+                    // Before anything is made of what was waited for (T109).
+                    still_granted()?;
+                    return Ok(piece);
+                }
             }
         }
     }

@@ -80,7 +80,10 @@ fn as_http1(request: &RequestHeader) -> usize {
 /// What a lenient parser forgives and we don't: bare line feeds, folded lines, NUL.
 fn strict_bytes(raw: &[u8]) -> Result<(), Error> {
     // A fragment is never sent; Pingora would drop it, and the key with it.
-    let line = raw.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    // Parsers skip line ends before the request line.
+    let begins = raw.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    let line = raw.get(begins.unwrap_or(0)..).unwrap_or_default();
+    let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if memchr::memchr(b'#', line).is_some() {
         return Err(ErrorCode::InvalidUri.into());
     }
@@ -283,6 +286,18 @@ mod tests {
             b"GET / HTTP/1.1\r\nhost: a\0\r\n\r\n",
         ] {
             assert!(strict_bytes(raw).is_err(), "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn t52_a_target_has_no_fragment() {
+        for before in ["", "\r\n", "\r\n\r\n"] {
+            let of = |target| {
+                strict_bytes(format!("{before}GET {target} HTTP/1.1\r\nx: #\r\n\r\n").as_bytes())
+            };
+            assert!(of("/a%23b").is_ok());
+            let refused = of("/a#b").map_err(|error| error.code());
+            assert_eq!(refused, Err(ErrorCode::InvalidUri), "{before:?}");
         }
     }
 

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use http::Method;
 use pingora_core::apps::{
     HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream,
 };
@@ -30,12 +31,12 @@ use pingora_timeout::timeout;
 use time::OffsetDateTime;
 
 use crate::audit::{Audit, Place};
-use crate::authz::{Permit, Undecided, Unpermitted};
+use crate::authz::{Permit, Standing, Undecided, Unpermitted, still_granted};
 use crate::fair::Asker;
 use crate::handler::{self, Answer};
 use crate::listener::{Application, TooLarge, peer};
 use crate::metrics::Metrics;
-use crate::s3::{Error, ErrorCode, Request};
+use crate::s3::{Error, ErrorCode, Operation, Request};
 use body::SessionBody;
 use ids::RequestIds;
 use places::Places;
@@ -120,7 +121,7 @@ impl Gateway {
     /// Answers one request, start to end.
     async fn serve(
         &self,
-        state: &State,
+        state: &Arc<State>,
         session: &mut ServerSession,
         seen: &mut Seen,
         place: Result<(), Error>,
@@ -139,7 +140,7 @@ impl Gateway {
     /// Everything a request passes.
     async fn line(
         &self,
-        state: &State,
+        state: &Arc<State>,
         session: &mut ServerSession,
         seen: &mut Seen,
     ) -> Result<Answer, Error> {
@@ -153,14 +154,44 @@ impl Gateway {
             Ok(permit) => Ok(permit),
         };
         seen.admitted = Some(Instant::now());
+        let permit = permit.map(Arc::new);
         let outcome = match &permit {
-            Ok(permit) => handler::answer(&state.context(seen.now), permit, &mut body).await,
+            Ok(permit) => {
+                let standing = self.standing(state, permit, seen);
+                let context = state.context(seen.now);
+                let reads = matches!(permit.request().head.method, Method::GET | Method::HEAD);
+                let work = answer(&context, permit, reads, &mut body);
+                standing.during(work).await
+            }
             Err(error) => Err(error.clone()),
         };
         seen.received = body.received;
         seen.body_failed = body.failed;
         seen.permit = permit.ok();
         outcome
+    }
+
+    /// How to ask for what was permitted again: of the state that there is then, as if the request had
+    /// come only now, but for the age of its signature.
+    fn standing(&self, state: &Arc<State>, permit: &Arc<Permit>, seen: &Seen) -> Standing {
+        let (states, then) = (Arc::clone(&self.state), Arc::clone(state));
+        let (permit, came) = (Arc::clone(permit), seen.now);
+        Standing::new(seen.started, move || {
+            let state = states.load();
+            // Its keys are decided one by one, by who may what as it was when it came.
+            if permit.operation() == Operation::DeleteObjects && !Arc::ptr_eq(&state, &then) {
+                return Err(Error::new(ErrorCode::ServiceUnavailable)
+                    .because("the configuration has changed while the request came"));
+            }
+            let request = permit.request();
+            let caller = state
+                .authenticator
+                .authenticate(request, &state.directory, came)?;
+            let now = OffsetDateTime::now_utc();
+            state
+                .authorizer
+                .again(&permit, &caller, &state.policies, now)
+        })
     }
 
     /// Learns what policies ask for beyond the head until the request is decided. Each round knows one
@@ -197,7 +228,7 @@ impl Gateway {
         session: &ServerSession,
         seen: &mut Seen,
     ) -> Result<Permit, Stop> {
-        let peer = peer::of(session, &state.trusted_proxies)?;
+        let peer = peer::of(session, &state.trusted_proxies, state.forwarded_proto)?;
         seen.peer = Some(peer.clone());
         if framing::both_lengths(session) {
             return Err(Error::new(ErrorCode::BadRequest)
@@ -264,25 +295,30 @@ impl HttpServerApp for Gateway {
     ) -> Option<ReusedHttpStream> {
         // From the first byte of the head on: a drain waits for what has begun.
         let _in_flight = self.metrics.in_flight();
-        let state = self.state.load_full();
-        let limits = &state.limits;
-        session.set_read_timeout(Some(limits.header_timeout));
+        let patience = self.state.load().limits.header_timeout;
+        session.set_read_timeout(Some(patience));
         // The head has begun; it must end in time.
-        match timeout(limits.header_timeout, session.read_request()).await {
+        match timeout(patience, session.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) | Err(_) => return None,
-            Ok(Err(error)) => return self.unreadable(&state, session, &error).await,
+            Ok(Err(error)) => {
+                let state = self.state.load_full();
+                return self.unreadable(&state, session, &error).await;
+            }
         }
-        session.set_read_timeout(Some(limits.body_timeout));
-        session.set_write_timeout(Some(limits.body_timeout));
-        let closes = *shutdown.borrow() || framing::is_single(session.req_header());
-        session.set_keepalive((!closes).then_some(limits.idle_timeout.as_secs()));
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
-        // Boxed: an idle connection does not hold what a request needs.
         let (place, reserved) = match self.audit.reserve().await {
             Ok(place) => (Some(place), Ok(())),
             Err(error) => (None, Err(error)),
         };
+        // Only now, when nothing is waited for any more, is it what decides (T109).
+        let state = self.state.load_full();
+        let limits = &state.limits;
+        session.set_read_timeout(Some(limits.body_timeout));
+        session.set_write_timeout(Some(limits.body_timeout));
+        let closes = *shutdown.borrow() || framing::is_single(session.req_header());
+        session.set_keepalive((!closes).then_some(limits.idle_timeout.as_secs()));
+        // Boxed: an idle connection does not hold what a request needs.
         let sent = Box::pin(self.serve(&state, &mut session, &mut seen, reserved)).await;
         self.record(&state, Some(session.req_header()), &seen, sent, place);
         if sent == Sent::Cut {
@@ -368,6 +404,22 @@ impl Gateway {
         self.record(state, None, &seen, sent, Some(place));
         None
     }
+}
+
+/// Carries out what was permitted. What it takes to begin, and for a read to have something to tell, may
+/// have been waited for.
+async fn answer(
+    context: &handler::Context<'_>,
+    permit: &Permit,
+    reads: bool,
+    body: &mut SessionBody<'_>,
+) -> Result<Answer, Error> {
+    still_granted()?;
+    let answer = handler::answer(context, permit, body).await?;
+    if reads {
+        still_granted()?;
+    }
+    Ok(answer)
 }
 
 /// What a connection says of a head that does not end.

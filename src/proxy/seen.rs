@@ -1,5 +1,6 @@
 //! What is known of a request so far, for audit and metrics: filled as the line proceeds.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use time::OffsetDateTime;
@@ -33,7 +34,7 @@ pub(super) struct Seen {
     /// What was refused.
     pub(super) denied: Option<Box<Denied>>,
     /// What was permitted.
-    pub(super) permit: Option<Permit>,
+    pub(super) permit: Option<Arc<Permit>>,
     /// What the client was told.
     pub(super) error: Option<Error>,
     /// The status of the answer.

@@ -68,6 +68,8 @@ pub struct State {
     pub backends: Arc<Backends>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether their `X-Forwarded-Proto` is believed as well.
+    pub forwarded_proto: bool,
     /// The account that owns every bucket.
     pub account: Arc<str>,
     /// The region this gateway says it is.

@@ -46,6 +46,16 @@ impl ObjectKey {
         &self.0
     }
 
+    /// Whether a store that keeps keys as paths of files, or an HTTP server on the way, could take this
+    /// key for another with fewer slashes: it begins with one, or has two in a row, backslashes
+    /// counted as well. One at the end is the name of a folder, and another key everywhere.
+    #[must_use]
+    pub fn has_empty_segment(&self) -> bool {
+        let mut segments = self.0.split(['/', '\\']);
+        segments.next_back();
+        segments.any(str::is_empty)
+    }
+
     /// Whether an HTTP server on the way could normalise this key, sent as a path, into another:
     /// a `.` or `..` segment, also between backslashes. Such a key never goes to an
     /// upstream by path (T50).
@@ -91,6 +101,30 @@ mod tests {
             Err(InvalidObjectKey::TooLong)
         );
         assert_eq!(ObjectKey::parse("a\0b"), Err(InvalidObjectKey::Nul));
+    }
+
+    #[test]
+    fn t103_empty_segments() {
+        for (key, empty) in [
+            ("/", true),
+            ("/a", true),
+            ("//a", true),
+            ("a//b", true),
+            ("a//", true),
+            ("a\\/b", true),
+            ("\\a", true),
+            ("a", false),
+            ("a/", false),
+            ("a/b/", false),
+            ("a\\b", false),
+            ("a /b", false),
+        ] {
+            assert_eq!(
+                ObjectKey::parse(key).map(|k| k.has_empty_segment()),
+                Ok(empty),
+                "{key}"
+            );
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the state, a signal drains.
 
 mod bootstrap;
+mod cores;
 mod health;
 mod log;
 mod pulse;
@@ -24,6 +25,7 @@ use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::backend::disk::Disk;
 use crate::backend::router::{Backends, Store};
+use crate::backend::upstream::Finding;
 use crate::config::{self, Config, Overrides};
 use crate::identity::BucketPolicies;
 use crate::listener::{
@@ -32,7 +34,7 @@ use crate::listener::{
 };
 use crate::metrics::Metrics;
 use crate::proxy::{Gateway, Limits, State};
-use crate::s3::Addressing;
+use crate::s3::{Addressing, BucketName};
 use bootstrap::Bootstrap;
 use health::Health;
 use log::Log;
@@ -41,7 +43,7 @@ use readiness::{Phase, Readiness};
 use reload::Watcher;
 
 /// How often changed files are looked for, and backends that have not been asked for a while.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(500);
 
 /// The most connections of a data listener where nothing else is configured: they take 250 MB idle.
 const MOST_CONNECTIONS: usize = 16_384;
@@ -99,21 +101,47 @@ struct Running {
 /// [`Error`] says what.
 pub fn check(config: &Config) -> Result<(), Error> {
     install_crypto();
-    // The disk is not opened: checking must not create or lock anything, so any local store will do.
-    let stores = config.stores().into_iter().chain([(
-        config::DISK.to_owned(),
-        Store::Local(Arc::new(crate::backend::Nowhere)),
-    )]);
-    Backends::new(stores.collect(), config.routes.clone(), Some(config::DISK))
-        .map_err(|error| Error::Backend(error.to_string()))?;
+    backends(config)?;
     if let Some((certificate, key)) = &config.tls.files {
         Certificates::load(certificate, key)
             .map_err(|error| Error::Bootstrap(error.to_string()))?;
     }
     if let Some(ca) = &config.tls.client_ca {
-        client_verifier(ca).map_err(|error| Error::Bootstrap(error.to_string()))?;
+        client_verifier(ca, config.tls.client_may_be_without)
+            .map_err(|error| Error::Bootstrap(error.to_string()))?;
     }
     Ok(())
+}
+
+/// The backends, without the disk: checking must not create or lock anything, so any local store will do.
+fn backends(config: &Config) -> Result<Backends, Error> {
+    let stores = config.stores().into_iter().chain([(
+        config::DISK.to_owned(),
+        Store::Local(Arc::new(crate::backend::Nowhere)),
+    )]);
+    Backends::new(stores.collect(), config.routes.clone(), Some(config::DISK))
+        .map_err(|error| Error::Backend(error.to_string()))
+}
+
+/// Asks the upstream of `bucket` what it makes of keys, checksums and conditions.
+///
+/// # Errors
+/// [`Error`] when the bucket is at no upstream, or the upstream cannot be asked.
+pub fn probe(config: &Config, bucket: &str) -> Result<Vec<Finding>, Error> {
+    install_crypto();
+    let backends = backends(config)?;
+    let name = BucketName::parse(bucket).map_err(|why| Error::Backend(why.to_string()))?;
+    let upstream = backends.upstream_of(&name);
+    let upstream = upstream
+        .ok_or_else(|| Error::Backend(format!("no route leads `{bucket}` to an upstream")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let found = runtime.block_on(upstream.probe(&name));
+    found.map_err(|error| {
+        let why = error.reason().unwrap_or_else(|| error.message());
+        Error::Backend(format!("`{}` cannot be asked: {why}", upstream.name()))
+    })
 }
 
 fn install_crypto() {
@@ -127,8 +155,13 @@ fn install_crypto() {
 /// [`Error`] says why it does not start.
 pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error> {
     install_crypto();
+    // Before the first secret is read.
+    let cores = cores::disable();
     let config = Config::load(config_path, &overrides)?;
     let log = Log::start(&config.logging)?;
+    if let Err(error) = cores {
+        tracing::warn!(%error, "core dumps cannot be turned off: they would hold secrets");
+    }
     let outcome = start(config_path, overrides, &config);
     log.flush();
     outcome
@@ -188,6 +221,7 @@ fn state(
         policies: policies.clone(),
         backends: Arc::new(backends.map_err(|error| Error::Backend(error.to_string()))?),
         trusted_proxies: config.trusted_proxies.clone(),
+        forwarded_proto: config.forwarded_proto,
         account: config.account.clone(),
         region: config.region.clone(),
         limits: limits(config),
@@ -243,7 +277,11 @@ fn serve(
         running.audit.clone(),
         rooms.cloned().collect(),
     ));
-    let admin = Arc::new(Admin::new(readiness.clone(), metrics.clone()));
+    let admin = Arc::new(Admin::new(
+        readiness.clone(),
+        metrics.clone(),
+        config.admin_hosts.clone(),
+    ));
 
     // Threads that don't steal each other's work: a fifth less CPU for small requests.
     let workers = RuntimeBuilder::new(config.threads, "gateway")
@@ -330,7 +368,9 @@ fn limits(config: &Config) -> Limits {
 
 fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {
     let wrong = |error: &dyn std::fmt::Display| Error::Bootstrap(error.to_string());
-    let clients = config.tls.client_ca.as_deref().map(client_verifier);
+    let may_be_without = config.tls.client_may_be_without;
+    let clients = config.tls.client_ca.as_deref();
+    let clients = clients.map(|ca| client_verifier(ca, may_be_without));
     let clients = clients.transpose().map_err(|error| wrong(&error))?;
     Tls::new(certificates, clients, config.tls.only_1_3).map_err(|error| wrong(&error))
 }

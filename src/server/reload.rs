@@ -68,6 +68,7 @@ struct Reload {
 struct Fixed {
     addresses: [Option<std::net::SocketAddr>; 3],
     client_ca: Option<PathBuf>,
+    client_may_be_without: bool,
     audit: crate::audit::Config,
     logging: crate::config::Logging,
     disk: PathBuf,
@@ -85,6 +86,7 @@ impl Fixed {
                 Some(config.admin_listen),
             ],
             client_ca: config.tls.client_ca.clone(),
+            client_may_be_without: config.tls.client_may_be_without,
             audit: config.audit.clone(),
             logging: config.logging.clone(),
             disk: config.disk.path.clone(),
@@ -166,7 +168,7 @@ impl Reload {
         running.state.store(Arc::new(next));
         if Fixed::of(&config) != self.fixed {
             tracing::warn!(
-                "addresses, TLS versions, client_ca, audit, logging, disk, threads, idle_timeout, \
+                "addresses, TLS versions, client_ca, client_certificates, audit, logging, disk, threads, idle_timeout, \
                  drain_timeout and shutdown_delay change at the next start only"
             );
         }

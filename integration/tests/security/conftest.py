@@ -16,7 +16,7 @@ def recorder():
 @pytest.fixture(scope="session")
 def spied(work, recorder):
     """A gateway whose upstream keeps what reaches it."""
-    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET, 'keys = "exact"\n')
     # One bucket has another name and place there, which no client may learn.
     config = """
 [[routes]]
@@ -24,6 +24,14 @@ bucket = "renamed"
 backend = "spy"
 rename = "hidden-canary"
 key_prefix = "prefix-canary/"
+[[routes]]
+bucket = "retitled"
+backend = "spy"
+rename = "whole-hidden-canary"
+# Under their own names they would be the same buckets once more.
+[[routes]]
+bucket = "*hidden-canary"
+backend = "disk"
 """ + config + f"""
 [listener]
 virtual_host_domains = ["s3.example.com"]

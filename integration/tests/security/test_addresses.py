@@ -285,3 +285,48 @@ def test_t55_where_a_copy_source_does_not_belong(spied, spy):
     assert "x-amz-copy-source-range: bytes=0-9" in spy.passes(ranged("bytes=0-9")).lines
     for text in ("100-0", "bytes=100-0", "bytes=0-", "bytes=-5", "bytes=0-9,20-29", "bytes=+0-9", "bytes=0 - 9", "items=0-9", "", "bytes=0-99999999999999999999"):
         spy.refuses(ranged(text), "InvalidArgument", statuses=(400,))
+
+
+def test_t52_a_target_has_no_fragment(spied, spy):
+    """It would be dropped, and the key with it: in neither version of HTTP, signed or not, behind line ends or not."""
+    spy.reply = agree
+    for path in ("/bucket/key#", "/bucket/key#x", "/bucket/#", "/bucket/key?prefix=a#b", "#", "/bucket/a/../key#/b"):
+        for before in (b"", b"\r\n", b"\r\n\r\n"):
+            head = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{spied.port}\r\n\r\n".encode()
+            answer = raw.raw(spied, before + head)
+            assert answer.status == 400, (path, before, answer)
+        assert h2.request(spied, [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{spied.port}"), (":path", path)]) is None, path
+        assert h2.signed(spied, "GET", path) is None, path
+    spy.recorder.settle()
+    assert spy.arrived == []
+    # An escaped one is the key's.
+    answer = h2.request(spied, [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{spied.port}"), (":path", "/bucket/key%23x"), ("x-a", "#")])
+    assert answer.status == 403
+    answer = raw.request(spied, "GET", "/bucket/key#x")
+    assert answer.status == 200
+    spy.recorder.settle()
+    assert [a.target for a in spy.arrived] == ["/bucket/key%23x"]
+    spy.recorder.clear()
+
+
+def test_t52_other_streams_of_a_sound_connection_go_on(spied, spy):
+    """Many requests on one connection, whose fields refer to one another."""
+    spy.reply = agree
+    from h2.config import H2Configuration
+    from h2.connection import H2Connection
+    from h2.events import ResponseReceived, StreamEnded
+    with raw.Connection(spied, alpn="h2") as connection:
+        client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        client.initiate_connection()
+        ended, statuses = 0, []
+        for number in range(200):
+            stream = client.get_next_available_stream_id()
+            more = [(f"x-{number % 7}", "#" * (number % 50)), ("user-agent", f"agent {number}")]
+            client.send_headers(stream, [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{spied.port}"), (":path", f"/bucket/{number % 3}"), *more], end_stream=True)
+            connection.send(client.data_to_send())
+            while ended <= number and connection.more():
+                for event in client.receive_data(connection.take(len(connection.data))):
+                    statuses += [dict(event.headers)[":status"]] if isinstance(event, ResponseReceived) else []
+                    ended += isinstance(event, StreamEnded)
+                connection.send(client.data_to_send())
+        assert statuses == ["403"] * 200

@@ -162,6 +162,46 @@ def test_t44_tags_that_cannot_be_known_are_refused(spy, ask):
     assert (event["decision"], event["policy"], event["statement"]) == ("explicit_deny", "nosecrets", 2)
 
 
+def test_t44_what_was_decided_is_what_is_retagged(spy, ask):
+    """Changes of tags that tags decide: the very version is named, and a store that has none is not asked."""
+    blue, version = tagged(team="blue"), []
+
+    def store(head, body):
+        answer = blue(head, body)
+        return answer.replace(b"\r\n", b"\r\n" + b"".join(version), 1) if head.startswith((b"HEAD", b"GET")) else answer
+
+    spy.reply = store
+    delete = lambda user="blue", query=(): ask(user, "DELETE", "/bucket/key", [("tagging", ""), *query])
+    answer = delete()
+    assert (answer.status, answer.code) == (501, "NotImplemented") and b"versions" in answer.body, answer
+    spy.recorder.settle()
+    assert {a.target for a in spy.arrived} == set(LOOKED) and not [a for a in spy.arrived if a.head.startswith((b"PUT", b"DELETE"))]
+    spy.recorder.clear()
+    version.append(b"x-amz-version-id: v1\r\n")
+    assert delete().status == 204
+    spy.recorder.settle()
+    assert spy.arrived[-1].head.startswith(b"DELETE /bucket/key?tagging=&versionId=v1 "), spy.arrived
+    spy.recorder.clear()
+    # Who needs no tags for it does as ever.
+    spy.passes(delete("powerful"), "/bucket/key?tagging=")
+    # One that is replaced in between keeps its own.
+    replaced = [False]
+
+    def swap(head, body):
+        answer = store(head, body)
+        if b"tagging" in head:
+            replaced[0] = True
+            return answer
+        return answer.replace(b'"e"', b'"other"') if replaced[0] else answer
+
+    spy.reply = swap
+    answer = delete()
+    assert answer.status == 503, answer
+    spy.recorder.settle()
+    assert not [a for a in spy.arrived if a.head.startswith((b"PUT", b"DELETE"))]
+    spy.recorder.clear()
+
+
 def test_t44_what_was_decided_is_what_is_read(spy, ask):
     """An object that is replaced while its tags decide is not read under the tags of the other."""
     blue, replaced = tagged(team="blue"), [False]

@@ -66,7 +66,7 @@ key = lambda name: f"AKIA{name.upper():0<16}"[:20]
 
 @pytest.fixture(scope="module")
 def guarded(work, recorder):
-    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET, 'keys = "exact"')
     for name, statements in USERS.items():
         document = json.dumps({"Version": "2012-10-17", "Statement": statements})
         config += f"""
@@ -469,7 +469,7 @@ def test_t45_a_missing_object_is_as_forbidden_as_one_that_is_there(guarded, spy)
 def test_t46_a_costly_pattern_costs_little(work, recorder):
     """A policy as long as may be, of patterns that a backtracking matcher would never finish."""
     patterns = [f"{ARN}bucket/" + "*a" * 250 + f"*b{n}" for n in range(10)]
-    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET, 'keys = "exact"')
     document = json.dumps({"Version": "2012-10-17", "Statement": [allow("s3:GetObject", patterns), allow("s3:GetObject", f"{ARN}bucket/*")]})
     config += f'[[users]]\nname = "slow"\naccess_keys = [{{ id = "AKIASLOW", secret = {{ env = "USERS_SECRET" }} }}]\npolicies = ["slow"]\n[[policies]]\nname = "slow"\ninline = \'\'\'{document}\'\'\'\n'
     with Gateway(work / "slow", AUDIT + config, env={**env, "USERS_SECRET": SECRET}) as gateway:

@@ -1,6 +1,7 @@
 """T45, where a policy lets anyone in and public access is blocked: by the server, by the bucket, or by what
 cannot be read. Nothing of a refused request reaches the store, which a spy behind the gateway sees."""
 
+import hashlib
 import json
 
 import pytest
@@ -172,3 +173,87 @@ def test_public_acls_reach_nothing(public, spy, header):
     value = "public-read" if header == "x-amz-acl" else 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
     for method, path, query in (("PUT", "/bucket/key", []), ("PUT", "/new", []), ("POST", "/bucket/key", [("uploads", "")])):
         spy.refuses(raw.request(public, method, path, query, [(header, value)]), "NotImplemented", statuses=(501,))
+
+
+def nets(*networks, operator="IpAddress"):
+    return {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*",
+            "Condition": {operator: {"aws:SourceIp": list(networks)}}}
+
+
+EIGHTS = [f"{n}.0.0.0/8" for n in range(256)]
+# Public by what is granted in all, and their twins.
+TOGETHER = {
+    "all of IPv4 in one condition": ([nets(*EIGHTS)], True),
+    "every second network": ([nets(*EIGHTS[::2])], True),
+    "statement by statement": ([nets(net) for net in EIGHTS[:100]], True),
+    "IPv4 as IPv6": ([nets(*(f"::ffff:{n}.0.0.0/104" for n in range(256)))], True),
+    "all but one address": ([nets("192.0.2.1", operator="NotIpAddress")], True),
+    "a network": ([nets("198.51.100.0/24")], False),
+    "private networks and an office": ([nets("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "198.51.100.0/24"), nets("203.0.113.0/24")], False),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_t105_public_is_what_is_granted_in_all(work, recorder, public, name):
+    """With every default on such a policy is refused, and one that is there already grants nothing."""
+    statements, is_public = TOGETHER[name]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements}).encode()
+    config, env = upstream("spy", recorder.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    with Gateway(work / "together", AUDIT + config, env=env) as gateway:
+        spy = Spy(gateway, recorder)
+        spy.reply = agree
+        put = raw.request(gateway, "PUT", "/bucket", [("policy", "")], body=policy)
+        recorder.settle()
+        recorder.clear()
+        assert (put.status, put.code) == ((403, "AccessDenied") if is_public else (204, None)), put
+        if not is_public:
+            assert b"<IsPublic>false<" in raw.request(gateway, "GET", "/bucket", [("policyStatus", "")]).body
+            recorder.clear()
+            assert raw.request(gateway, "DELETE", "/bucket", [("policy", "")]).status == 204
+            recorder.clear()
+
+
+@pytest.mark.parametrize("principal, taken", [({"NotPrincipal": {"AWS": "123456789012"}}, False), ({"Principal": {"AWS": "123456789012"}}, True)])
+def test_t42_grants_to_all_but_some_are_refused(public, spy, principal, taken):
+    statement = {"Effect": "Allow", **principal, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}
+    put = lambda effect: raw.request(public, "PUT", "/bucket", [("policy", "")], body=json.dumps({"Statement": {**statement, "Effect": effect}}).encode())
+    answer = put("Allow")
+    spy.recorder.clear()
+    assert (answer.status, answer.code) == ((204, None) if taken else (400, "MalformedPolicy")), answer
+    assert taken or b"Allow with NotPrincipal" in answer.body
+    # A Deny of all but some is as it was.
+    assert put("Deny").status == 204
+    spy.recorder.clear()
+
+
+def test_t36_anonymous_callers_have_a_user_id(public, spy):
+    """`aws:userid` is `anonymous` and there is no `aws:username`, as IAM's table of principals says."""
+    deny = lambda key, value: {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::bucket/{key.split(':')[1]}",
+                               "Condition": {"StringEquals": {key: value}}}
+    spy.publish("bucket", {"Statement": [*POLICY["Statement"], deny("aws:userid", "anonymous"), deny("aws:username", "anonymous")]})
+    spy.refuses(raw.send(public, "GET", "/bucket/userid"), "AccessDenied", statuses=(403,))
+    spy.passes(raw.send(public, "GET", "/bucket/username"))
+    spy.passes(raw.request(public, "GET", "/bucket/userid", key=ALICE, secret=ALICE_SECRET))
+
+
+def test_t36_presigned_requests_have_an_unsigned_payload(public, spy):
+    """What S3 documents to keep presigned uploads out: their payload is unsigned, which no header says."""
+    spy.publish("bucket", {"Statement": [*POLICY["Statement"], {
+        "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"],
+        "Condition": {"StringEquals": {"s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}}}]})
+    how = dict(key=ALICE, secret=ALICE_SECRET)
+    for method, body in (("PUT", b"x"), ("GET", b""), ("DELETE", b"")):
+        link = raw.presign(public, method, "/bucket/key", **how)
+        answer = raw.send(public, method, "/bucket/key", link, body=body)
+        spy.refuses(answer, "AccessDenied", statuses=(403,))
+        assert spy.event(answer)["decision"] == "explicit_deny"
+    spy.refuses(raw.request(public, "PUT", "/bucket/key", body=b"x", payload="UNSIGNED-PAYLOAD", **how), "AccessDenied", statuses=(403,))
+    # The copy's source is read by the same request.
+    spy.refuses(raw.request(public, "PUT", "/other/key", [], [("x-amz-copy-source", "/bucket/from")], payload="UNSIGNED-PAYLOAD"), "AccessDenied", statuses=(403,))
+    # One that says its hash is signed, in a link as well; and who did not sign has no such key.
+    spy.passes(raw.request(public, "PUT", "/bucket/key", body=b"x", **how))
+    digest = hashlib.sha256(b"x").hexdigest()
+    pinned = [("x-amz-content-sha256", digest)]
+    link = raw.presign(public, "PUT", "/bucket/key", headers=pinned, payload=digest, **how)
+    spy.passes(raw.send(public, "PUT", "/bucket/key", link, pinned, b"x"))
+    spy.passes(raw.send(public, "GET", "/bucket/key"))

@@ -285,3 +285,49 @@ def test_t06_to_t09_what_was_there_before_stays(disk):
     # The positive twin: the same bodies, as they were signed.
     assert raw.chunked(disk, "/untouched/key", CHUNKS).status == 200
     assert client.get_object(Bucket="untouched", Key="key")["Body"].read() == WHOLE
+
+
+def upload_parts(spied, spy, pieces, header="x-amz-checksum-crc32", sum_of=crc32):
+    """An upload in parts to a store without checksums, of which each part has one."""
+    spy.reply = agree
+    for number, piece in enumerate(pieces, 1):
+        query = [("partNumber", str(number)), ("uploadId", "u")]
+        headers = [(header, sum_of(piece))] if header else []
+        assert raw.request(spied, "PUT", "/bucket/key", query, headers, piece).status == 200
+    spy.recorder.settle()
+    spy.recorder.clear()
+
+
+def completed(spied, sums, headers=(), element="ChecksumCRC32", etags=None, upload="u"):
+    parts = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{(etags or {}).get(n, 'e')}</ETag>" + (f"<{element}>{s}</{element}>" if s else "") + "</Part>"
+                    for n, s in enumerate(sums, 1))
+    body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+    return raw.request(spied, "POST", "/bucket/key", [("uploadId", upload)], headers, body)
+
+
+def test_t09_checksums_of_parts_that_a_store_does_not_keep(spied, spy):
+    """What cannot be passed on is compared here: a CompleteMultipartUpload that says otherwise never gets there."""
+    one, two = b"first part", b"second part, longer"
+    upload_parts(spied, spy, [one, two])
+    good, wrong = [crc32(one), crc32(two)], crc32(b"other")
+    for sums in ([wrong, good[1]], [good[0], wrong], [good[1], good[0]], [None, wrong]):
+        spy.refuses(completed(spied, sums), "InvalidPart", statuses=(400,))
+    # Not of another tag, upload or algorithm.
+    spy.refuses(completed(spied, good, etags={2: "f"}), "InvalidPart", statuses=(400,))
+    spy.refuses(completed(spied, good, upload="v"), "InvalidPart", statuses=(400,))
+    spy.refuses(completed(spied, [base64.b64encode(hashlib.sha256(p).digest()).decode() for p in (one, two)], element="ChecksumSHA256"), "InvalidPart", statuses=(400,))
+    # Of the whole: of its bytes, or of its parts' checksums.
+    full = [("x-amz-checksum-crc32", crc32(one + two)), ("x-amz-checksum-type", "FULL_OBJECT")]
+    joined = b"".join(base64.b64decode(s) for s in good)
+    composite = lambda count: [("x-amz-checksum-crc32", f"{crc32(joined)}-{count}"), ("x-amz-checksum-type", "COMPOSITE")]
+    for headers in ([("x-amz-checksum-crc32", wrong)], [("x-amz-checksum-crc32", crc32(two + one))], composite(3), [("x-amz-checksum-crc32", f"{wrong}-2")]):
+        spy.refuses(completed(spied, good, headers), "BadDigest", statuses=(400,))
+    # What no part was verified by cannot be told.
+    spy.refuses(completed(spied, good, [("x-amz-checksum-sha256", base64.b64encode(hashlib.sha256(one + two).digest()).decode())]), "NotImplemented", statuses=(501,))
+    for sums, headers in ((good, []), ([None, None], []), ([None, good[1]], []), (good, full), (good, composite(2)), ([None, None], full)):
+        spy.reply = agree
+        spy.passes(completed(spied, sums, headers))
+    # Of who says nothing of parts the whole is known by what S3 computes.
+    upload_parts(spied, spy, [one, two], header=None)
+    spy.refuses(completed(spied, good), "InvalidPart", statuses=(400,))
+    spy.refuses(completed(spied, [None, None], [("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")]), "BadDigest", statuses=(400,))

@@ -106,7 +106,7 @@ fn t36_what_is_known_of_who_asks() {
         ("aws:PrincipalAccount", ACCOUNT, "anonymous"),
         ("aws:PrincipalType", "Account", "Anonymous"),
         ("aws:PrincipalArn", "arn:aws:iam::123456789012:root", ""),
-        ("aws:userid", ACCOUNT, ""),
+        ("aws:userid", ACCOUNT, "anonymous"),
         ("aws:username", "", ""),
         ("aws:PrincipalIsAWSService", "false", ""),
         ("s3:authType", "REST-HEADER", ""),
@@ -217,7 +217,8 @@ fn t36_what_headers_and_parameters_say() {
         ),
         ("/bucket?prefix=", Some(""), None, None),
         ("/bucket", None, None, None),
-        ("/bucket?uploads&prefix=p", Some("p"), None, None),
+        // The reference gives a list of uploads none of them.
+        ("/bucket?uploads&prefix=p&delimiter=%2F", None, None, None),
     ] {
         for (key, value) in [
             ("s3:prefix", prefix),
@@ -279,6 +280,149 @@ fn t40_a_copys_source_is_not_what_is_written() {
         };
         stage.permit(&PUT, "/bucket/to", &headers);
     }
+}
+
+/// A request that says all that headers and parameters can say has no key that AWS's reference does not
+/// give its action: asked of every right that it needs.
+#[test]
+fn t36_keys_are_those_of_the_reference() {
+    const KEYS: [&str; 26] = [
+        "s3:delimiter",
+        "s3:ExistingObjectTag/a",
+        "s3:if-match",
+        "s3:if-none-match",
+        "s3:LocationConstraint",
+        "s3:max-keys",
+        "s3:ObjectCreationOperation",
+        "s3:object-lock-legal-hold",
+        "s3:object-lock-mode",
+        "s3:object-lock-remaining-retention-days",
+        "s3:object-lock-retain-until-date",
+        "s3:prefix",
+        "s3:RequestObjectTag/a",
+        "s3:RequestObjectTagKeys",
+        "s3:VersionId",
+        "s3:x-amz-acl",
+        "s3:x-amz-copy-source",
+        "s3:x-amz-grant-read",
+        "s3:x-amz-grant-write-acp",
+        "s3:x-amz-metadata-directive",
+        "s3:x-amz-object-ownership",
+        "s3:x-amz-server-side-encryption",
+        "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "s3:x-amz-server-side-encryption-customer-algorithm",
+        "s3:x-amz-storage-class",
+        "s3:x-amz-website-redirect-location",
+    ];
+    const COMMON: [&str; 3] = ["s3:authType", "s3:TlsVersion", "s3:x-amz-content-sha256"];
+    const HEADERS: [(&str, &str); 15] = [
+        ("x-amz-acl", "private"),
+        ("x-amz-grant-read", "id=x"),
+        ("x-amz-grant-write-acp", "id=x"),
+        ("x-amz-object-ownership", "BucketOwnerEnforced"),
+        ("x-amz-object-lock-legal-hold", "ON"),
+        ("x-amz-object-lock-mode", "GOVERNANCE"),
+        (
+            "x-amz-object-lock-retain-until-date",
+            "2030-01-01T00:00:00Z",
+        ),
+        ("x-amz-server-side-encryption", "aws:kms"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
+        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-storage-class", "STANDARD"),
+        ("x-amz-website-redirect-location", "/x"),
+        ("x-amz-metadata-directive", "REPLACE"),
+        ("x-amz-tagging", "a=b"),
+        ("if-none-match", "*"),
+    ];
+    let all = "prefix=p&delimiter=%2F&max-keys=5";
+    let (mut present, mut absent) = (0, 0);
+    for (method, target, more) in [
+        (GET, format!("/bucket?{all}"), None),
+        (GET, format!("/bucket?list-type=2&{all}"), None),
+        (
+            GET,
+            "/bucket?uploads&prefix=p&delimiter=%2F&max-uploads=5".to_owned(),
+            None,
+        ),
+        (PUT, "/bucket".to_owned(), None),
+        (DELETE, "/bucket".to_owned(), None),
+        (GET, "/bucket?location".to_owned(), None),
+        (GET, "/bucket?policy".to_owned(), None),
+        (PUT, "/bucket?publicAccessBlock".to_owned(), None),
+        (GET, "/bucket/key".to_owned(), None),
+        (GET, "/bucket/key?versionId=v".to_owned(), None),
+        (PUT, "/bucket/key".to_owned(), None),
+        (PUT, "/bucket/key".to_owned(), Some(("if-match", "\"e\""))),
+        (PUT, "/bucket/key".to_owned(), Some(COPY)),
+        (
+            DELETE,
+            "/bucket/key".to_owned(),
+            Some(("if-match", "\"e\"")),
+        ),
+        (DELETE, "/bucket/key?versionId=v".to_owned(), None),
+        (GET, "/bucket/key?tagging".to_owned(), None),
+        (DELETE, "/bucket/key?tagging&versionId=v".to_owned(), None),
+        (POST, "/bucket/key?uploads".to_owned(), None),
+        (POST, "/bucket/key?uploadId=u".to_owned(), None),
+        (DELETE, "/bucket/key?uploadId=u".to_owned(), None),
+        (GET, "/bucket/key?uploadId=u".to_owned(), None),
+    ] {
+        let own = more
+            .into_iter()
+            .filter(|(name, _)| *name != "if-none-match");
+        let common = HEADERS.iter().copied().filter(|(name, _)| {
+            more.is_none_or(|(own, _)| own != "if-match") || *name != "if-none-match"
+        });
+        let headers: Vec<_> = common.chain(own).collect();
+        let open = r#"{"Effect":"Allow","Action":["s3:*","kms:*"],"Resource":"*"}"#;
+        let ask = |stage: &Stage| {
+            let parsed: Vec<_> = more.into_iter().filter(|one| *one == COPY).collect();
+            let (request, caller) = stage.signed(&method, &target, &parsed);
+            let mut map = request.head.headers().clone();
+            for (name, value) in &headers {
+                map.insert(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
+            }
+            let request = Request {
+                head: head(&method, &target, map),
+                ..request
+            };
+            (request, caller)
+        };
+        let (request, _) = ask(&Stage::new(open));
+        let needed = super::super::requirement::requirements(&request.call, &request.head);
+        let actions: Vec<_> = needed.iter().map(|one| one.action).collect();
+        for action in actions {
+            for key in KEYS.iter().chain(&COMMON) {
+                let deny = format!(
+                    r#"{open},{{"Effect":"Deny","Action":"{action}","Resource":"*","Condition":{{"Null":{{"{key}":"false"}}}}}}"#
+                );
+                // What it must look up first, it would have.
+                let stage = Stage::new(&deny);
+                let (request, caller) = ask(&stage);
+                let decided =
+                    (stage.authorizer).authorize(request, caller, &stage.policies, stage.now);
+                let has = decided.is_err();
+                let family = match key.split_once('/') {
+                    Some((family, _)) => format!("{family}/"),
+                    None => (*key).to_owned(),
+                };
+                let common = COMMON.contains(key) && action.starts_with("s3:");
+                let told = common || crate::iam::action_supplies(action, &family) == Some(true);
+                assert!(
+                    !has || told,
+                    "{method} {target} {more:?}: {action} has {key}"
+                );
+                assert!(has || !common, "{method} {target}: {action} lacks {key}");
+                present += usize::from(has);
+                absent += usize::from(!has);
+            }
+        }
+    }
+    assert!(present > 200 && absent > 900, "{present} {absent}");
 }
 
 #[test]
@@ -384,7 +528,8 @@ fn t36_what_is_locked() {
         ),
         (days(10), true),
         (days(9), false),
-        (equals("s3:x-amz-object-ownership", "x"), true),
+        // The reference has it with CreateBucket alone.
+        (equals("s3:x-amz-object-ownership", "x"), false),
         (equals("s3:x-amz-server-side-encryption", "AES256"), true),
         (
             equals("s3:x-amz-server-side-encryption-aws-kms-key-id", "k"),
@@ -405,7 +550,8 @@ fn t36_what_is_locked() {
         (equals("s3:x-amz-content-sha256", "UNSIGNED-PAYLOAD"), true),
     ] {
         let statement = format!(
-            r#"{{"Effect":"Allow","Action":["s3:*","kms:*"],"Resource":"*","Condition":{condition}}}"#
+            r#"{{"Effect":"Allow","NotAction":"s3:PutObject","Resource":"*"}},
+                {{"Effect":"Allow","Action":"s3:PutObject","Resource":"*","Condition":{condition}}}"#
         );
         let stage = Stage::new(&statement);
         for target in ["/bucket/key", "/bucket/key?partNumber=1&uploadId=u"] {

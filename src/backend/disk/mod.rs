@@ -75,7 +75,7 @@ use crate::s3::call::{
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
     PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{ByteRange, ChecksumAlgorithm, Error, ErrorCode, Hasher, TagSet};
+use crate::s3::{ByteRange, ChecksumAlgorithm, ETag, Error, ErrorCode, Hasher, TagSet};
 use record::Record;
 use store::{Place, Store};
 use write::receive;
@@ -410,7 +410,21 @@ impl Backend for Disk {
         let asker = call.asker();
         let (call, tags) = (OnObject::clone(&call), tags.clone());
         self.run(asker, move |store| {
-            tagging::put(store, &call, &tags).map(|()| None)
+            tagging::put(store, &call, None, &tags).map(|()| None)
+        })
+        .await
+    }
+
+    async fn put_object_tagging_of(
+        &self,
+        call: Granted<&OnObject>,
+        etag: &ETag,
+        tags: &TagSet,
+    ) -> Result<Option<String>, Error> {
+        let asker = call.asker();
+        let (call, etag, tags) = (OnObject::clone(&call), etag.clone(), tags.clone());
+        self.run(asker, move |store| {
+            tagging::put(store, &call, Some(&etag), &tags).map(|()| None)
         })
         .await
     }

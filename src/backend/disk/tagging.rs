@@ -17,7 +17,7 @@ use super::store::{Opened, Place, Store, random_name};
 use super::write::Draft;
 use super::{object, read};
 use crate::s3::call::OnObject;
-use crate::s3::{Error, ErrorCode, TagSet};
+use crate::s3::{ETag, Error, ErrorCode, TagSet};
 
 /// How often one who is overtaken starts again.
 const ATTEMPTS: usize = 64;
@@ -26,11 +26,21 @@ pub(super) fn get(store: &Store, call: &OnObject) -> Result<TagSet, Error> {
     current(store, call)?.record.tags()
 }
 
-/// Replaces the tags of whatever the key holds when they come to stand, durably.
-pub(super) fn put(store: &Arc<Store>, call: &OnObject, tags: &TagSet) -> Result<(), Error> {
+/// Replaces the tags of whatever the key holds when they come to stand, durably; only of what has the
+/// entity tag `only`, where one is given.
+pub(super) fn put(
+    store: &Arc<Store>,
+    call: &OnObject,
+    only: Option<&ETag>,
+    tags: &TagSet,
+) -> Result<(), Error> {
     let place = Place::of(&call.bucket, call.key.as_str());
     for _ in 0..ATTEMPTS {
         let old = current(store, call)?;
+        if only.is_some_and(|only| only.0 != old.record.etag) {
+            return Err(Error::new(ErrorCode::ServiceUnavailable)
+                .because("the object was replaced while its tags decided who may change them"));
+        }
         if old.record.tags()? == *tags {
             // The write that they came with may still be on its way to the disk.
             return store.make_durable(&place);

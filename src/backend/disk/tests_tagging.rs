@@ -9,7 +9,7 @@ use super::fixtures::{
 };
 use super::*;
 use crate::s3::call::CopySource;
-use crate::s3::{ObjectKey, ReadConditions, WriteConditions};
+use crate::s3::{ETag, ObjectKey, ReadConditions, WriteConditions};
 
 /// Larger than what is written anew with its tags.
 const LARGE: usize = 3 * 1024 * 1024 + 17;
@@ -22,6 +22,40 @@ async fn tag(disk: &Disk, key: &str, query: &str) -> Result<(), Error> {
     let (call, tags) = (object(key), tags(query));
     let put = disk.put_object_tagging(Granted::for_test(&call), &tags);
     put.await.map(drop)
+}
+
+/// What is decided by the tags of an object is done to that object, small or large.
+#[tokio::test]
+async fn t40_tags_of_another_object_stay() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = fresh(root.path(), Durability::Strict).await;
+    for (key, length) in [("small", 10), ("large", LARGE)] {
+        let first = put(&disk, key, &vec![b'a'; length]).await.unwrap().etag;
+        tag(&disk, key, "team=blue").await.unwrap();
+        let call = object(key);
+        let of = |etag: ETag, text: &'static str| {
+            let (disk, call) = (&disk, &call);
+            async move {
+                let tags = tags(text);
+                let changed = disk.put_object_tagging_of(Granted::for_test(call), &etag, &tags);
+                changed.await.map(drop).map_err(|error| error.code())
+            }
+        };
+        of(first.clone(), "team=green").await.unwrap();
+        assert_eq!(tagged(&disk, key).await, "team=green");
+        // Its tags are not its entity tag.
+        of(first.clone(), "").await.unwrap();
+        assert_eq!(tagged(&disk, key).await, "");
+        let second = put(&disk, key, &vec![b'b'; length]).await.unwrap().etag;
+        tag(&disk, key, "team=red").await.unwrap();
+        for text in ["team=blue", ""] {
+            let refused = of(first.clone(), text).await;
+            assert_eq!(refused, Err(ErrorCode::ServiceUnavailable));
+        }
+        assert_eq!(tagged(&disk, key).await, "team=red");
+        of(second, "team=blue").await.unwrap();
+        assert_eq!(tagged(&disk, key).await, "team=blue");
+    }
 }
 
 async fn tagged(disk: &Disk, key: &str) -> String {

@@ -12,6 +12,7 @@ use super::framing::Framing;
 use super::lease::{Connections, Lease};
 use super::remote::Remote;
 use super::request::{Outgoing, header_name, header_value};
+use crate::authz::still_granted;
 use crate::crypto::sha256;
 use crate::fair::Asker;
 use crate::s3::{self, time::amz_date};
@@ -94,6 +95,7 @@ impl<'c> Client<'c> {
     ) -> Result<Lease, Failure> {
         let host = self.virtual_bucket(request);
         let mut turn = self.connections.turn(self.asker).await?;
+        still_granted().map_err(Failure::Client)?;
         let mut attempt = 1;
         loop {
             let keys = self.credentials.get().await?;

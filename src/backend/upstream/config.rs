@@ -1,6 +1,7 @@
 //! An upstream's definition.
 
 use super::credentials::CredentialsSource;
+use super::mapping::Keys;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub struct Config {
     pub path_style: bool,
     /// How uploads are protected on their way.
     pub payload: Payload,
+    /// What it makes of keys.
+    pub keys: Keys,
     /// Whether it stores and returns `x-amz-checksum-*`. Where it does not, a checksum that a client
     /// gives in a header is kept in internal metadata; one in a trailer comes too late for that.
     pub checksums: bool,

@@ -5,7 +5,7 @@ use super::error::About;
 use super::exchange::Sending;
 use super::mapping::Place;
 use super::multipart::{copied, on_upload};
-use super::request::{Outgoing, copy_source};
+use super::request::{Outgoing, copy_source, mapped_key};
 use super::response::version_id;
 use super::{multipart, objects, tagging};
 use crate::authz::Granted;
@@ -23,6 +23,8 @@ pub(super) async fn object(
     place: Place<'_>,
     call: Granted<&CopyObject>,
 ) -> Result<Written, s3::Error> {
+    // Nothing is asked about a source whose copy cannot be.
+    mapped_key(place, &call.key)?;
     check_source(client, source, call.source()).await?;
     let tags = stated_tags(client, source, call).await?;
     let mut request = Outgoing::object(Method::PUT, place, &call.key)?;
@@ -95,6 +97,7 @@ pub(super) async fn part(
     place: Place<'_>,
     call: Granted<&UploadPartCopy>,
 ) -> Result<Written, s3::Error> {
+    mapped_key(place, &call.upload.key)?;
     if looks_encoded(&source.key(call.source.key.as_str())) {
         return through_us(client, source, place, call).await;
     }

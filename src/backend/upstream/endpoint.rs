@@ -109,6 +109,20 @@ impl Endpoint {
         matches!(&self.at, At::Tcp { host, .. } if domains.iter().any(|d| host.ends_with(d)))
     }
 
+    /// What is the same for endpoints behind which the same buckets are, as far as they tell: Amazon's
+    /// buckets are the same in every region, and TLS or not is all the same.
+    #[must_use]
+    pub fn store(&self) -> String {
+        match &self.at {
+            _ if self.is_amazon() => "amazonaws.com".to_owned(),
+            At::Tcp { host, port, .. } => {
+                let port = if *port == 80 { 443 } else { *port };
+                format!("{}:{port}", host.trim_end_matches('.'))
+            }
+            At::Unix(path) => path.display().to_string(),
+        }
+    }
+
     /// `Host` in path style.
     pub(super) fn authority(&self) -> &str {
         &self.authority

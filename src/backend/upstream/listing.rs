@@ -333,6 +333,7 @@ mod tests {
         let place = Place {
             bucket: "b",
             prefix: "p/",
+            keys: super::super::mapping::Keys::Exact,
         };
         let encoded = Element::parse(b"<R><EncodingType>url</EncodingType></R>").unwrap();
         let names = Names::of(&encoded, place);

@@ -69,6 +69,17 @@ impl std::fmt::Display for BucketPattern {
     }
 }
 
+/// What an upstream makes of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// It may leave out empty segments, as stores do that keep objects as files: keys that have them
+    /// never go there.
+    #[default]
+    Normalized,
+    /// `a//b`, `/a` and `a` are three keys there, as at AWS.
+    Exact,
+}
+
 /// What the buckets of one route are at the upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping {
@@ -80,7 +91,10 @@ pub struct Mapping {
 
 /// The mappings of every route to one upstream, in the routes' order.
 #[derive(Clone, Debug, Default)]
-pub struct Mappings(Vec<(BucketPattern, Mapping)>);
+pub struct Mappings {
+    routes: Vec<(BucketPattern, Mapping)>,
+    keys: Keys,
+}
 
 impl Mappings {
     /// Takes the routes' mappings in, first match first.
@@ -107,27 +121,47 @@ impl Mappings {
                 return Err(Error::Config(format!("`{prefix}` is not a key prefix")));
             }
         }
-        Ok(Self(mappings))
+        Ok(Self {
+            routes: mappings,
+            keys: Keys::default(),
+        })
+    }
+
+    /// The same at a store that makes this of keys.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a prefix that no key could have there.
+    pub(super) fn keeping(self, keys: Keys) -> Result<Self, Error> {
+        let prefixes = self.routes.iter().map(|(_, mapping)| &mapping.key_prefix);
+        let lost = |prefix: &&String| {
+            keys != Keys::Exact && ObjectKey::parse(prefix).is_ok_and(|p| p.has_empty_segment())
+        };
+        match prefixes.into_iter().find(lost) {
+            None => Ok(Self { keys, ..self }),
+            Some(prefix) => Err(Error::Config(format!(
+                "the key prefix `{prefix}` has an empty segment, which needs `keys = \"exact\"`"
+            ))),
+        }
     }
 
     /// Where `bucket` is.
     pub(super) fn place<'a>(&'a self, bucket: &'a BucketName) -> Place<'a> {
-        let mapping = self.0.iter().find(|(pattern, _)| pattern.matches(bucket));
-        match mapping {
-            Some((_, mapping)) => Place {
-                bucket: mapping.rename.as_deref().unwrap_or(bucket.as_str()),
-                prefix: &mapping.key_prefix,
-            },
-            None => Place {
-                bucket: bucket.as_str(),
-                prefix: "",
-            },
+        let mapping = self
+            .routes
+            .iter()
+            .find(|(pattern, _)| pattern.matches(bucket));
+        let mapping = mapping.map(|(_, mapping)| mapping);
+        let rename = mapping.and_then(|mapping| mapping.rename.as_deref());
+        Place {
+            bucket: rename.unwrap_or(bucket.as_str()),
+            prefix: mapping.map_or("", |mapping| &mapping.key_prefix),
+            keys: self.keys,
         }
     }
 
     /// The buckets that the routes name, when they name every one that can be there.
     pub(super) fn all_named(&self) -> Option<Vec<BucketName>> {
-        let named = self.0.iter().map(|(pattern, _)| pattern.exact());
+        let named = self.routes.iter().map(|(pattern, _)| pattern.exact());
         named
             .collect::<Option<Vec<_>>>()
             .filter(|names| !names.is_empty())
@@ -135,7 +169,7 @@ impl Mappings {
 
     /// The buckets of ours that the upstream's bucket `name` is.
     pub(super) fn ours(&self, name: &str) -> Vec<BucketName> {
-        let renamed = self.0.iter().filter_map(|(pattern, mapping)| {
+        let renamed = self.routes.iter().filter_map(|(pattern, mapping)| {
             let is_it = mapping.rename.as_deref() == Some(name);
             is_it.then(|| pattern.exact())?
         });
@@ -161,6 +195,8 @@ pub(super) struct Place<'a> {
     pub(super) bucket: &'a str,
     /// What stands before its keys there.
     pub(super) prefix: &'a str,
+    /// What becomes of keys there.
+    pub(super) keys: Keys,
 }
 
 impl<'a> Place<'a> {

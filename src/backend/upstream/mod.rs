@@ -30,6 +30,7 @@ mod mapping;
 mod multipart;
 mod objects;
 mod pool;
+mod probe;
 mod remote;
 mod request;
 mod response;
@@ -37,6 +38,7 @@ mod tagging;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod verified;
 mod xml;
 
 pub use config::{Config, Payload, Timeouts};
@@ -44,7 +46,8 @@ pub use counters::Counters;
 pub use credentials::CredentialsSource;
 pub use endpoint::Endpoint;
 pub use error::Error;
-pub use mapping::{BucketPattern, Mapping, Mappings};
+pub use mapping::{BucketPattern, Keys, Mapping, Mappings};
+pub use probe::{Finding, Judgement};
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
@@ -57,7 +60,7 @@ use crate::s3::call::{
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
     PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{self, TagSet};
+use crate::s3::{self, ETag, TagSet};
 use async_trait::async_trait;
 use client::Client;
 use lease::Connections;
@@ -79,6 +82,7 @@ impl Upstream {
     /// [`Error::Config`] for an endpoint, authority file or limit that makes no sense.
     pub fn new(config: Config, mappings: Mappings) -> Result<Self, Error> {
         let endpoint = Endpoint::parse(&config.endpoint)?;
+        let mappings = mappings.keeping(config.keys)?;
         let counters = Arc::default();
         let connections = Connections::new(&config, &endpoint, &counters)?;
         Ok(Self {
@@ -103,6 +107,22 @@ impl Upstream {
     /// The upstream, asked on behalf of whoever `call` was granted to.
     fn by<T>(&self, call: &Granted<T>) -> Client<'_> {
         Client::new(&self.remote, &self.connections, call.asker())
+    }
+
+    /// Whether `bucket` is only some keys of a bucket there.
+    #[must_use]
+    pub fn is_part(&self, bucket: &s3::BucketName) -> bool {
+        !self.place(bucket).prefix.is_empty()
+    }
+
+    /// What the store makes of keys, checksums and conditions in `bucket`, as clients here call it, and
+    /// whether it is configured so. Objects are written and removed under a random prefix.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn probe(&self, bucket: &s3::BucketName) -> Result<Vec<Finding>, s3::Error> {
+        let client = Client::new(&self.remote, &self.connections, Asker::GATEWAY);
+        probe::probe(client, self.place(bucket)).await
     }
 
     fn place<'a>(&'a self, bucket: &'a s3::BucketName) -> mapping::Place<'a> {
@@ -183,6 +203,16 @@ impl Backend for Upstream {
         tags: &TagSet,
     ) -> Result<Option<String>, s3::Error> {
         tagging::put(self.by(&call), self.place(&call.bucket), &call, tags).await
+    }
+
+    async fn put_object_tagging_of(
+        &self,
+        call: Granted<&OnObject>,
+        etag: &ETag,
+        tags: &TagSet,
+    ) -> Result<Option<String>, s3::Error> {
+        let place = self.place(&call.bucket);
+        tagging::put_of(self.by(&call), place, call, etag, tags).await
     }
 
     async fn delete_object_tagging(

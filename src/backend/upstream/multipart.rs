@@ -7,7 +7,7 @@ use super::mapping::Place;
 use super::objects::upload;
 use super::request::{KEPT_TAGS, Outgoing};
 use super::response::{checksum_in, version_id};
-use super::tagging;
+use super::{tagging, verified};
 use crate::backend::{CompletedPart, Upload, Written};
 use crate::s3::call::{
     CompleteMultipartUpload, CreateMultipartUpload, ListParts, OnObject, OnUpload, UploadPart,
@@ -56,7 +56,12 @@ pub(super) async fn part(
     // A part's checksum must be of the kind that its upload was opened with, so nothing is added
     // to one that has none.
     let computed = asked.map(|asked| asked.algorithm);
-    upload(client, request, asked, computed, About::Upload, body).await
+    let length = body.length();
+    let written = upload(client, request, asked, computed, About::Upload, body).await?;
+    if let Some(checksum) = body.checksum().filter(|_| !client.checksums) {
+        verified::remember(&client.name, call, &written.etag, checksum, length);
+    }
+    Ok(written)
 }
 
 /// A request on an upload, with the part's number still to come.
@@ -76,6 +81,9 @@ pub(super) async fn complete(
     parts: &[CompletedPart],
 ) -> Result<Written, s3::Error> {
     let mut request = on_upload(Method::POST, place, &call.upload)?;
+    if !client.checksums {
+        verified::check(&client.name, call, parts)?;
+    }
     request.write_conditions(&call.conditions);
     if let Some(size) = call.size {
         request.header("x-amz-mp-object-size", size.to_string());

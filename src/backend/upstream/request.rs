@@ -2,7 +2,7 @@
 //! copied into it (T53, T54).
 
 use super::error::Error;
-use super::mapping::Place;
+use super::mapping::{Keys, Place};
 use crate::s3::time::http_date;
 use crate::s3::{
     self, ErrorCode, MAX_KEY_LENGTH, ObjectKey, ObjectMetadata, ReadConditions, TagSet,
@@ -198,17 +198,21 @@ fn encoded(path: &str) -> String {
 /// The key at the upstream.
 ///
 /// # Errors
-/// `InvalidArgument` for a key that an HTTP server on the way could take for another (T50), and
-/// `KeyTooLong` when the route's prefix makes it so.
+/// `InvalidArgument` for a key that an HTTP server on the way could take for another (T50), or the
+/// store (T103), and `KeyTooLong` when the route's prefix makes it so.
 pub(super) fn mapped_key<'k>(
     place: Place<'_>,
     key: &'k ObjectKey,
 ) -> Result<Cow<'k, str>, s3::Error> {
+    let refused = |what: &str| {
+        let message = format!("A key with {what} segment cannot be kept behind this bucket.");
+        s3::Error::with_message(ErrorCode::InvalidArgument, message)
+    };
     if key.has_dot_segment() {
-        return Err(s3::Error::with_message(
-            ErrorCode::InvalidArgument,
-            "A key with a `.` or `..` segment cannot be kept behind this bucket.",
-        ));
+        return Err(refused("a `.` or `..`"));
+    }
+    if place.keys != Keys::Exact && key.has_empty_segment() {
+        return Err(refused("an empty"));
     }
     let mapped = place.key(key.as_str());
     if mapped.len() > MAX_KEY_LENGTH {
@@ -265,7 +269,11 @@ mod tests {
     use super::*;
 
     fn place<'a>(bucket: &'a str, prefix: &'a str) -> Place<'a> {
-        Place { bucket, prefix }
+        Place {
+            bucket,
+            prefix,
+            keys: Keys::Exact,
+        }
     }
 
     #[test]
@@ -339,6 +347,26 @@ mod tests {
         assert!(mapped_key(place("b", "abc/"), &long).is_ok());
         let error = mapped_key(place("b", "abcd/"), &long).unwrap_err();
         assert_eq!(error.code(), ErrorCode::KeyTooLong);
+    }
+
+    #[test]
+    fn t103_empty_segments_go_only_to_stores_that_keep_them() {
+        let normalized = Place {
+            keys: Keys::Normalized,
+            ..place("b", "p/")
+        };
+        for (key, kept) in [
+            ("a//b", false),
+            ("/a", false),
+            ("//", false),
+            ("a/b/", true),
+            ("a", true),
+        ] {
+            let key = ObjectKey::parse(key).unwrap();
+            assert!(mapped_key(place("b", "p/"), &key).is_ok());
+            let mapped = mapped_key(normalized, &key);
+            assert_eq!(mapped.is_ok(), kept, "{key}");
+        }
     }
 
     #[test]

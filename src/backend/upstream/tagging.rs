@@ -8,6 +8,7 @@ use super::objects;
 use super::request::Outgoing;
 use super::response::version_id;
 use super::xml::Element;
+use crate::authz::Granted;
 use crate::backend::Tagging;
 use crate::s3::call::OnObject;
 use crate::s3::{self, ETag, ErrorCode, TagSet, xml};
@@ -58,6 +59,37 @@ pub(super) async fn put(
     request.header("content-md5", md5);
     request.header("content-type", "application/xml");
     changed(client, request, Sending::Document(document), call).await
+}
+
+/// PutObjectTagging, or with no tags DeleteObjectTagging, on the object that has this entity tag. S3 has
+/// no condition for it, so that it is the object's version that is named: another that comes to the key
+/// has another.
+pub(super) async fn put_of(
+    client: Client<'_>,
+    place: Place<'_>,
+    call: Granted<&OnObject>,
+    etag: &ETag,
+    tags: &TagSet,
+) -> Result<Option<String>, s3::Error> {
+    let found = objects::head(client, place, &call.head()).await?.info;
+    if found.etag != *etag {
+        return Err(s3::Error::new(ErrorCode::ServiceUnavailable)
+            .because("the object was replaced while its tags decided who may change them"));
+    }
+    // What stores without versions call so changes with every write.
+    let version_id = found.version_id.filter(|version| version != "null");
+    let Some(version_id) = version_id else {
+        return Err(s3::Error::with_message(
+            ErrorCode::NotImplemented,
+            "A policy decides by the object's tags who may change them, and the store behind this \
+             bucket keeps no versions: it could change those of another object.",
+        ));
+    };
+    let version = OnObject {
+        version_id: Some(version_id),
+        ..OnObject::clone(&call)
+    };
+    put(client, place, &version, tags).await
 }
 
 /// DeleteObjectTagging.

@@ -247,6 +247,21 @@ fn t42_actions_apply_to_resources() {
 }
 
 #[test]
+fn t42_grants_to_all_but_some_are_refused() {
+    let of = |effect: &str, principal: &str| {
+        format!(
+            r#"{{"Statement":{{"Effect":"{effect}","{principal}":{{"AWS":"123456789012"}},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}}}"#
+        )
+    };
+    says(
+        &of("Allow", "NotPrincipal"),
+        "Allow with NotPrincipal is not allowed",
+    );
+    says(&of("Deny", "NotPrincipal"), "");
+    says(&of("Allow", "Principal"), "");
+}
+
+#[test]
 fn t42_conditions_apply_to_actions() {
     let on = |key: &str| format!(r#"{{"StringEquals":{{"aws:username":"x","{key}":"1"}}}}"#);
     for (action, resource, key, applies) in [

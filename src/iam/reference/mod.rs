@@ -112,6 +112,16 @@ pub(in crate::iam) static S3_COMMON: &[&str] = s3::COMMON;
 /// Keys of no one service: name, type, and when a request has it.
 pub(in crate::iam) static GLOBALS: &[(&str, Type, &str)] = global::KEYS;
 
+/// Whether requests for `action` have the key that is written so. Keys that begin with `aws:` they all
+/// have, as far as there is a value.
+pub(in crate::iam) fn supplies(action: &Action, key: &str) -> bool {
+    if key.starts_with("aws:") {
+        return true;
+    }
+    let of_s3 = action.name.starts_with("s3:");
+    action.keys.contains(&key) || (of_s3 && S3_COMMON.contains(&key))
+}
+
 /// Whether requests for `action` have `key`; `None` where there is no such action.
 #[cfg(test)]
 pub(crate) fn action_supplies(action: &str, key: &str) -> Option<bool> {

@@ -58,6 +58,7 @@ fn check(written: &str, forwarded: &mut usize) {
             let place = mapping::Place {
                 bucket: "theirs",
                 prefix: "",
+                keys: Keys::Exact,
             };
             let dotted = key
                 .split(['/', '\\'])

@@ -97,6 +97,7 @@ impl Server {
             ca: None,
             path_style: true,
             payload: Payload::Unsigned,
+            keys: Keys::Normalized,
             checksums: false,
             credentials: CredentialsSource::Static {
                 access_key_id: "AKIAUPSTREAM".to_owned(),

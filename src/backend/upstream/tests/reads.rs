@@ -303,11 +303,13 @@ async fn what_a_get_sends_and_tells() {
     call.checksum_mode = true;
     call.conditions.if_match = Some(vec![s3::ETag("e".to_owned()), s3::ETag("f".to_owned())]);
     call.overrides = vec![("content-type", "canary/override".to_owned())];
-    let object = server
-        .upstream()
-        .get_object(Granted::for_test(&call))
-        .await
-        .unwrap();
+    let config = Config {
+        keys: Keys::Exact,
+        ..server.config()
+    };
+    let upstream = Upstream::new(config, Mappings::default()).unwrap();
+    let object = upstream.get_object(Granted::for_test(&call)).await;
+    let object = object.unwrap();
     assert_eq!(object.info.size, 10);
     assert_eq!(
         object.range.map(|r| (r.first, r.last, r.size)),

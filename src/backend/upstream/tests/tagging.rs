@@ -191,3 +191,52 @@ async fn a_directive_that_is_overlooked_is_made_up_for() {
     assert_eq!(heard.matches(" HTTP/1.1\r\n").count(), 1, "{heard}");
     assert!(!heard.contains("tagging"));
 }
+
+/// S3 has no conditional tagging: what is decided by an object's tags names its version, or is refused.
+#[tokio::test]
+async fn t40_tags_of_another_object_stay() {
+    let head = |etag: &str, version: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nETag: \"{etag}\"\r\n{version}Last-Modified: Tue, 24 Nov 2026 10:20:30 GMT\r\nContent-Length: 3\r\n\r\n"
+        )
+    };
+    let versioned = "x-amz-version-id: v1\r\n";
+    for (etag, version, query, expected) in [
+        (
+            "e",
+            versioned,
+            "a=1",
+            Ok("PUT /ours/key?tagging=&versionId=v1 "),
+        ),
+        (
+            "e",
+            versioned,
+            "",
+            Ok("DELETE /ours/key?tagging=&versionId=v1 "),
+        ),
+        ("f", versioned, "a=1", Err(ErrorCode::ServiceUnavailable)),
+        ("e", "", "a=1", Err(ErrorCode::NotImplemented)),
+        (
+            "e",
+            "x-amz-version-id: null\r\n",
+            "",
+            Err(ErrorCode::NotImplemented),
+        ),
+    ] {
+        let script = vec![Head, says(&head(etag, version)), Head, says(DONE), UntilEnd];
+        let server = Server::start(vec![script]).await;
+        let call = on(None);
+        let etag = s3::ETag("e".to_owned());
+        let (upstream, tags) = (server.upstream(), tags(query));
+        let changed = upstream.put_object_tagging_of(Granted::for_test(&call), &etag, &tags);
+        let changed = changed.await.map(drop).map_err(|error| error.code());
+        let heard = server.heard().concat();
+        match expected {
+            Ok(line) => assert!(changed.is_ok() && heard.contains(line), "{heard}"),
+            Err(code) => {
+                assert_eq!(changed, Err(code));
+                assert!(!heard.contains("tagging"), "{heard}");
+            }
+        }
+    }
+}
