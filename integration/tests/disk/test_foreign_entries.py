@@ -1,5 +1,6 @@
 """What others left in the store's directories: it is left alone, said once, counted, and in nobody's way."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -163,6 +164,37 @@ def test_a_bucket_that_lost_its_objects_is_named(tmp_path):
             assert keys(gateway, "bucket") == [] and keys(gateway, "other") == ["key"]
             said = [line for line in gateway.log().splitlines() if "`objects` is missing" in line]
             assert len(said) == 1 and "WARN" in said[0] and "bucket" in said[0], gateway.log()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+def test_what_stands_in_an_objects_place_stays(tmp_path, kind):
+    """No object for who reads, and in the way of who writes or deletes: said once, and counted."""
+    with Plain(tmp_path / "gate") as gateway:
+        ok(gateway, "PUT", "/bucket")
+        ok(gateway, "PUT", "/bucket/there", body=b"there")
+        (tmp_path / "elsewhere").write_bytes(b"not in the store")
+        at = gateway.data / "objects" / "buckets" / "bucket" / "objects" / "k@"
+        make = {"link": lambda: at.symlink_to(tmp_path / "elsewhere"), "pipe": lambda: os.mkfifo(at), "directory": at.mkdir}
+        make[kind]()
+        stood = at.lstat()
+        identity = upload(gateway, "bucket", "k")
+        tag = '"' + hashlib.md5(b"part").hexdigest() + '"'
+        body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part></CompleteMultipartUpload>".encode()
+        refused = [
+            raw.request(gateway, "PUT", "/bucket/k", (), (), b"new"),
+            raw.request(gateway, "PUT", "/bucket/k", (), [("if-none-match", "*")], b"new"),
+            raw.request(gateway, "PUT", "/bucket/k", (), [("x-amz-copy-source", "/bucket/there")], b""),
+            raw.request(gateway, "POST", "/bucket/k", [("uploadId", identity)], (), body),
+            raw.request(gateway, "DELETE", "/bucket/k", (), (), b""),
+        ]
+        assert [answer.status for answer in refused] == [500] * 5, refused
+        assert (at.lstat().st_ino, at.lstat().st_mode) == (stood.st_ino, stood.st_mode)
+        assert raw.request(gateway, "GET", "/bucket/k").status == raw.request(gateway, "HEAD", "/bucket/k").status == 404
+        assert keys(gateway, "bucket") == ["there"]
+        assert sum("not the store's" in line and "objects/k@" in line and "WARN" in line for line in gateway.log().splitlines()) == 1
+        at.rmdir() if kind == "directory" else at.unlink()
+        ok(gateway, "PUT", "/bucket/k", body=b"new")
+        assert (tmp_path / "elsewhere").read_bytes() == b"not in the store"
 
 
 def test_a_fresh_mount_becomes_a_store(tmp_path):
