@@ -58,7 +58,7 @@ use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
     UploadPage, Written, full_object,
 };
-use crate::authz::Granted;
+use crate::authz::{Granted, Standing};
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
@@ -181,7 +181,13 @@ impl Disk {
         work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let store = self.store.clone();
-        self.counted(blocking(move || work(&store)).await)
+        let standing = Standing::current();
+        // Asked on the thread, which may have been waited for. A refusal is no fault of the disk's.
+        let outcome = blocking(move || match standing.map_or(Ok(()), |it| it.check()) {
+            Ok(()) => work(&store).map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        });
+        self.counted(outcome.await)?
     }
 
     /// The same for what may take long, such as a page or many deletions: only so many run at a time, so
