@@ -171,8 +171,8 @@ impl Gateway {
         outcome
     }
 
-    /// How to ask for what was permitted again: of the state that there is then, as if the request had
-    /// come only now, but for the age of its signature.
+    /// How to ask for what was permitted again: of the state that there is then. The request stays the one
+    /// that it was when it came, its age among what conditions know: time takes nothing away from it.
     fn standing(&self, state: &Arc<State>, permit: &Arc<Permit>, seen: &Seen) -> Standing {
         let (states, then) = (Arc::clone(&self.state), Arc::clone(state));
         let (permit, came) = (Arc::clone(permit), seen.now);
@@ -187,10 +187,9 @@ impl Gateway {
             let caller = state
                 .authenticator
                 .authenticate(request, &state.directory, came)?;
-            let now = OffsetDateTime::now_utc();
             state
                 .authorizer
-                .again(&permit, &caller, &state.policies, now)
+                .again(&permit, &caller, &state.policies, came)
         })
     }
 
