@@ -2,8 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
+
+import botocore.exceptions
+import pytest
+
+from harness.clients import s3
+from harness.gateway import Gateway
+from harness.operators import wait
 
 ROOT = Path(__file__).parents[2]
 BINARY = os.environ["PORTCULLIS_BINARY"]
@@ -92,3 +100,52 @@ def test_the_length_of_policies_is_configured(tmp_path):
                   '[[users]]\nname = "a"\ntags = { "" = "x" }', '[[users]]\nname = "a"\ntags = { a = "1", A = "2" }'):
         said = check("[authorization]\nidentity_policy_characters = 20000\n" + wrong if not wrong.startswith("[auth") else wrong)
         assert said.returncode == 1 and said.stderr.strip(), (wrong, said)
+
+
+def test_an_action_that_there_is_not_is_refused(tmp_path):
+    """A Deny of it would deny nothing: at start, at reload and by `check-config`, with what was meant, as PutBucketPolicy does."""
+    deny = lambda action: json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Sid": "Keep", "Effect": "Deny", "Action": action, "Resource": "*"}]})
+    document, config = tmp_path / "work.json", tmp_path / "c.toml"
+    opened = '[authorization]\nunknown_actions = "warn"\n'
+    config.write_text(written := '[[policies]]\nname = "work"\ndocument = "work.json"\n')
+    check = lambda: subprocess.run([BINARY, "check-config", config], capture_output=True, text=True, timeout=60)
+    for action, meant in (("s3:DeleteObjetc", "s3:DeleteObject"), ("s3:ListBuckets", "s3:ListAllMyBuckets"), ("s4:GetObject", "s3:GetObject"),
+                          ("s3:Foo", None), ("s3:Fetch*", None), ("ec2:*", None)):
+        document.write_text(deny(action))
+        config.write_text(written)
+        said = check()
+        assert said.returncode == 1 and "c.toml" in said.stderr and "policies.work" in said.stderr and "work.json" in said.stderr, said
+        assert "statement 2 (`Keep`), Action" in said.stderr and action in said.stderr, said
+        assert ("did you mean" in said.stderr) == bool(meant) and (not meant or f"`{meant}`" in said.stderr), said
+        config.write_text(opened + written)
+        said = check()
+        assert said.returncode == 0 and "warning:" in said.stdout and action in said.stdout, said
+    config.write_text(opened.replace("warn", "ignore") + written)
+    assert check().returncode == 1
+    # Twins: names in any case, patterns that take something in, and everything.
+    for action in ("s3:deleteobject", "s3:Delete*", "S3:*", "*", "iam:PassRole"):
+        document.write_text(deny(action))
+        config.write_text(written)
+        assert check().returncode == 0, action
+    # Running: the last good one stays, and the log says why.
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / "work.json").write_text(deny("s3:DeleteObject"))
+    with Gateway(tmp_path / "g", written) as gateway:
+        (gateway.directory / "work.json").write_text(deny("s3:DeleteObjetc"))
+        gateway.process.send_signal(signal.SIGHUP)
+        wait(lambda: "is not reloaded" in gateway.log() and "did you mean `s3:DeleteObject`" in gateway.log())
+        (gateway.directory / "portcullis.toml").write_text(opened + written)
+        gateway.process.send_signal(signal.SIGHUP)
+        wait(lambda: "the configuration is reloaded" in gateway.log())
+        assert "WARN" in gateway.log() and gateway.log().count("s3:DeleteObjetc") >= 2, gateway.log()
+        client = s3(gateway)
+        client.create_bucket(Bucket="bucket")
+        client.put_bucket_policy(Bucket="bucket", Policy=json.dumps({"Statement": {
+            "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::bucket/*"}}))
+        with pytest.raises(botocore.exceptions.ClientError, match="did you mean `s3:DeleteObject`"):
+            client.put_bucket_policy(Bucket="bucket", Policy=json.dumps({"Statement": {
+                "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObjetc", "Resource": "arn:aws:s3:::bucket/*"}}))
+    run = subprocess.run([BINARY, "serve", "--config", "portcullis.toml"], cwd=gateway.directory, capture_output=True, text=True, timeout=60) if (
+        gateway.directory / "portcullis.toml").write_text(written) else None
+    assert run.returncode == 1 and "did you mean `s3:DeleteObject`" in run.stderr, run

@@ -134,6 +134,9 @@ fn check_config(file: &Path, bucket: Option<&str>) -> Result<(), String> {
     let config = Config::load(Some(file), &Overrides::default()).map_err(|e| e.to_string())?;
     let wrong = |error: server::Error| format!("`{}`: {error}", file.display());
     server::check(&config).map_err(wrong)?;
+    for what in &config.warnings {
+        server::write_out(&format!("warning: `{}`: {what}\n", file.display()));
+    }
     let Some(bucket) = bucket else {
         server::write_out(&format!("`{}` is valid\n", file.display()));
         return Ok(());

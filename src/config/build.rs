@@ -35,6 +35,8 @@ pub(super) struct Builder<'a> {
     name: &'a Path,
     pub(super) base: PathBuf,
     pub(super) watched: Vec<PathBuf>,
+    /// What its operator should look at, and is no mistake.
+    pub(super) warnings: Vec<String>,
     /// Whether secrets are read: not to explain policies.
     reads_secrets: bool,
 }
@@ -49,6 +51,7 @@ impl<'a> Builder<'a> {
             name,
             base,
             watched: path.map(Path::to_owned).into_iter().collect(),
+            warnings: Vec::new(),
             reads_secrets: true,
         }
     }
@@ -211,6 +214,7 @@ impl<'a> Builder<'a> {
             users,
             data,
             watched: self.watched,
+            warnings: self.warnings,
         })
     }
 

@@ -123,17 +123,38 @@ fn policies(
     if let Some(characters) = file.authorization.identity_policy_characters {
         limits.identity = characters;
     }
+    let refused = match file.authorization.unknown_actions.as_deref() {
+        None | Some("refuse") => true,
+        Some("warn") => false,
+        Some(other) => {
+            let what = format!("`{other}` is neither `refuse` nor `warn`");
+            return Err(builder.value("authorization.unknown_actions", what));
+        }
+    };
     let mut compiled = HashMap::new();
     for policy in &file.policies {
         let key = format!("policies.{}", policy.name);
-        let text = match (&policy.document, &policy.inline) {
-            (Some(path), None) => builder.read(&key, path)?,
-            (None, Some(text)) => text.clone(),
+        let (text, place) = match (&policy.document, &policy.inline) {
+            (Some(path), None) => {
+                let place = builder.base.join(path).display().to_string();
+                (builder.read(&key, path)?, format!("`{place}`: "))
+            }
+            (None, Some(text)) => (text.clone(), String::new()),
             _ => return Err(builder.value(&key, "give either `document` or `inline`".to_owned())),
         };
         let name = policy.name.as_str();
         let parsed = Policy::parse_within(&limits, PolicyKind::Identity, name, text.as_bytes());
-        let parsed = parsed.map_err(|why| builder.value(&key, why.to_string()))?;
+        let parsed = parsed.map_err(|why| builder.value(&key, format!("{place}{why}")))?;
+        let unknown = parsed.unknown_actions();
+        let unknown: Vec<_> = unknown.iter().map(|why| format!("{place}{why}")).collect();
+        match refused {
+            _ if unknown.is_empty() => {}
+            true => return Err(builder.value(&key, unknown.join("; "))),
+            false => {
+                let told = unknown.iter().map(|what| format!("`{key}`: {what}"));
+                builder.warnings.extend(told);
+            }
+        }
         if compiled
             .insert(policy.name.clone(), Arc::new(parsed))
             .is_some()

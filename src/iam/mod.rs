@@ -22,6 +22,7 @@ mod principal;
 mod public;
 mod reference;
 mod statement;
+mod unknown;
 mod validate;
 
 pub use context::{Context, Value, Values};

@@ -8,6 +8,7 @@
 mod global;
 mod iam;
 mod kms;
+pub(in crate::iam) mod nearest;
 mod others;
 mod s3;
 mod sts;
