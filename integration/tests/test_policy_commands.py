@@ -34,16 +34,17 @@ def test_explain_says_what_decided_and_what_came_close():
     allowed = explain(*home)
     assert allowed.startswith("allow: allowed by statement 3 (`UseTheOwnHome`) of policies/home-prefixes.json\n"), allowed
     assert "aws:username = alice" in allowed and "aws:PrincipalArn = " + ALICE in allowed
-    denied = explain(*home, "--context", "s3:prefix=home/bob/", action="s3:ListBucket", resource="arn:aws:s3:::example-home")
+    denied = explain(*home, "--context", "s3:prefix=home/bob/", action="s3:ListBucket", resource="arn:aws:s3:::example-home", code=1)
     assert denied.startswith("implicit_deny:") and "came closest:" in denied, denied
     assert 'the request has ["home/bob/"]' in denied and "${aws:username} is \"alice\"" in denied, denied
     # What is given outweighs what is filled in, and several values are several.
-    other = explain(*home, "--context", "aws:username=bob")
+    other = explain(*home, "--context", "aws:username=bob", code=1)
     assert other.startswith("implicit_deny") and "it is not of this resource" in other
-    several = explain(*home, "--context", "aws:TagKeys=a", "--context", "AWS:tagkeys=b")
-    assert "aws:TagKeys = a, b" in several
-    closed = explain(*home, "--bucket-policy", "policies/tls-only.json", resource="arn:aws:s3:::example-data/x",
-                     principal="anonymous", code=0, *("--context", "aws:SecureTransport=false"))
+    several = explain(*home, "--context", "s3:RequestObjectTagKeys=a", "--context", "S3:requestobjecttagkeys=b", action="s3:PutObject")
+    assert "s3:RequestObjectTagKeys = a, b" in several
+    assert "s3:RequestObjectTagKeys = team" in explain(*home, "--context", "s3:RequestObjectTag/team=a", action="s3:PutObject")
+    closed = explain("--bucket-policy", "policies/tls-only.json", resource="arn:aws:s3:::example-data/x",
+                     principal="anonymous", code=1, *("--context", "aws:SecureTransport=false"))
     assert closed.startswith("explicit_deny: denied by statement 1") and "resource policy" in closed, closed
 
 
@@ -53,18 +54,77 @@ def test_explain_knows_the_configuration(tmp_path):
     config = ("--config", tmp_path / "portcullis.toml")
     allowed = explain(*config, "--context", "s3:prefix=alice/", action="s3:ListBucket", resource="arn:aws:s3:::homes")
     assert allowed.startswith("allow: allowed by statement 1 of home") and "aws:PrincipalTag/team = blue" in allowed, allowed
-    assert explain(*config, action="s3:PutObject", resource="arn:aws:s3:::homes/bob/x").startswith("implicit_deny")
-    assert "no user" in explain(*config, principal=ALICE.replace("alice", "nobody"), code=1)
+    assert explain(*config, action="s3:PutObject", resource="arn:aws:s3:::homes/bob/x", code=1).startswith("implicit_deny")
+    assert "no user" in explain(*config, principal=ALICE.replace("alice", "nobody"), code=2)
+    assert "no access key" in policy("explain", *config, "--access-key", "AKNONE", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::homes/x", code=2)
     assert not (tmp_path / "portcullis-data").exists(), "asking has made a state"
 
 
 def test_explain_refuses_what_it_cannot_read(tmp_path):
     (tmp_path / "bad.json").write_text('{"Statement":{"Effect":"allow"}}')
-    said = explain("--identity", tmp_path / "bad.json", code=1)
+    said = explain("--identity", tmp_path / "bad.json", code=2)
     assert "bad.json: statement 1, Effect" in said
-    assert "nothing.json" in explain("--identity", tmp_path / "nothing.json", code=1)
-    assert "KEY=VALUE" in explain("--context", "nonsense", code=1)
-    assert "principal" in explain(principal="alice", code=1)
+    assert "nothing.json" in explain("--identity", tmp_path / "nothing.json", code=2)
+    assert "KEY=VALUE" in explain("--context", "nonsense", code=2)
+    assert "principal" in explain(principal="alice", code=2)
+
+
+def test_explain_names_what_there_is_not(tmp_path):
+    """A decision of what could never be asked would be nobody's: exit code 2, and the name of it."""
+    everything = tmp_path / "all.json"
+    everything.write_text(json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}))
+    admin = ("--identity", everything)
+    for arguments, how, *words in (
+            ((), {"action": "s3:GetObjekt"}, "there is no action `s3:GetObjekt`", "did you mean `s3:GetObject`?"),
+            ((), {"action": "s3:HeadObject"}, "did you mean `s3:GetObject`?"),
+            ((), {"action": "ec2:RunInstances"}, "`ec2`"),
+            ((), {"resource": "arn:aws:s3:::bucket"}, "`s3:GetObject` is never asked on `arn:aws:s3:::bucket`", "an object"),
+            ((), {"action": "s3:ListBucket", "resource": "arn:aws:s3:::bucket/x"}, "is never asked on", "a bucket"),
+            ((), {"action": "s3:ListBucket", "resource": "arn:aws:s3:::Bad_Name"}, "`Bad_Name` is not the name of a bucket"),
+            ((), {"resource": "bucket/x"}, "is never asked on"),
+            (("--context", "aws:SourcIp=192.0.2.7"), {}, "`aws:SourcIp` is not known", "did you mean `aws:SourceIp`?"),
+            (("--context", "aws:SourceIp=here"), {}, "is not an address"),
+            (("--context", "aws:SecureTransport=yes"), {}, "`true` or `false`"),
+            (("--context", "aws:CurrentTime=later"), {}, "is not a moment"),
+            (("--context", "aws:SourceIp=192.0.2.7", "--context", "aws:SourceIp=192.0.2.8"), {}, "has one value")):
+        said = explain(*admin, *arguments, **how, code=2)
+        assert all(word in said for word in words), (arguments, how, said)
+        assert json.loads(explain(*admin, *arguments, "--json", **how, code=2).splitlines()[0])["decision"] == "invalid"
+    # Policies that the gateway would not take decide nothing here.
+    typo = tmp_path / "typo.json"
+    typo.write_text(json.dumps({"Statement": {"Effect": "Deny", "Action": "s3:DeleteObjetc", "Resource": "*"}}))
+    assert "did you mean `s3:DeleteObject`?" in explain(*admin, "--identity", typo, code=2)
+    typo.write_text(json.dumps({"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObjetc", "Resource": "arn:aws:s3:::example-home/*"}}))
+    assert "Policy has invalid action" in explain(*admin, "--bucket-policy", typo, code=2)
+    # Keys that the action does not have are left out, as for requests; what policies ask for and is not given is named.
+    said = explain(*admin, "--context", "s3:prefix=x", "--context", "aws:MultiFactorAuthPresent=true")
+    assert "note: `s3:prefix` is left out" in said and "`aws:MultiFactorAuthPresent` is left out" in said and "s3:prefix =" not in said, said
+    network = tmp_path / "network.json"
+    network.write_text(json.dumps({"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"NotIpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}}))
+    assert "`aws:SourceIp`, which every such request has" in explain(*admin, "--identity", network, code=2)
+    explain(*admin, "--identity", network, "--context", "aws:SourceIp=192.0.2.7", code=0)
+    explain(*admin, "--identity", network, "--context", "aws:SourceIp=::ffff:198.51.100.1", code=1)
+    network.write_text(json.dumps({"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringLike": {"aws:UserAgent": "evil*"}}}}))
+    assert "note: policies ask for `aws:UserAgent`, which is not given" in explain(*admin, "--identity", network)
+
+
+def test_explain_has_public_access_in_its_first_line():
+    site = ("--bucket-policy", "policies/public-read.json")
+    how = {"principal": "anonymous", "resource": "arn:aws:s3:::example-site/public/x"}
+    said = explain(*site, **how, code=1)
+    assert said.startswith("implicit_deny: public access is blocked: statement 1") and "restrict_public_buckets" in said.splitlines()[0], said
+    assert explain(*site, "--allow-public-access", **how).startswith("allow: ")
+    told = json.loads(explain(*site, "--json", **how, code=1))
+    assert told["decision"] == "implicit_deny" and told["public_access_blocked"] and told["by"]["statement"] == 1, told
+    told = json.loads(explain(*site, "--allow-public-access", "--json", **how))
+    assert told["decision"] == "allow" and not told["public_access_blocked"] and told["context"]["aws:PrincipalAccount"] == ["anonymous"], told
+
+
+def test_decide_says_that_cases_were_invalid():
+    good = json.dumps({"principal": "root", "action": "s3:GetObject", "target": "arn:aws:s3:::bucket/x"})
+    assert '"allow"' in policy("decide", given=f"{good}\n{good}\n")
+    said = policy("decide", given=f"{good}\n{{}}\nnonsense\n{good}\n", code=2)
+    assert said.count('"allow"') == 2 and said.count('"invalid"') == 2 and "2 cases are invalid" in said, said
 
 
 def test_validate_finds_what_is_hardly_meant(tmp_path):

@@ -211,6 +211,8 @@ impl<'a> Builder<'a> {
             },
             account: account.into(),
             region: region.into(),
+            policy_limits: users.limits,
+            refuses_unknown_actions: users.refuses_unknown_actions,
             users,
             data,
             watched: self.watched,

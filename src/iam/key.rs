@@ -101,7 +101,7 @@ impl Key {
     ///
     /// # Errors
     /// When AWS has no such key.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let lower = text.to_ascii_lowercase();
         let name = match KNOWN.get(lower.as_str()) {
             Some(_) if lower.ends_with(['/', ':']) => {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::action::ActionPattern;
 use super::policy::{Error, Policy, number};
-use super::reference::{self, SERVICES};
+use super::reference::{self, On, SERVICES, describe};
 use super::statement::Rule;
 
 /// Every action, in lower case.
@@ -36,6 +36,48 @@ impl Policy {
             unknown.map(wrong).collect::<Vec<_>>()
         };
         statements.flat_map(of_statement).collect()
+    }
+}
+
+/// An action, as AWS writes it.
+///
+/// # Errors
+/// When there is none of that name, with what may have been meant.
+pub fn known_action(text: &str) -> Result<&'static str, String> {
+    let mut all = SERVICES.iter().flat_map(|(_, actions, _)| *actions);
+    let found = all.find(|action| action.name.eq_ignore_ascii_case(text));
+    found.map(|action| action.name).ok_or_else(|| reason(text))
+}
+
+/// Looks whether requests here ask for `action` on `resource`: S3's on a bucket, an object in it, or
+/// everything.
+///
+/// # Errors
+/// Says on what it is asked.
+pub fn check_resource(action: &str, resource: &str) -> Result<(), String> {
+    let mut all = SERVICES.iter().flat_map(|(_, actions, _)| *actions);
+    let Some(known) = all.find(|known| known.name == action) else {
+        return Err(reason(action));
+    };
+    let behind = resource.strip_prefix("arn:aws:s3:::").unwrap_or_default();
+    let fits = |on: &On| match on {
+        On::Bucket => !behind.is_empty() && !behind.contains(['/', '*']),
+        On::Object => {
+            let parts = behind.split_once('/');
+            parts.is_some_and(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
+        }
+        On::Service => matches!(resource, "*" | "arn:aws:s3:::*"),
+        On::AccessPoint | On::Job => false,
+        On::Other => !action.starts_with("s3:"),
+        On::User | On::Role | On::Group | On::Policy => resource.starts_with("arn:aws:iam:"),
+        On::Key => resource.starts_with("arn:aws:kms:"),
+    };
+    match known.on.iter().any(fits) {
+        true => Ok(()),
+        false => Err(format!(
+            "`{action}` is never asked on `{resource}` here: it is asked on {}",
+            describe(known.on)
+        )),
     }
 }
 
