@@ -6,10 +6,10 @@ use super::bucket::owner;
 use super::document::LongDocument;
 use super::{Answer, Context};
 use crate::authz::Granted;
-use crate::backend::ObjectPage;
+use crate::backend::{ListedObject, ObjectPage, Versioning};
 use crate::s3::call::{ListMultipartUploads, ListObjects};
 use crate::s3::xml::{Writer, url_encode};
-use crate::s3::{Error, continuation_token, time};
+use crate::s3::{Error, ErrorCode, continuation_token, time};
 
 /// A name in a listing: as it is, or percent-encoded when the client asked for that.
 pub(super) fn name(text: &str, url_encoded: bool) -> Cow<'_, str> {
@@ -97,21 +97,30 @@ async fn entries(
     for object in page.objects {
         xml.open("Contents");
         xml.text("Key", &name(&object.key, call.url_encoded));
-        xml.text("LastModified", &time::iso8601(object.last_modified));
-        xml.text("ETag", &object.etag.quoted());
-        if let Some((algorithm, kind)) = object.checksum {
-            xml.text("ChecksumAlgorithm", algorithm.name());
-            xml.text("ChecksumType", kind.name());
-        }
-        xml.number("Size", object.size);
-        xml.text("StorageClass", "STANDARD");
-        if call.fetch_owner {
-            owner(xml, "Owner", context);
-        }
+        object_facts(xml, context, call, &object);
         xml.close("Contents");
         xml.pause().await?;
     }
     prefixes(xml, page.common_prefixes, call.url_encoded).await
+}
+
+fn object_facts(
+    xml: &mut Writer,
+    context: &Context<'_>,
+    call: &ListObjects,
+    object: &ListedObject,
+) {
+    xml.text("LastModified", &time::iso8601(object.last_modified));
+    xml.text("ETag", &object.etag.quoted());
+    if let Some((algorithm, kind)) = object.checksum {
+        xml.text("ChecksumAlgorithm", algorithm.name());
+        xml.text("ChecksumType", kind.name());
+    }
+    xml.number("Size", object.size);
+    xml.text("StorageClass", "STANDARD");
+    if call.fetch_owner {
+        owner(xml, "Owner", context);
+    }
 }
 
 async fn prefixes(
@@ -126,6 +135,50 @@ async fn prefixes(
         xml.pause().await?;
     }
     Ok(())
+}
+
+/// The versions of a bucket that has one of each key, called `null`. A store that keeps more is not
+/// asked: what it has besides would be missing.
+pub(super) async fn versions(
+    context: &Context<'_>,
+    call: Granted<&ListObjects>,
+) -> Result<Answer, Error> {
+    let asker = call.asker();
+    let backend = context.backends.of(&call.bucket)?;
+    if backend.versioning(call.versioning().as_ref()).await? != Versioning::Never {
+        let message =
+            "ListObjectVersions is not implemented for a bucket whose store keeps versions.";
+        return Err(Error::with_message(ErrorCode::NotImplemented, message));
+    }
+    let page = backend.list_objects(call).await?;
+    let mut xml = LongDocument::new(context, asker, "ListVersionsResult");
+    xml.text("Name", call.bucket.as_str());
+    xml.text("Prefix", &name(&call.prefix, call.url_encoded));
+    xml.text(
+        "KeyMarker",
+        &name(call.start.as_deref().unwrap_or_default(), call.url_encoded),
+    );
+    xml.text("VersionIdMarker", "");
+    if let Some(next) = &page.next {
+        xml.text("NextKeyMarker", &name(next, call.url_encoded));
+        // Behind a common prefix there is no version.
+        let is_key = page.objects.last().is_some_and(|last| last.key == *next);
+        if is_key {
+            xml.text("NextVersionIdMarker", "null");
+        }
+    }
+    common(&mut xml, &call, page.next.is_some());
+    for object in page.objects {
+        xml.open("Version");
+        xml.text("Key", &name(&object.key, call.url_encoded));
+        xml.text("VersionId", "null");
+        xml.flag("IsLatest", true);
+        object_facts(&mut xml, context, &call, &object);
+        xml.close("Version");
+        xml.pause().await?;
+    }
+    prefixes(&mut xml, page.common_prefixes, call.url_encoded).await?;
+    Ok(xml.finish())
 }
 
 pub(super) async fn uploads(

@@ -6,6 +6,7 @@
 mod body;
 mod bucket;
 mod bucket_policy;
+mod configuration;
 mod copy;
 mod delete;
 mod document;
@@ -144,6 +145,10 @@ async fn dispatch(
         GrantedCall::DeletePublicAccessBlock(call) => public_access::delete(context, call).await,
         GrantedCall::ListObjects(call) => listing::objects(context, call).await,
         GrantedCall::ListObjectsV2(call) => listing::objects_v2(context, call).await,
+        GrantedCall::ListObjectVersions(call) => listing::versions(context, call).await,
+        GrantedCall::GetBucketVersioning(call) => configuration::versioning(context, call).await,
+        GrantedCall::GetConfiguration(call) => configuration::get(context, call).await,
+        GrantedCall::GetObjectAcl(call) => configuration::object_acl(context, call).await,
         GrantedCall::ListMultipartUploads(call) => listing::uploads(context, call).await,
         GrantedCall::DeleteObjects(call) => delete::objects(context, permit, call, body).await,
         GrantedCall::GetObject(call) => object::get(context, permit, call).await,
@@ -174,6 +179,7 @@ fn conceal(context: &Context<'_>, permit: &Permit, error: Error) -> Error {
             | Operation::HeadObject
             | Operation::CopyObject
             | Operation::UploadPartCopy
+            | Operation::GetObjectAcl
             | Operation::GetObjectTagging
             | Operation::PutObjectTagging
             | Operation::DeleteObjectTagging

@@ -66,7 +66,7 @@ use time::OffsetDateTime;
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
-    UploadPage, Written, full_object,
+    UploadPage, Versioning, Written, full_object,
 };
 use crate::authz::Granted;
 use crate::fair::Asker;
@@ -252,6 +252,10 @@ impl Backend for Disk {
             Ok(BucketInfo { name, created })
         })
         .await
+    }
+
+    async fn versioning(&self, call: Granted<&OnBucket>) -> Result<Versioning, Error> {
+        self.head_bucket(call).await.map(|_| Versioning::Never)
     }
 
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error> {

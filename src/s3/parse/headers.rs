@@ -109,7 +109,8 @@ fn refused(name: &str, value: &str) -> Error {
     if name == "x-amz-storage-class" {
         return ErrorCode::InvalidStorageClass.into();
     }
-    Error::new(ErrorCode::NotImplemented)
+    let message = format!("The header '{name}' asks for what is not implemented.");
+    Error::with_message(ErrorCode::NotImplemented, message)
         .detail("Header", name)
         .because(value)
 }

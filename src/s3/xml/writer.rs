@@ -47,6 +47,16 @@ impl Writer {
         self.text(name, if flag { "true" } else { "false" });
     }
 
+    /// Who a grant of an ACL is for: an account, by its canonical id.
+    pub fn canonical_user(&mut self, name: &str, id: &str, display_name: &str) {
+        const TYPE: &str = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" \
+                            xsi:type=\"CanonicalUser\"";
+        self.open(&format!("{name} {TYPE}"));
+        self.text("ID", id);
+        self.text("DisplayName", display_name);
+        self.close(name);
+    }
+
     /// `<name>`; the caller closes it.
     pub fn open(&mut self, name: &str) {
         self.0.push('<');
