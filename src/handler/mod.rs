@@ -28,6 +28,7 @@ use crate::authz::{Authorizer, GrantedCall, Permit};
 use crate::backend::Body;
 use crate::backend::router::Backends;
 use crate::identity::BucketPolicies;
+use crate::s3::operation::BodyKind;
 use crate::s3::{Error, ErrorCode, Operation, time as s3_time};
 use crate::transform::Limits;
 
@@ -117,10 +118,24 @@ pub async fn answer(
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
     let outcome = match facts::compares_what_decided(permit) {
-        Ok(()) => dispatch(context, permit, body).await,
+        Ok(()) => match nothing_unread(permit, body).await {
+            Ok(()) => dispatch(context, permit, body).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     outcome.map_err(|error| conceal(context, permit, error))
+}
+
+/// What comes with an operation that reads no body is read all the same, and must be what its head says:
+/// a hash that is not the body's is somebody's who changed the one or the other.
+async fn nothing_unread(permit: &Permit, body: &mut dyn RequestBody) -> Result<(), Error> {
+    if permit.operation().row().body != BodyKind::None {
+        return Ok(());
+    }
+    let (request, caller) = (permit.request(), permit.caller());
+    body::document(request, caller, body, bucket::MAX_CONFIGURATION).await?;
+    Ok(())
 }
 
 async fn dispatch(

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::Digest as _;
 
+use super::{Error, ErrorCode, Head};
+
 /// A checksum algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChecksumAlgorithm {
@@ -164,6 +166,26 @@ pub struct ChecksumRequest {
     pub algorithm: ChecksumAlgorithm,
     /// Where the expected digest is.
     pub source: ChecksumSource,
+}
+
+impl ChecksumRequest {
+    /// The checksum that a head gives of a document, which has no trailer.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for one that is none, for several, and for an algorithm's name alone.
+    pub fn of_document(head: &Head) -> Result<Option<Checksum>, Error> {
+        match super::parse::checksum::of_document(head)? {
+            None => Ok(None),
+            Some(Self {
+                source: ChecksumSource::Header(checksum),
+                ..
+            }) => Ok(Some(checksum)),
+            Some(_) => {
+                let message = "x-amz-trailer needs a streaming payload that has a trailer";
+                Err(Error::with_message(ErrorCode::InvalidRequest, message))
+            }
+        }
+    }
 }
 
 /// A checksum being computed over bytes as they pass.

@@ -41,6 +41,7 @@ macro_rules! error_codes {
 
 error_codes! {
     AccessDenied "AccessDenied" FORBIDDEN "Access Denied";
+    AccessForbidden "AccessForbidden" FORBIDDEN "Access forbidden";
     AuthorizationHeaderMalformed "AuthorizationHeaderMalformed" BAD_REQUEST "The authorization header you provided is invalid.";
     AuthorizationQueryParametersError "AuthorizationQueryParametersError" BAD_REQUEST "Error parsing the X-Amz-Credential parameter.";
     BadDigest "BadDigest" BAD_REQUEST "The Content-MD5 or checksum value that you specified did not match what the server received.";

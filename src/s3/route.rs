@@ -53,6 +53,9 @@ pub(super) fn route(head: &Head, target: &Target) -> Result<&'static Row, Error>
         Target::Bucket(_) => TargetKind::Bucket,
         Target::Object(..) => TargetKind::Object,
     };
+    if head.method == Method::OPTIONS {
+        return Err(no_cors(head, kind));
+    }
     let rows = ROWS
         .get(&(head.method.clone(), kind))
         .map_or(&[][..], Vec::as_slice);
@@ -75,6 +78,25 @@ pub(super) fn route(head: &Head, target: &Target) -> Result<&'static Row, Error>
     }
 }
 
+/// What a browser is told that asks whether a page of another origin may do something: no bucket here
+/// has rules of CORS, so none may.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTOPTIONSobject.html>
+fn no_cors(head: &Head, kind: TargetKind) -> Error {
+    let bad = |message: &'static str| Error::with_message(ErrorCode::BadRequest, message);
+    if !head.has_header("origin") {
+        return bad("Insufficient information. Origin request header needed.");
+    }
+    let Some(method) = head.headers().get("access-control-request-method") else {
+        return bad("Invalid Access-Control-Request-Method: null");
+    };
+    let method = method.to_str().unwrap_or_default().chars().take(16);
+    let message = "CORSResponse: CORS is not enabled for this bucket.";
+    Error::with_message(ErrorCode::AccessForbidden, message)
+        .detail("Method", method.collect::<String>())
+        .detail("ResourceType", resource_type(kind))
+}
+
 fn only_known_keys(head: &Head, row: &Row) -> Result<(), Error> {
     if let Some(key) = head.query.repeated() {
         let message = "a query parameter is given more than once";
@@ -91,10 +113,27 @@ fn only_known_keys(head: &Head, row: &Row) -> Result<(), Error> {
             || Head::is_signature_parameter(key)
             || (head.is_presigned() && Head::is_hoisted(key))
     };
-    match head.query.pairs().find(|(key, _)| !known(key)) {
+    let unknown = head.query.pairs().find(|(key, _)| !known(key));
+    match unknown {
+        Some((key, _)) if of_the_other_listing(row, key) => {
+            let message = "The parameter belongs to the other version of the listing.";
+            Err(Error::with_message(ErrorCode::InvalidArgument, message)
+                .detail("ArgumentName", key))
+        }
         Some((key, _)) => Err(not_implemented(key)),
         None => Ok(()),
     }
+}
+
+/// Whether a key is a parameter of the version of ListObjects that was not asked for: to go on from the
+/// wrong place, or not to, is worse than to be refused.
+fn of_the_other_listing(row: &Row, key: &str) -> bool {
+    let other = match row.operation {
+        Operation::ListObjects => Operation::ListObjectsV2,
+        Operation::ListObjectsV2 => Operation::ListObjects,
+        _ => return false,
+    };
+    other.row().parameters.contains(&key)
 }
 
 /// Whether a key is for whoever reads logs. SDKs add the operation's name as `x-id`.

@@ -521,12 +521,7 @@ impl Backend for Disk {
         let asker = call.asker();
         let (call, parts) = (CompleteMultipartUpload::clone(&call), parts.to_vec());
         self.run(asker, move |store| {
-            let now = OffsetDateTime::now_utc();
-            let (record, _) = complete::assemble(store, &call, &parts, now)?;
-            complete::complete(store, &call, &parts, &record, |current| {
-                object::check_write(&call.conditions, current)
-            })?;
-            Ok(object::written(&record))
+            complete::once(store, &call, &parts).map(|record| object::written(&record))
         })
         .await
     }

@@ -134,7 +134,8 @@ pub(super) async fn versioning(
     let answer = client.send(&request, Sending::Nothing).await?;
     let root = answer.expect(About::Bucket).await?;
     let root = root.xml(About::Bucket).await?;
-    match root.named("VersioningConfiguration")?.get("Status") {
+    // Moto calls it otherwise, as no client looks at its name.
+    match root.get("Status") {
         None | Some("") => Ok(Versioning::Never),
         Some("Enabled") => Ok(Versioning::Enabled),
         Some("Suspended") => Ok(Versioning::Suspended),

@@ -49,6 +49,18 @@ fn bad_value(algorithm: ChecksumAlgorithm) -> Error {
 pub(super) fn of_upload(head: &Head) -> Result<Option<ChecksumRequest>, Error> {
     let named = algorithm(head, "x-amz-sdk-checksum-algorithm")?;
     let named = named.or(algorithm(head, "x-amz-checksum-algorithm")?);
+    of_body(head, named)
+}
+
+/// The same of a document, beside which `x-amz-checksum-algorithm` is of an object.
+pub(in crate::s3) fn of_document(head: &Head) -> Result<Option<ChecksumRequest>, Error> {
+    of_body(head, algorithm(head, "x-amz-sdk-checksum-algorithm")?)
+}
+
+fn of_body(
+    head: &Head,
+    named: Option<ChecksumAlgorithm>,
+) -> Result<Option<ChecksumRequest>, Error> {
     let given = value(head)?;
     let trailer = head.header("x-amz-trailer")?;
     let request = match (given, trailer) {

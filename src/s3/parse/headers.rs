@@ -79,7 +79,7 @@ const ONLY_AS: [(&str, &[&str]); 5] = [
 /// Refuses a head with an `x-amz-*` header that nobody would act on.
 pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(), Error> {
     for name in head.amz_names() {
-        if name.starts_with("x-amz-meta-") || UNDERSTOOD.contains(&name) {
+        if name.starts_with("x-amz-meta-") || UNDERSTOOD.contains(&name) || name == BYPASS {
             continue;
         }
         match ONLY_AS.iter().find(|(known, _)| *known == name) {
@@ -102,7 +102,28 @@ pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(),
             return Err(refused(name, ""));
         }
     }
+    no_lock_to_bypass(head, operation)?;
     no_underscores(head)
+}
+
+const BYPASS: &str = "x-amz-bypass-governance-retention";
+
+/// No object is locked here. To say that no lock is to be bypassed is to say nothing; to bypass one is a
+/// mistake about the bucket.
+fn no_lock_to_bypass(head: &Head, operation: Operation) -> Result<(), Error> {
+    let deletes = matches!(
+        operation,
+        Operation::DeleteObject | Operation::DeleteObjects
+    );
+    match head.header(BYPASS)? {
+        None => Ok(()),
+        Some(_) if !deletes => Err(refused(BYPASS, "")),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(()),
+        Some(_) => {
+            let message = "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.";
+            Err(super::invalid(BYPASS, "", message))
+        }
+    }
 }
 
 fn refused(name: &str, value: &str) -> Error {

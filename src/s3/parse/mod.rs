@@ -1,7 +1,7 @@
 //! From a routed head to a typed [`Call`]: one function per operation, each total.
 
 mod bucket;
-mod checksum;
+pub(super) mod checksum;
 mod condition;
 pub(super) mod headers;
 mod listing;

@@ -95,7 +95,14 @@ impl Writer {
     }
 }
 
-/// Escapes markup, and what XML 1.0 has no character for as S3 does, by number.
+/// Whether XML 1.0 has the character, as it is or by its number.
+#[must_use]
+pub fn is_character(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Escapes markup, and by number what a reader would change. What XML has no character for is replaced,
+/// so that a document always parses: lists are not made of such names.
 fn escape(text: &str, to: &mut String) {
     let mut rest = text;
     while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_special(*c)) {
@@ -106,7 +113,8 @@ fn escape(text: &str, to: &mut String) {
             '<' => to.push_str("&lt;"),
             '>' => to.push_str("&gt;"),
             '"' => to.push_str("&quot;"),
-            c => by_number(c, to),
+            c if is_character(c) => by_number(c, to),
+            _ => to.push(char::REPLACEMENT_CHARACTER),
         }
         rest = from.get(c.len_utf8()..).unwrap_or_default();
     }
