@@ -363,6 +363,78 @@ def test_who_completes_beside_another_is_answered_alike(work, condition):
             assert ok(gateway, "GET", f"/race/k{n}").body == BODY
 
 
+# --- checksums ----------------------------------------------------------------------------------------
+
+# Of BODY, of 5 MiB of `p`, and of the digests of both: by xxHash's own library where Python has none.
+XXHASH = {
+    "xxhash64": ("wtglVre3CWk=", "l/vD7mZsaLU=", "iFDlnF+/2OM="),
+    "xxhash3": ("JngUCjlCRE4=", "XPdC1o4hoJA=", "rbpSnQvuEZg="),
+    "xxhash128": ("R1bfl3z1UJHZjhvTJUa3QA==", "mmhdt9hOsfVc90LWjiGgkA==", "nVyTxtcLPwINVjIHV6cCvA=="),
+}
+PART = b"p" * (5 << 20)
+
+
+def sums(name):
+    """Of BODY, of PART, and of both as the parts of one upload."""
+    if name in XXHASH:
+        return XXHASH[name]
+    digest = lambda data: hashlib.new(name, data).digest()
+    return tuple(base64.b64encode(d).decode() for d in (digest(BODY), digest(PART), digest(digest(PART) + digest(BODY))))
+
+
+NEW = ["sha512", "md5", "xxhash64", "xxhash3", "xxhash128"]
+
+
+@pytest.mark.parametrize("name", [*NEW, "sha256"])
+def test_checksums_are_verified_kept_and_told(gateway, bucket, name):
+    header, (right, wrong, _) = f"x-amz-checksum-{name}", sums(name)
+    for more in ([], [("x-amz-sdk-checksum-algorithm", name.upper())]):
+        answer = ok(gateway, "PUT", f"/{bucket}/k", headers=[(header, right), *more], body=BODY)
+        assert (answer.headers[header], answer.headers["x-amz-checksum-type"]) == (right, "FULL_OBJECT"), answer.headers
+        says(raw.request(gateway, "PUT", f"/{bucket}/k", headers=[(header, wrong), *more], body=BODY), 400, "BadDigest", name.upper())
+        told = ok(gateway, "HEAD", f"/{bucket}/k", headers=[("x-amz-checksum-mode", "ENABLED")])
+        assert (told.headers[header], told.headers["x-amz-checksum-type"]) == (right, "FULL_OBJECT"), told.headers
+    for signed in (True, False):
+        answer = raw.chunked(gateway, f"/{bucket}/t", [BODY], trailer=(header, right), signed=signed)
+        assert answer.status == 200, answer
+        says(raw.chunked(gateway, f"/{bucket}/t", [BODY], trailer=(header, wrong), signed=signed), 400, "BadDigest")
+    for bad in (right[:-4], "=" + right[1:], "", right + "AAAA"):
+        says(raw.request(gateway, "PUT", f"/{bucket}/k", headers=[(header, bad)], body=BODY), 400, "InvalidRequest", header)
+    assert ok(gateway, "GET", f"/{bucket}/k").body == BODY
+    # Of a document too.
+    document = b"<Tagging><TagSet/></Tagging>"
+    says(raw.request(gateway, "PUT", f"/{bucket}/k", [("tagging", "")], [(header, right)], document), 400, "BadDigest")
+
+
+@pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize("kind", ["disk", "stacked"])
+def test_checksums_of_uploads_in_parts(request, name, kind):
+    gateway = request.getfixturevalue(kind)
+    header, (body, part, whole), algorithm = f"x-amz-checksum-{name}", sums(name), name.upper()
+    bucket = f"parts-{kind}-{name}"
+    ok(gateway, "PUT", f"/{bucket}")
+    opens = lambda *headers: raw.request(gateway, "POST", f"/{bucket}/k", [("uploads", "")], headers)
+    says(opens(("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", "FULL_OBJECT")), 400, "InvalidRequest", "FULL_OBJECT", name)
+    opened = opens(("x-amz-checksum-algorithm", algorithm))
+    assert (opened.headers["x-amz-checksum-algorithm"], opened.headers["x-amz-checksum-type"]) == (algorithm, "COMPOSITE")
+    identity = texts(opened, "UploadId")[0]
+    query = lambda number: [("partNumber", str(number)), ("uploadId", identity)]
+    for number, data, checksum in ((1, PART, part), (2, BODY, body)):
+        assert ok(gateway, "PUT", f"/{bucket}/k", query(number), [(header, checksum)], data).headers[header] == checksum
+        says(raw.request(gateway, "PUT", f"/{bucket}/k", query(number), [(header, whole)], data), 400, "BadDigest")
+    assert texts(ok(gateway, "GET", f"/{bucket}/k", [("uploadId", identity)]), f"Checksum{algorithm}") == [part, body]
+    listed = lambda *checksums: "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{etag(data)}</ETag><Checksum{algorithm}>{checksum}</Checksum{algorithm}></Part>"
+                                        for (n, data), checksum in zip(((1, PART), (2, BODY)), checksums))
+    done = lambda checksums, *headers: raw.request(gateway, "POST", f"/{bucket}/k", [("uploadId", identity)], headers,
+                                                   f"<CompleteMultipartUpload>{listed(*checksums)}</CompleteMultipartUpload>".encode())
+    says(done((part, part)), 400, "InvalidPart")
+    says(done((part, body), (header, f"{body}-2")), 400, "BadDigest")
+    answer = done((part, body), (header, f"{whole}-2"))
+    assert (texts(answer, f"Checksum{algorithm}"), texts(answer, "ChecksumType")) == ([f"{whole}-2"], ["COMPOSITE"]), answer
+    told = ok(gateway, "HEAD", f"/{bucket}/k", headers=[("x-amz-checksum-mode", "ENABLED")])
+    assert (told.headers[header], told.headers["x-amz-checksum-type"]) == (f"{whole}-2", "COMPOSITE"), told.headers
+
+
 # --- signatures ---------------------------------------------------------------------------------------
 
 

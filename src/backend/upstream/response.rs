@@ -243,6 +243,6 @@ mod tests {
         let text = keep_checksum(&full.checksum);
         assert_eq!(kept_checksum(&text).unwrap(), full);
         assert!(kept_checksum("CRC32:AAAA").is_err());
-        assert!(kept_checksum("MD5:AAAAAA==").is_err());
+        assert!(kept_checksum("MD4:AAAAAA==").is_err());
     }
 }

@@ -17,7 +17,8 @@ pub(super) fn algorithm(
     name: &'static str,
 ) -> Result<Option<ChecksumAlgorithm>, Error> {
     let unsupported = "Checksum algorithm provided is unsupported. Please try again with any of the \
-                       valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]";
+                       valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512, MD5, XXHASH64, \
+                       XXHASH3, XXHASH128]";
     let known = |text| ChecksumAlgorithm::from_name(text).ok_or_else(|| invalid(unsupported));
     head.header(name)?.map(known).transpose()
 }
@@ -112,12 +113,10 @@ pub(super) fn of_multipart(
         };
     };
     let crc64 = algorithm == ChecksumAlgorithm::Crc64Nvme;
-    let sha = matches!(
-        algorithm,
-        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256
-    );
     match kind {
-        Some(kind @ ChecksumType::FullObject) if sha => Err(mismatched(kind, algorithm)),
+        Some(kind @ ChecksumType::FullObject) if !algorithm.joins() => {
+            Err(mismatched(kind, algorithm))
+        }
         Some(kind @ ChecksumType::Composite) if crc64 => Err(mismatched(kind, algorithm)),
         Some(kind) => Ok(Some((algorithm, kind))),
         None if crc64 => Ok(Some((algorithm, ChecksumType::FullObject))),

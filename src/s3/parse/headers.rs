@@ -4,16 +4,21 @@
 use super::super::{Error, ErrorCode, Head, Operation, WEBSITE_REDIRECT};
 
 /// Headers that any operation may carry: signatures, framing, SDK bookkeeping, what parsers read.
-const UNDERSTOOD: [&str; 39] = [
+const UNDERSTOOD: [&str; 44] = [
     "x-amz-api-version",
     "x-amz-checksum-algorithm",
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
     "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-md5",
     "x-amz-checksum-mode",
     "x-amz-checksum-sha1",
     "x-amz-checksum-sha256",
+    "x-amz-checksum-sha512",
     "x-amz-checksum-type",
+    "x-amz-checksum-xxhash128",
+    "x-amz-checksum-xxhash3",
+    "x-amz-checksum-xxhash64",
     "x-amz-content-sha256",
     "x-amz-copy-source",
     "x-amz-copy-source-if-match",

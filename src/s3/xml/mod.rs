@@ -137,9 +137,9 @@ pub fn read_complete(document: &[u8]) -> Result<Vec<CompletePart>, Error> {
 }
 
 fn complete_part(part: &Element) -> Result<CompletePart, Error> {
-    let elements = ChecksumAlgorithm::ALL.map(ChecksumAlgorithm::element);
-    let [a, b, c, d, e] = elements;
-    part.only(&["PartNumber", "ETag", a, b, c, d, e])?;
+    let mut known = vec!["PartNumber", "ETag"];
+    known.extend(ChecksumAlgorithm::ALL.map(ChecksumAlgorithm::element));
+    part.only(&known)?;
     let part_number = part.required("PartNumber")?.trim().parse::<u16>();
     let Ok(part_number @ 1..=10_000) = part_number else {
         return Err(malformed());
