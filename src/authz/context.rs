@@ -88,7 +88,9 @@ impl RequestContext<'_> {
     /// Listing parameters as the client gave them: absent is absent.
     fn listing(&self, name: Name) -> Values<'_> {
         let (prefix, delimiter) = match &self.asked.request.call {
-            Call::ListObjects(call) | Call::ListObjectsV2(call) => (&call.prefix, &call.delimiter),
+            Call::ListObjects(call)
+            | Call::ListObjectsV2(call)
+            | Call::ListObjectVersions(call) => (&call.prefix, &call.delimiter),
             Call::ListMultipartUploads(call) => (&call.prefix, &call.delimiter),
             _ => return Values::Absent,
         };

@@ -229,6 +229,12 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
             vec![bucket("s3:PutBucketPublicAccessBlock", &c.bucket)]
         }
         Call::ListObjects(c) | Call::ListObjectsV2(c) => vec![bucket("s3:ListBucket", &c.bucket)],
+        Call::ListObjectVersions(c) => vec![bucket("s3:ListBucketVersions", &c.bucket)],
+        Call::GetBucketVersioning(c) => vec![bucket("s3:GetBucketVersioning", &c.bucket)],
+        Call::GetConfiguration(c) => {
+            let actions = c.operation.row().actions.iter();
+            actions.map(|action| bucket(action, &c.bucket)).collect()
+        }
         Call::ListMultipartUploads(c) => vec![bucket("s3:ListBucketMultipartUploads", &c.bucket)],
         Call::DeleteObjects(_) => Vec::new(),
         Call::GetObject(c) | Call::HeadObject(c) => {
@@ -275,6 +281,10 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
         Call::CompleteMultipartUpload(c) => {
             vec![object("s3:PutObject", &c.upload.bucket, &c.upload.key)]
         }
+        Call::GetObjectAcl(c) => {
+            let actions = ["s3:GetObjectAcl", "s3:GetObjectVersionAcl"];
+            vec![tags(actions, &c.bucket, &c.key, c.version_id.as_deref())]
+        }
         Call::GetObjectTagging(c) => vec![get_tags(&c.bucket, &c.key, c.version_id.as_deref())],
         Call::PutObjectTagging(c) => {
             let actions = ["s3:PutObjectTagging", "s3:PutObjectVersionTagging"];
@@ -295,7 +305,7 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
     }
 }
 
-/// An action on the tags of an object, or on those of one of its versions.
+/// An action on the tags or the ACL of an object, or on those of one of its versions.
 fn tags<'a>(
     [current, version]: [&'static str; 2],
     bucket: &'a BucketName,

@@ -66,7 +66,7 @@ use time::OffsetDateTime;
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
-    UploadPage, Written, full_object,
+    UploadPage, Versioning, Written, full_object,
 };
 use crate::authz::{Granted, Standing};
 use crate::fair::{Asker, Turns};
@@ -268,6 +268,10 @@ impl Backend for Disk {
             Ok(BucketInfo { name, created })
         })
         .await
+    }
+
+    async fn versioning(&self, call: Granted<&OnBucket>) -> Result<Versioning, Error> {
+        self.head_bucket(call).await.map(|_| Versioning::Never)
     }
 
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error> {
@@ -533,12 +537,7 @@ impl Backend for Disk {
         let asker = call.asker();
         let (call, parts) = (CompleteMultipartUpload::clone(&call), parts.to_vec());
         self.run(asker, move |store| {
-            let now = OffsetDateTime::now_utc();
-            let (record, _) = complete::assemble(store, &call, &parts, now)?;
-            complete::complete(store, &call, &parts, &record, |current| {
-                object::check_write(&call.conditions, current)
-            })?;
-            Ok(object::written(&record))
+            complete::once(store, &call, &parts).map(|record| object::written(&record))
         })
         .await
     }
