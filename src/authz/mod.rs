@@ -100,6 +100,15 @@ pub struct Denied {
     pub error: Error,
 }
 
+/// Why one key of several is refused.
+#[derive(Clone, Debug)]
+pub struct DeniedKey {
+    /// The statement that denied it, when one did; otherwise nothing allowed it.
+    pub by: Option<By>,
+    /// What the client is answered.
+    pub error: Error,
+}
+
 /// A request that cannot be decided by its head.
 #[derive(Debug)]
 pub struct Undecided {

@@ -156,7 +156,7 @@ impl<'a> Builder<'a> {
         let data = match (&overrides.data, &file.data) {
             (Some(data), _) => data.clone(),
             (None, Some(data)) => self.base.join(data),
-            (None, None) => PathBuf::from("portcullis-data"),
+            (None, None) => self.base.join("portcullis-data"),
         };
         let users = Users::build(&mut self, &file, &account)?;
         let root = self.root(&file, overrides, &users)?;

@@ -112,6 +112,11 @@ impl Targets {
         }
     }
 
+    /// Whether a header block has begun and not ended.
+    pub(super) fn is_within_a_head(&self) -> bool {
+        !self.block.is_empty() || matches!(self.stage, Stage::Piece(..))
+    }
+
     /// Looks at the next bytes.
     ///
     /// # Errors

@@ -158,6 +158,8 @@ impl Reload {
             &running.policies,
         );
         let next = next.map_err(|error| error.to_string())?;
+        let renewed = running.bootstrap.renew(&config);
+        renewed.map_err(|error| error.to_string())?;
         if let (Some(certificates), Some((certificate, key))) =
             (&running.certificates, running.bootstrap.files(&config))
         {
