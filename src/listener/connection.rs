@@ -18,7 +18,7 @@ use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    TimingDigest, UniqueID, UniqueIDType,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
 };
 use pingora_core::server::ShutdownWatch;
 use pingora_timeout::timeout;
@@ -45,6 +45,9 @@ const MUCH: u8 = 16;
 
 /// How many buffers of 4 KiB are thrown away of a head that is too large.
 const DISCARDED: usize = 64;
+
+/// How many buffers of 4 KiB are thrown away behind the last answer of a connection.
+const LINGERED: usize = 256;
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -100,6 +103,26 @@ pub(super) struct Connection {
     // HTTP/2: others have their turn after so many bytes, of which so many have been read.
     takes_turns: bool,
     taken: usize,
+}
+
+/// Ends a connection whose last answer is written, and for `patience` throws away what is still on its way:
+/// one that is closed before it was read takes its last answer with it.
+pub async fn linger(stream: Stream, patience: Duration) {
+    let Ok(mut connection) = stream.into_any().downcast::<Connection>() else {
+        return;
+    };
+    let throwing_away = async {
+        let _ = AsyncWriteExt::shutdown(&mut *connection).await;
+        for _ in 0..LINGERED {
+            let mut bytes = [0; 4096];
+            let mut to = ReadBuf::new(&mut bytes);
+            let read = std::future::poll_fn(|cx| connection.poll_wire(cx, &mut to)).await;
+            if read.is_err() || to.filled().is_empty() {
+                return;
+            }
+        }
+    };
+    let _ = timeout(patience, throwing_away).await;
 }
 
 /// What bytes pass on their way to the wire.

@@ -37,7 +37,7 @@ use crate::audit::{Audit, Place};
 use crate::authz::{Permit, Standing, Undecided, Unpermitted, still_granted};
 use crate::fair::Asker;
 use crate::handler::{self, Answer, DecidedKeys};
-use crate::listener::{Application, TooLarge, peer};
+use crate::listener::{Application, TooLarge, linger, peer};
 use crate::metrics::Metrics;
 use crate::s3::{Error, ErrorCode, Operation, Peer, Request};
 use body::SessionBody;
@@ -517,6 +517,9 @@ impl Gateway {
         }
         seen.error = Some(refused);
         self.record(state, None, &seen, sent, place);
+        if let (false, ServerSession::H1(session)) = (gone, session) {
+            linger(session.into_inner(), DRAIN_TIMEOUT).await;
+        }
     }
 }
 
