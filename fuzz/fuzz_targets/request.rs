@@ -83,12 +83,23 @@ fn means_what_it_says(parts: &Parts, row: &Row) {
             !pairs[..at].iter().any(|(other, _)| other == name),
             "`{name}` twice"
         );
-        let signs = ["x-id", "AWSAccessKeyId", "Expires", "Signature"].contains(&name.as_str())
+        let amz = name.to_ascii_lowercase().starts_with("x-amz-");
+        let signs = ["AWSAccessKeyId", "Expires", "Signature"].contains(&name.as_str())
             || Head::is_signature_parameter(name)
-            || (presigned && name.to_ascii_lowercase().starts_with("x-amz-"));
+            || (presigned && amz);
+        let a_clients_own = name.starts_with("x-") && !amz;
+        // What is no word of any operation's, however it is spelt, asks for nothing of an object.
+        let reads = matches!(row.operation, Operation::GetObject | Operation::HeadObject);
+        let words = |row: &Row| [row.sub_resource, row.parameters].concat();
+        let mut all = Operation::ALL.iter().flat_map(|other| words(other.row()));
+        let nothing = reads && !amz && !all.any(|word| word.eq_ignore_ascii_case(name));
         let word = row.sub_resource.contains(&name.as_str());
         let parameter = row.parameters.contains(&name.as_str());
-        assert!(word || parameter || signs, "`{name}` became {}", row.name);
+        assert!(
+            word || parameter || signs || a_clients_own || nothing,
+            "`{name}` became {}",
+            row.name
+        );
     }
     assert!(row.sub_resource.iter().all(|key| has(key)));
     let sent = |name: &str| {
@@ -177,10 +188,12 @@ fn named(call: &Call) -> (Option<&BucketName>, Option<&ObjectKey>) {
         | Call::PutBucketPolicy(c)
         | Call::DeleteBucketPolicy(c)
         | Call::GetBucketPolicyStatus(c)
+        | Call::GetBucketVersioning(c)
         | Call::GetPublicAccessBlock(c)
         | Call::PutPublicAccessBlock(c)
         | Call::DeletePublicAccessBlock(c) => (Some(&c.bucket), None),
-        Call::ListObjects(c) | Call::ListObjectsV2(c) => (Some(&c.bucket), None),
+        Call::GetConfiguration(c) => (Some(&c.bucket), None),
+        Call::ListObjects(c) | Call::ListObjectsV2(c) | Call::ListObjectVersions(c) => (Some(&c.bucket), None),
         Call::ListMultipartUploads(c) => (Some(&c.bucket), None),
         Call::GetObject(c) | Call::HeadObject(c) => (Some(&c.bucket), Some(&c.key)),
         Call::PutObject(c) => (Some(&c.bucket), Some(&c.key)),
@@ -192,15 +205,16 @@ fn named(call: &Call) -> (Option<&BucketName>, Option<&ObjectKey>) {
         Call::CompleteMultipartUpload(c) => (Some(&c.upload.bucket), Some(&c.upload.key)),
         Call::AbortMultipartUpload(c) => (Some(&c.bucket), Some(&c.key)),
         Call::ListParts(c) => (Some(&c.upload.bucket), Some(&c.upload.key)),
-        Call::GetObjectTagging(c) | Call::PutObjectTagging(c) | Call::DeleteObjectTagging(c) => {
-            (Some(&c.bucket), Some(&c.key))
-        }
+        Call::GetObjectAcl(c)
+        | Call::GetObjectTagging(c)
+        | Call::PutObjectTagging(c)
+        | Call::DeleteObjectTagging(c) => (Some(&c.bucket), Some(&c.key)),
     }
 }
 
 fn is_within_bounds(call: &Call) {
     match call {
-        Call::ListObjects(c) | Call::ListObjectsV2(c) => assert!(c.max_keys <= 1000),
+        Call::ListObjects(c) | Call::ListObjectsV2(c) | Call::ListObjectVersions(c) => assert!(c.max_keys <= 1000),
         Call::ListMultipartUploads(c) => assert!(c.max_uploads <= 1000),
         Call::ListParts(c) => assert!(c.max_parts <= 1000 && c.after <= 10_000),
         Call::ListBuckets(c) => assert!(c.max_buckets.is_none_or(|n| (1..=10_000).contains(&n))),

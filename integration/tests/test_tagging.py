@@ -138,9 +138,9 @@ def test_the_document_is_verified(disk):
     assert put(good, [md5(good)]).status == 200
     assert tags(client, bucket, "k") == {"a": "1"}
     # This store has no versions but the current one.
-    refused(lambda: client.get_object_tagging(Bucket=bucket, Key="k", VersionId="v"), "NoSuchVersion")
-    refused(lambda: client.put_object_tagging(Bucket=bucket, Key="k", VersionId="v", Tagging=tagging({})), "NoSuchVersion")
-    refused(lambda: client.delete_object_tagging(Bucket=bucket, Key="k", VersionId="v"), "NoSuchVersion")
+    refused(lambda: client.get_object_tagging(Bucket=bucket, Key="k", VersionId="v" * 32), "NoSuchVersion")
+    refused(lambda: client.put_object_tagging(Bucket=bucket, Key="k", VersionId="v" * 32, Tagging=tagging({})), "NoSuchVersion")
+    refused(lambda: client.delete_object_tagging(Bucket=bucket, Key="k", VersionId="v" * 32), "NoSuchVersion")
     assert client.get_object_tagging(Bucket=bucket, Key="k", VersionId="null")["TagSet"]
 
 

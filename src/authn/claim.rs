@@ -61,7 +61,12 @@ pub(super) fn check_scope(
     if scope.service != "s3" {
         return Err(malformed(format!(
             "incorrect service \"{}\". This endpoint belongs to \"s3\".",
-            scope.service.escape_debug()
+            scope
+                .service
+                .chars()
+                .take(32)
+                .collect::<String>()
+                .escape_debug()
         )));
     }
     if scope.region != region {

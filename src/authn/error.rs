@@ -11,6 +11,9 @@ pub enum Error {
     /// Signature Version 2, SigV4A, or another scheme that is known and not supported.
     #[error("the authentication mechanism is not supported")]
     Unsupported,
+    /// The `Authorization` header names no scheme of AWS's.
+    #[error("the authorization header is of another scheme")]
+    NoScheme,
     /// The `Authorization` header is not well-formed.
     #[error("the authorization header is malformed: {0}")]
     HeaderMalformed(String),
@@ -79,7 +82,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::TwoMechanisms => "two_mechanisms",
-            Self::Unsupported => "unsupported_mechanism",
+            Self::Unsupported | Self::NoScheme => "unsupported_mechanism",
             Self::HeaderMalformed(_) | Self::QueryMalformed(_) | Self::MissingHeader(_) => {
                 "malformed"
             }
@@ -112,6 +115,9 @@ impl From<Error> for s3::Error {
                  Older clients sign so when told to, by `aws configure set default.s3.signature_version s3v4` \
                  or boto3's Config(signature_version='s3v4').",
             ),
+            // Not what it holds, which may be a password.
+            Error::NoScheme => with(ErrorCode::InvalidArgument, "Unsupported Authorization Type")
+                .detail("ArgumentName", "Authorization"),
             Error::HeaderMalformed(what) => with(
                 ErrorCode::AuthorizationHeaderMalformed,
                 &format!("The authorization header is malformed; {what}"),

@@ -10,17 +10,11 @@ use time::OffsetDateTime;
 use super::claim::{Claim, SKEW, check_scope, is_signature, security_token};
 use super::{Error, Mechanism, signed_headers};
 use crate::s3::{Head, Operation, Payload, Request, time as s3_time};
-use crate::sigv4::{ALGORITHM, CredentialScope};
+use crate::sigv4::{ALGORITHM, CredentialScope, InvalidScope};
 
-/// Whether an `Authorization` header names a scheme that is known and not supported.
+/// Whether an `Authorization` header names a signature of AWS's that is not supported.
 pub(super) fn names_other_mechanism(value: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 5] = [
-        b"AWS ",
-        b"AWS4-ECDSA-P256-SHA256",
-        b"AWS4-",
-        b"Basic ",
-        b"Bearer ",
-    ];
+    const KNOWN: [&[u8]; 2] = [b"AWS ", b"AWS4-"];
     KNOWN.iter().any(|scheme| {
         value
             .get(..scheme.len())
@@ -47,9 +41,7 @@ pub(super) fn claim<'r>(
         return Err(malformed("the header is not text".to_owned()));
     };
     let fields = Fields::parse(authorization)?;
-    let wrong = |_| {
-        malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".".to_owned())
-    };
+    let wrong = |wrong: InvalidScope| malformed(wrong.to_string());
     let (access_key_id, scope) =
         CredentialScope::parse_credential(fields.credential).map_err(wrong)?;
     let (date, signed_at) = date(head)?;
@@ -59,7 +51,7 @@ pub(super) fn claim<'r>(
     }
     let payload = payload(request)?;
     let signed_headers = signed_headers::parse(fields.signed_headers, malformed)?;
-    signed_headers::check(head, &signed_headers, malformed)?;
+    signed_headers::check(head, &signed_headers)?;
     if !is_signature(fields.signature) {
         return Err(malformed(
             "the Signature is not 64 hexadecimal digits".to_owned(),
@@ -123,26 +115,29 @@ impl<'h> Fields<'h> {
     fn parse(authorization: &'h str) -> Result<Self, Error> {
         let rest = authorization.strip_prefix(ALGORITHM).unwrap_or_default();
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
-        for field in rest.split(',') {
+        let missing = || {
+            malformed("the authorization header requires three components: Credential, SignedHeaders, and Signature.".to_owned())
+        };
+        for field in rest.split(',').filter(|_| !rest.trim().is_empty()) {
+            // What it holds may be half of a secret, so it is not repeated.
             let (name, value) = field
                 .trim()
                 .split_once('=')
-                .ok_or_else(|| malformed("a field has no value".to_owned()))?;
+                .ok_or_else(|| malformed("an authorization component is malformed.".to_owned()))?;
             let slot = match name.trim_end() {
                 "Credential" => &mut credential,
                 "SignedHeaders" => &mut signed_headers,
                 "Signature" => &mut signature,
-                _ => return Err(malformed("a field is not known".to_owned())),
+                _ => return Err(missing()),
             };
             if slot.replace(value.trim_start()).is_some() {
                 return Err(Error::TwoMechanisms);
             }
         }
-        let missing = |name: &str| malformed(format!("the field {name} is missing"));
         Ok(Self {
-            credential: credential.ok_or_else(|| missing("Credential"))?,
-            signed_headers: signed_headers.ok_or_else(|| missing("SignedHeaders"))?,
-            signature: signature.ok_or_else(|| missing("Signature"))?,
+            credential: credential.ok_or_else(missing)?,
+            signed_headers: signed_headers.ok_or_else(missing)?,
+            signature: signature.ok_or_else(missing)?,
         })
     }
 }

@@ -106,12 +106,9 @@ fn offer(head: &Head) -> Result<Offer, Error> {
         (Some(value), false, false) => {
             Ok(match value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 ") {
                 true => Offer::Header,
+                false if value.as_bytes() == b"AWS4-HMAC-SHA256" => Offer::Header,
                 false if header::names_other_mechanism(value.as_bytes()) => Offer::Unsupported,
-                false => {
-                    return Err(Error::HeaderMalformed(
-                        "the authorization header is not an AWS4-HMAC-SHA256 one".into(),
-                    ));
-                }
+                false => return Err(Error::NoScheme),
             })
         }
         _ => Err(Error::TwoMechanisms),

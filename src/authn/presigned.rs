@@ -7,13 +7,19 @@ use time::OffsetDateTime;
 use super::claim::{Claim, SKEW, check_scope, is_signature, security_token};
 use super::{Error, Mechanism, signed_headers};
 use crate::s3::{Head, Payload, Request, time as s3_time};
-use crate::sigv4::{ALGORITHM, CredentialScope};
+use crate::sigv4::{ALGORITHM, CredentialScope, InvalidScope};
 
 /// The longest life: seven days.
 const MAX_EXPIRES: i64 = 604_800;
 
 fn malformed(what: String) -> Error {
     Error::QueryMalformed(what)
+}
+
+fn of_credential(what: String) -> Error {
+    malformed(format!(
+        "Error parsing the X-Amz-Credential parameter; {what}"
+    ))
 }
 
 fn parameter<'r>(head: &'r Head, name: &str) -> Result<&'r str, Error> {
@@ -39,9 +45,7 @@ pub(super) fn claim<'r>(
             ));
         }
     }
-    let wrong = |_| {
-        malformed("Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".".to_owned())
-    };
+    let wrong = |wrong: InvalidScope| of_credential(wrong.to_string());
     let credential = parameter(head, "X-Amz-Credential")?;
     let (access_key_id, scope) = CredentialScope::parse_credential(credential).map_err(wrong)?;
     let date = parameter(head, "X-Amz-Date")?;
@@ -51,16 +55,16 @@ pub(super) fn claim<'r>(
         )
     };
     let signed_at = s3_time::parse_amz_date(date).ok_or_else(unreadable)?;
-    check_scope(&scope, date, region, malformed).map_err(|error| match error {
-        Error::WrongRegion { sent, ours } => malformed(format!(
-            "Error parsing the X-Amz-Credential parameter; the region '{}' is wrong; expecting '{ours}'",
+    check_scope(&scope, date, region, of_credential).map_err(|error| match error {
+        Error::WrongRegion { sent, ours } => of_credential(format!(
+            "the region '{}' is wrong; expecting '{ours}'",
             sent.escape_debug()
         )),
         other => other,
     })?;
     in_time(signed_at, expires(parameter(head, "X-Amz-Expires")?)?, now)?;
     let signed_headers = signed_headers::parse(parameter(head, "X-Amz-SignedHeaders")?, malformed)?;
-    signed_headers::check(head, &signed_headers, malformed)?;
+    signed_headers::check(head, &signed_headers)?;
     let signature = parameter(head, "X-Amz-Signature")?;
     if !is_signature(signature) {
         return Err(malformed(

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::claim::Claim;
 use super::error::Mismatch;
-use super::{Authenticator, Caller, Error, Identity, Proof};
+use super::{Authenticator, Caller, Error, Identity, Proof, signed_headers};
 use crate::crypto::{Secret, constant_time_eq};
 use crate::identity::{Directory, Owner};
 use crate::s3::Request;
@@ -53,7 +53,8 @@ pub(super) fn verify(
             SigningKey::derive(secret, &claim.scope)
         });
     let expected = signing_key.sign(&string);
-    let matches = constant_time_eq(expected.as_bytes(), claim.signature.as_bytes());
+    let arrived = signed_headers::arrived(head, &claim.signed_headers);
+    let matches = constant_time_eq(expected.as_bytes(), claim.signature.as_bytes()) && arrived;
     let Some(key) = known else {
         return Err(Error::UnknownAccessKey(shown(claim.access_key_id)));
     };

@@ -3,8 +3,8 @@
 use crate::fair::Asker;
 use crate::s3::call::{
     Call, CompleteMultipartUpload, CopyObject, CopySource, CreateBucket, CreateMultipartUpload,
-    DeleteObject, DeleteObjects, ListBuckets, ListMultipartUploads, ListObjects, ListParts,
-    OnBucket, OnObject, OnUpload, PutObject, ReadObject, UploadPart, UploadPartCopy,
+    DeleteObject, DeleteObjects, GetConfiguration, ListBuckets, ListMultipartUploads, ListObjects,
+    ListParts, OnBucket, OnObject, OnUpload, PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
 use crate::s3::{
     ByteRange, ChecksumAlgorithm, ChecksumRequest, ChecksumSource, ETag, ObjectMetadata,
@@ -70,6 +70,9 @@ pub enum GrantedCall<'p> {
     DeletePublicAccessBlock(Granted<&'p OnBucket>),
     ListObjects(Granted<&'p ListObjects>),
     ListObjectsV2(Granted<&'p ListObjects>),
+    ListObjectVersions(Granted<&'p ListObjects>),
+    GetBucketVersioning(Granted<&'p OnBucket>),
+    GetConfiguration(Granted<&'p GetConfiguration>),
     DeleteObjects(Granted<&'p DeleteObjects>),
     GetObject(Granted<&'p ReadObject>),
     HeadObject(Granted<&'p ReadObject>),
@@ -83,6 +86,7 @@ pub enum GrantedCall<'p> {
     AbortMultipartUpload(Granted<&'p OnUpload>),
     ListParts(Granted<&'p ListParts>),
     ListMultipartUploads(Granted<&'p ListMultipartUploads>),
+    GetObjectAcl(Granted<&'p OnObject>),
     GetObjectTagging(Granted<&'p OnObject>),
     PutObjectTagging(Granted<&'p OnObject>),
     DeleteObjectTagging(Granted<&'p OnObject>),
@@ -105,6 +109,9 @@ impl<'p> GrantedCall<'p> {
             Call::DeletePublicAccessBlock(c) => Self::DeletePublicAccessBlock(Granted(c, asker)),
             Call::ListObjects(c) => Self::ListObjects(Granted(c, asker)),
             Call::ListObjectsV2(c) => Self::ListObjectsV2(Granted(c, asker)),
+            Call::ListObjectVersions(c) => Self::ListObjectVersions(Granted(c, asker)),
+            Call::GetBucketVersioning(c) => Self::GetBucketVersioning(Granted(c, asker)),
+            Call::GetConfiguration(c) => Self::GetConfiguration(Granted(c, asker)),
             Call::DeleteObjects(c) => Self::DeleteObjects(Granted(c, asker)),
             Call::GetObject(c) => Self::GetObject(Granted(c, asker)),
             Call::HeadObject(c) => Self::HeadObject(Granted(c, asker)),
@@ -118,6 +125,7 @@ impl<'p> GrantedCall<'p> {
             Call::AbortMultipartUpload(c) => Self::AbortMultipartUpload(Granted(c, asker)),
             Call::ListParts(c) => Self::ListParts(Granted(c, asker)),
             Call::ListMultipartUploads(c) => Self::ListMultipartUploads(Granted(c, asker)),
+            Call::GetObjectAcl(c) => Self::GetObjectAcl(Granted(c, asker)),
             Call::GetObjectTagging(c) => Self::GetObjectTagging(Granted(c, asker)),
             Call::PutObjectTagging(c) => Self::PutObjectTagging(Granted(c, asker)),
             Call::DeleteObjectTagging(c) => Self::DeleteObjectTagging(Granted(c, asker)),
@@ -164,6 +172,24 @@ impl Granted<&CreateBucket> {
     /// A look whether the bucket is there already.
     #[must_use]
     pub fn head(self) -> Granted<OnBucket> {
+        let bucket = self.bucket.clone();
+        Granted(OnBucket { bucket }, self.1)
+    }
+}
+
+impl Granted<&GetConfiguration> {
+    /// A look whether the bucket is there.
+    #[must_use]
+    pub fn head(self) -> Granted<OnBucket> {
+        let bucket = self.bucket.clone();
+        Granted(OnBucket { bucket }, self.1)
+    }
+}
+
+impl Granted<&ListObjects> {
+    /// A look whether the bucket keeps versions.
+    #[must_use]
+    pub fn versioning(self) -> Granted<OnBucket> {
         let bucket = self.bucket.clone();
         Granted(OnBucket { bucket }, self.1)
     }

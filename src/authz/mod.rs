@@ -13,10 +13,13 @@ mod public_access;
 mod questions;
 mod requirement;
 mod standing;
+mod supposed;
+mod surroundings;
 
 pub use facts::{Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
 pub use standing::{Standing, still_granted};
+pub use supposed::{Supposed, Verdict};
 
 use std::sync::Arc;
 use time::OffsetDateTime;

@@ -42,7 +42,8 @@ impl Authorizer {
             Call::GetObject(call) | Call::HeadObject(call) => (&call.bucket, call.key.as_str()),
             Call::CopyObject(call) => (&call.source.bucket, call.source.key.as_str()),
             Call::UploadPartCopy(call) => (&call.source.bucket, call.source.key.as_str()),
-            Call::GetObjectTagging(call)
+            Call::GetObjectAcl(call)
+            | Call::GetObjectTagging(call)
             | Call::PutObjectTagging(call)
             | Call::DeleteObjectTagging(call) => (&call.bucket, call.key.as_str()),
             _ => return false,

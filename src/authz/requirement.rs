@@ -22,8 +22,6 @@ pub(super) struct Requirement<'a> {
     pub(super) is_source: bool,
     /// Whether it is of the object that is there, with the tags that it has.
     pub(super) is_there: bool,
-    /// Whether it manages the bucket's policy.
-    pub(super) manages_policy: bool,
     /// The KMS key, when the action is on one, as the request names it.
     pub(super) kms_key: Option<&'a str>,
 }
@@ -37,7 +35,6 @@ impl<'a> Requirement<'a> {
             version_id: None,
             is_source: false,
             is_there: false,
-            manages_policy: false,
             kms_key: None,
         }
     }
@@ -223,15 +220,21 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
         Call::DeleteBucket(c) => vec![bucket("s3:DeleteBucket", &c.bucket)],
         Call::HeadBucket(c) => vec![bucket("s3:ListBucket", &c.bucket)],
         Call::GetBucketLocation(c) => vec![bucket("s3:GetBucketLocation", &c.bucket)],
-        Call::GetBucketPolicy(c) => vec![manages("s3:GetBucketPolicy", &c.bucket)],
-        Call::PutBucketPolicy(c) => vec![manages("s3:PutBucketPolicy", &c.bucket)],
-        Call::DeleteBucketPolicy(c) => vec![manages("s3:DeleteBucketPolicy", &c.bucket)],
+        Call::GetBucketPolicy(c) => vec![bucket("s3:GetBucketPolicy", &c.bucket)],
+        Call::PutBucketPolicy(c) => vec![bucket("s3:PutBucketPolicy", &c.bucket)],
+        Call::DeleteBucketPolicy(c) => vec![bucket("s3:DeleteBucketPolicy", &c.bucket)],
         Call::GetBucketPolicyStatus(c) => vec![bucket("s3:GetBucketPolicyStatus", &c.bucket)],
         Call::GetPublicAccessBlock(c) => vec![bucket("s3:GetBucketPublicAccessBlock", &c.bucket)],
         Call::PutPublicAccessBlock(c) | Call::DeletePublicAccessBlock(c) => {
             vec![bucket("s3:PutBucketPublicAccessBlock", &c.bucket)]
         }
         Call::ListObjects(c) | Call::ListObjectsV2(c) => vec![bucket("s3:ListBucket", &c.bucket)],
+        Call::ListObjectVersions(c) => vec![bucket("s3:ListBucketVersions", &c.bucket)],
+        Call::GetBucketVersioning(c) => vec![bucket("s3:GetBucketVersioning", &c.bucket)],
+        Call::GetConfiguration(c) => {
+            let actions = c.operation.row().actions.iter();
+            actions.map(|action| bucket(action, &c.bucket)).collect()
+        }
         Call::ListMultipartUploads(c) => vec![bucket("s3:ListBucketMultipartUploads", &c.bucket)],
         Call::DeleteObjects(_) => Vec::new(),
         Call::GetObject(c) | Call::HeadObject(c) => {
@@ -278,6 +281,10 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
         Call::CompleteMultipartUpload(c) => {
             vec![object("s3:PutObject", &c.upload.bucket, &c.upload.key)]
         }
+        Call::GetObjectAcl(c) => {
+            let actions = ["s3:GetObjectAcl", "s3:GetObjectVersionAcl"];
+            vec![tags(actions, &c.bucket, &c.key, c.version_id.as_deref())]
+        }
         Call::GetObjectTagging(c) => vec![get_tags(&c.bucket, &c.key, c.version_id.as_deref())],
         Call::PutObjectTagging(c) => {
             let actions = ["s3:PutObjectTagging", "s3:PutObjectVersionTagging"];
@@ -298,7 +305,7 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
     }
 }
 
-/// An action on the tags of an object, or on those of one of its versions.
+/// An action on the tags or the ACL of an object, or on those of one of its versions.
 fn tags<'a>(
     [current, version]: [&'static str; 2],
     bucket: &'a BucketName,
@@ -335,11 +342,12 @@ pub(super) fn copied_tags(call: &CopyObject) -> [Requirement<'_>; 2] {
     ]
 }
 
-fn manages<'a>(action: &'static str, bucket: &'a BucketName) -> Requirement<'a> {
-    Requirement {
-        manages_policy: true,
-        ..Requirement::bucket(action, bucket)
-    }
+/// Whether an action manages a bucket's policy, which root may whatever that policy says.
+pub(super) fn manages_policy(action: &str) -> bool {
+    matches!(
+        action,
+        "s3:DeleteBucketPolicy" | "s3:GetBucketPolicy" | "s3:PutBucketPolicy"
+    )
 }
 
 fn read<'a>(

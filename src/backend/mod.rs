@@ -36,6 +36,8 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     async fn delete_bucket(&self, call: Granted<&OnBucket>) -> Result<(), Error>;
     /// Tells whether a bucket is there (HeadBucket, GetBucketLocation, bucket policies).
     async fn head_bucket(&self, call: Granted<&OnBucket>) -> Result<BucketInfo, Error>;
+    /// Whether a bucket keeps versions of its objects.
+    async fn versioning(&self, call: Granted<&OnBucket>) -> Result<Versioning, Error>;
     /// One page of keys and common prefixes in UTF-8 byte order.
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error>;
     /// An object and its bytes. `NotModified`, `PreconditionFailed`, `InvalidRange` are errors.
@@ -161,6 +163,17 @@ pub struct BucketInfo {
     pub name: BucketName,
     /// When it was created, where the store knows.
     pub created: Option<OffsetDateTime>,
+}
+
+/// Whether a bucket keeps versions of its objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioning {
+    /// It never did: each key has one, which S3 calls `null`.
+    Never,
+    /// It does.
+    Enabled,
+    /// It did.
+    Suspended,
 }
 
 /// An object that is read.

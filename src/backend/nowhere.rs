@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
-    UploadPage, Written,
+    UploadPage, Versioning, Written,
 };
 use crate::authz::Granted;
 use crate::s3::call::{
@@ -29,6 +29,7 @@ impl Backend for Nowhere {
     async fn create_bucket(&self, _: Granted<&CreateBucket>) -> Result<(), Error> { nowhere() }
     async fn delete_bucket(&self, _: Granted<&OnBucket>) -> Result<(), Error> { nowhere() }
     async fn head_bucket(&self, _: Granted<&OnBucket>) -> Result<BucketInfo, Error> { nowhere() }
+    async fn versioning(&self, _: Granted<&OnBucket>) -> Result<Versioning, Error> { nowhere() }
     async fn list_objects(&self, _: Granted<&ListObjects>) -> Result<ObjectPage, Error> { nowhere() }
     async fn get_object(&self, _: Granted<&ReadObject>) -> Result<Object, Error> { nowhere() }
     async fn head_object(&self, _: Granted<&ReadObject>) -> Result<Object, Error> { nowhere() }

@@ -99,7 +99,7 @@ pub fn run() -> ExitCode {
         },
         Command::CheckConfig { file, probe } => check_config(&file, probe.as_deref()),
         Command::Fsck(fsck) => return fsck::run(&fsck),
-        Command::Policy(policy) => policy::run(&policy),
+        Command::Policy(policy) => return policy::run(&policy),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,
@@ -113,17 +113,24 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "portcullis: {error}");
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn complain(error: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "portcullis: {error}");
 }
 
 fn check_config(file: &Path, bucket: Option<&str>) -> Result<(), String> {
     let config = Config::load(Some(file), &Overrides::default()).map_err(|e| e.to_string())?;
     let wrong = |error: server::Error| format!("`{}`: {error}", file.display());
     server::check(&config).map_err(wrong)?;
+    for what in &config.warnings {
+        server::write_out(&format!("warning: `{}`: {what}\n", file.display()));
+    }
     let Some(bucket) = bucket else {
         server::write_out(&format!("`{}` is valid\n", file.display()));
         return Ok(());

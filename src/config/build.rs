@@ -35,6 +35,8 @@ pub(super) struct Builder<'a> {
     name: &'a Path,
     pub(super) base: PathBuf,
     pub(super) watched: Vec<PathBuf>,
+    /// What its operator should look at, and is no mistake.
+    pub(super) warnings: Vec<String>,
     /// Whether secrets are read: not to explain policies.
     reads_secrets: bool,
 }
@@ -49,6 +51,7 @@ impl<'a> Builder<'a> {
             name,
             base,
             watched: path.map(Path::to_owned).into_iter().collect(),
+            warnings: Vec::new(),
             reads_secrets: true,
         }
     }
@@ -208,9 +211,12 @@ impl<'a> Builder<'a> {
             },
             account: account.into(),
             region: region.into(),
+            policy_limits: users.limits,
+            refuses_unknown_actions: users.refuses_unknown_actions,
             users,
             data,
             watched: self.watched,
+            warnings: self.warnings,
         })
     }
 

@@ -15,6 +15,12 @@ pub const SHA256_LENGTH: usize = 32;
 /// empty payload.
 pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/// The same as bytes.
+pub const SHA256_OF_NOTHING: [u8; SHA256_LENGTH] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
 /// SHA-256 (FIPS 180-4) of `data`.
 #[must_use]
 pub fn sha256(data: &[u8]) -> [u8; SHA256_LENGTH] {
@@ -126,6 +132,7 @@ mod tests {
     #[test]
     fn digests_agree_with_published_vectors() {
         assert_eq!(hex::encode(sha256(b"")), EMPTY_SHA256);
+        assert_eq!(sha256(b""), SHA256_OF_NOTHING);
         // RFC 4231, test case 2.
         assert_eq!(
             hex::encode(hmac_sha256(b"Jefe", b"what do ya want for nothing?")),

@@ -9,7 +9,7 @@ use super::{Answer, Context, canonical_id};
 use crate::authz::{Document, Granted, Permit, still_granted};
 use crate::s3::call::{CreateBucket, ListBuckets, OnBucket};
 use crate::s3::xml::{self, Writer};
-use crate::s3::{Error, ErrorCode, time};
+use crate::s3::{Error, ErrorCode, is_location, time};
 
 /// The longest document of a bucket's configuration.
 pub(super) const MAX_CONFIGURATION: usize = 64 * 1024;
@@ -79,6 +79,10 @@ pub(super) async fn create(
         }
     };
     if let Some(constraint) = location.filter(|c| c != context.region) {
+        if !is_location(&constraint) {
+            return Err(Error::new(ErrorCode::InvalidLocationConstraint)
+                .detail("LocationConstraint", constraint));
+        }
         let message = format!(
             "The {constraint} location constraint is incompatible for the region specific endpoint this request was sent to."
         );

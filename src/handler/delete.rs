@@ -10,7 +10,7 @@ use crate::authz::{Granted, Permit};
 use crate::backend::Deleted;
 use crate::s3::call::{DeleteObject, DeleteObjects};
 use crate::s3::xml::{self, DeleteKey, Writer};
-use crate::s3::{Error, ErrorCode};
+use crate::s3::{ChecksumAlgorithm, Error, ErrorCode};
 
 /// The longest DeleteObjects: 1,000 keys of 1,024 bytes, escaped.
 const MAX_DOCUMENT: usize = 2 * 1024 * 1024;
@@ -110,22 +110,13 @@ fn entry(xml: &mut Writer, key: &DeleteKey, outcome: Result<Deleted, Error>, qui
     }
 }
 
-/// S3 asks for a digest of this document that is not the signature's.
+/// S3 asks for a digest of this document that is not the signature's, and not an algorithm's name.
 fn requires_digest(permit: &Permit) -> Result<(), Error> {
     let head = &permit.request().head;
-    let checksum = head
-        .amz_names()
-        .any(|name| name.starts_with("x-amz-checksum-"));
-    if head.has_header("content-md5") || checksum || head.has_header("x-amz-sdk-checksum-algorithm")
-    {
+    let mut checksums = ChecksumAlgorithm::ALL.iter();
+    if head.has_header("content-md5") || checksums.any(|a| head.has_header(a.header())) {
         return Ok(());
     }
-    // Clients that sign the payload's hash have proved the document as well as MD5 could.
-    match permit.request().payload {
-        crate::s3::Payload::Sha256(_) => Ok(()),
-        _ => Err(Error::with_message(
-            ErrorCode::InvalidRequest,
-            "Missing required header for this request: Content-MD5",
-        )),
-    }
+    let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
+    Err(Error::with_message(ErrorCode::InvalidRequest, message))
 }

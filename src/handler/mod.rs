@@ -6,6 +6,7 @@
 mod body;
 mod bucket;
 mod bucket_policy;
+mod configuration;
 mod copy;
 mod delete;
 mod document;
@@ -29,6 +30,7 @@ use crate::authz::{Authorizer, GrantedCall, Permit};
 use crate::backend::Body;
 use crate::backend::router::Backends;
 use crate::identity::BucketPolicies;
+use crate::s3::operation::BodyKind;
 use crate::s3::{Error, ErrorCode, Operation, time as s3_time};
 use crate::transform::Limits;
 
@@ -120,10 +122,24 @@ pub async fn answer(
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
     let outcome = match facts::compares_what_decided(permit) {
-        Ok(()) => dispatch(context, permit, body).await,
+        Ok(()) => match nothing_unread(permit, body).await {
+            Ok(()) => dispatch(context, permit, body).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     outcome.map_err(|error| conceal(context, permit, error))
+}
+
+/// What comes with an operation that reads no body is read all the same, and must be what its head says:
+/// a hash that is not the body's is somebody's who changed the one or the other.
+async fn nothing_unread(permit: &Permit, body: &mut dyn RequestBody) -> Result<(), Error> {
+    if permit.operation().row().body != BodyKind::None {
+        return Ok(());
+    }
+    let (request, caller) = (permit.request(), permit.caller());
+    body::document(request, caller, body, bucket::MAX_CONFIGURATION).await?;
+    Ok(())
 }
 
 async fn dispatch(
@@ -148,6 +164,10 @@ async fn dispatch(
         GrantedCall::DeletePublicAccessBlock(call) => public_access::delete(context, call).await,
         GrantedCall::ListObjects(call) => listing::objects(context, call).await,
         GrantedCall::ListObjectsV2(call) => listing::objects_v2(context, call).await,
+        GrantedCall::ListObjectVersions(call) => listing::versions(context, call).await,
+        GrantedCall::GetBucketVersioning(call) => configuration::versioning(context, call).await,
+        GrantedCall::GetConfiguration(call) => configuration::get(context, call).await,
+        GrantedCall::GetObjectAcl(call) => configuration::object_acl(context, call).await,
         GrantedCall::ListMultipartUploads(call) => listing::uploads(context, call).await,
         GrantedCall::DeleteObjects(call) => delete::objects(context, permit, call, body).await,
         GrantedCall::GetObject(call) => object::get(context, permit, call).await,
@@ -178,6 +198,7 @@ fn conceal(context: &Context<'_>, permit: &Permit, error: Error) -> Error {
             | Operation::HeadObject
             | Operation::CopyObject
             | Operation::UploadPartCopy
+            | Operation::GetObjectAcl
             | Operation::GetObjectTagging
             | Operation::PutObjectTagging
             | Operation::DeleteObjectTagging

@@ -6,7 +6,6 @@ use http::header::HeaderName;
 use super::body::{RequestBody, VerifiedBody, document};
 use super::bucket::owner;
 use super::document::LongDocument;
-use super::listing::name;
 use super::{Answer, Context, headers};
 use crate::authz::{Granted, Permit};
 use crate::backend::CompletedPart;
@@ -14,7 +13,8 @@ use crate::s3::call::{
     CompleteMultipartUpload, CreateMultipartUpload, ListParts, OnUpload, UploadPart,
 };
 use crate::s3::xml::{self, Writer};
-use crate::s3::{Error, time};
+use crate::s3::{Error, Head, time};
+use crate::sigv4::encode_path;
 
 /// The longest CompleteMultipartUpload: 10,000 parts with their tags and checksums.
 const MAX_DOCUMENT: usize = 4 * 1024 * 1024;
@@ -81,7 +81,7 @@ pub(super) async fn complete(
         .await?;
 
     let mut xml = Writer::new("CompleteMultipartUploadResult");
-    xml.text("Location", &xml::resource(bucket, Some(&call.upload.key)));
+    xml.text("Location", &location(&permit.request().head));
     xml.text("Bucket", bucket.as_str());
     xml.text("Key", call.upload.key.as_str());
     xml.text("ETag", &written.etag.quoted());
@@ -99,6 +99,16 @@ pub(super) async fn complete(
     Ok(answer)
 }
 
+/// The object's URL, as the client addressed it.
+fn location(head: &Head) -> String {
+    let scheme = if head.peer.secure { "https" } else { "http" };
+    let mut path = Vec::new();
+    encode_path(&head.path, &mut path);
+    // What is not ASCII was encoded away.
+    let path = String::from_utf8_lossy(&path);
+    format!("{scheme}://{}{path}", head.host)
+}
+
 pub(super) async fn abort(
     context: &Context<'_>,
     call: Granted<&OnUpload>,
@@ -109,6 +119,14 @@ pub(super) async fn abort(
         .abort_multipart_upload(call)
         .await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// The key as it was asked for: whoever asks knows it.
+fn shown(call: &ListParts) -> String {
+    match call.url_encoded {
+        true => xml::url_encode(call.upload.key.as_str()),
+        false => call.upload.key.to_string(),
+    }
 }
 
 pub(super) async fn list_parts(
@@ -123,7 +141,7 @@ pub(super) async fn list_parts(
         .await?;
     let mut xml = LongDocument::new(context, asker, "ListPartsResult");
     xml.text("Bucket", call.upload.bucket.as_str());
-    xml.text("Key", &name(call.upload.key.as_str(), call.url_encoded));
+    xml.text("Key", &shown(&call));
     xml.text("UploadId", &call.upload.upload_id);
     owner(&mut xml, "Initiator", context);
     owner(&mut xml, "Owner", context);

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp as _};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::H2Options;
@@ -84,6 +85,8 @@ pub(super) struct Connection {
     layer: Layer,
     digest: Option<Arc<SslDigest>>,
     first: [u8; PREFACE],
+    // What came behind the last request's end: the beginning of the next.
+    unread: BytesMut,
     // Where in `first` what was read and not yet given begins and ends.
     waiting: Range<u8>,
     head: Head,
@@ -120,6 +123,7 @@ impl Connection {
             layer,
             digest,
             first: [0; PREFACE],
+            unread: BytesMut::new(),
             waiting: 0..0,
             head: Head::default(),
             watched: None,
@@ -192,11 +196,14 @@ impl Connection {
             let Some(reused) = app.process_new_http(session, &ends).await else {
                 return;
             };
-            let (stream, _settings) = reused.consume();
+            let (stream, settings) = reused.consume();
+            let unread = settings.and_then(|mut settings| settings.take_user_context());
+            let unread = unread.and_then(|unread| unread.downcast::<BytesMut>().ok());
             match stream.into_any().downcast::<Self>() {
                 Ok(same) => {
                     connection = same;
                     connection.busy = None;
+                    connection.unread = unread.map(|unread| *unread).unwrap_or_default();
                 }
                 Err(_) => return,
             }
@@ -229,11 +236,21 @@ impl Connection {
         for _ in 0..DISCARDED {
             let mut bytes = [0; 4096];
             let mut to = ReadBuf::new(&mut bytes);
-            match self.inner().poll_read(cx, &mut to) {
+            match self.poll_wire(cx, &mut to) {
                 Poll::Ready(Ok(())) if !to.filled().is_empty() => {}
                 _ => return,
             }
         }
+    }
+
+    /// The next bytes: those that were read too early, then those on the wire.
+    fn poll_wire(&mut self, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return self.inner().poll_read(cx, to);
+        }
+        let now = self.unread.len().min(to.remaining());
+        to.put_slice(&self.unread.split_to(now));
+        Poll::Ready(Ok(()))
     }
 
     fn inner(&mut self) -> Pin<&mut dyn Duplex> {
@@ -264,7 +281,7 @@ impl AsyncRead for Connection {
         }
         let before = to.filled().len();
         if self.waiting.is_empty() && (self.filled == MUCH || to.remaining() <= LITTLE) {
-            ready!(self.inner().poll_read(cx, to))?;
+            ready!(self.poll_wire(cx, to))?;
             if to.filled().len() < before + LITTLE {
                 self.filled = 0;
             }
@@ -272,7 +289,7 @@ impl AsyncRead for Connection {
             // Beside the buffer, of which nothing is touched before there is something to put there.
             let mut bytes = [0; LITTLE];
             let mut little = ReadBuf::new(&mut bytes);
-            ready!(self.inner().poll_read(cx, &mut little))?;
+            ready!(self.poll_wire(cx, &mut little))?;
             let read = little.filled();
             self.filled = if read.len() == LITTLE {
                 self.filled + 1
@@ -294,7 +311,7 @@ impl AsyncRead for Connection {
                 .min(u8::try_from(from + now.len()).unwrap_or(self.waiting.end));
             if self.waiting.is_empty() && to.remaining() > 0 {
                 // The rest of the head is most often there. An error comes again with the next read.
-                let _ = self.inner().poll_read(cx, to);
+                let _ = self.poll_wire(cx, to);
             }
         }
         if self.head.is_over() {

@@ -133,7 +133,11 @@ fn strict_framing(headers: &HeaderMap, version: Version) -> Result<(), Error> {
         }
     }
     let mut expectations = headers.get_all(header::EXPECT).iter();
-    if expectations.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    // An empty one expects nothing.
+    let met = |value: &http::HeaderValue| {
+        value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    };
+    if expectations.any(|value| !met(value)) {
         return Err(ErrorCode::ExpectationFailed.into());
     }
     Ok(())
@@ -167,7 +171,12 @@ pub(super) fn is_single(request: &RequestHeader) -> bool {
 
 fn known_method(method: &Method) -> Result<(), Error> {
     match *method {
-        Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE => Ok(()),
+        Method::GET
+        | Method::HEAD
+        | Method::PUT
+        | Method::POST
+        | Method::DELETE
+        | Method::OPTIONS => Ok(()),
         _ => Err(Error::new(ErrorCode::MethodNotAllowed).detail("Method", method.as_str())),
     }
 }

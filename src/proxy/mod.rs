@@ -220,8 +220,8 @@ impl Gateway {
         outcome
     }
 
-    /// How to ask for what was permitted again: of the state that there is then, as if the request had
-    /// come only now, but for the age of its signature.
+    /// How to ask for what was permitted again: of the state that there is then. The request stays the one
+    /// that it was when it came, its age among what conditions know: time takes nothing away from it.
     fn standing(&self, state: &Arc<State>, permit: &Arc<Permit>, seen: &Seen) -> Standing {
         let (states, then) = (Arc::clone(&self.state), Arc::clone(state));
         let (permit, came) = (Arc::clone(permit), seen.now);
@@ -236,10 +236,9 @@ impl Gateway {
             let caller = state
                 .authenticator
                 .authenticate(request, &state.directory, came)?;
-            let now = OffsetDateTime::now_utc();
             state
                 .authorizer
-                .again(&permit, &caller, &state.policies, now)
+                .again(&permit, &caller, &state.policies, came)
         })
     }
 
@@ -386,15 +385,22 @@ impl HttpServerApp for Gateway {
         session.set_write_timeout(Some(limits.body_timeout));
         let closes = *shutdown.borrow() || framing::is_single(session.req_header());
         session.set_keepalive((!closes).then_some(limits.idle_timeout.as_secs()));
+        // Who sends the next request before this one is answered is answered in turn.
+        session.set_pipelining_enabled(true);
         // Boxed: an idle connection does not hold what a request needs.
         let sent = Box::pin(self.serve(&state, &mut session, &mut seen, reserved)).await;
         self.record(&state, Some(session.req_header()), &seen, sent, place);
         if sent == Sent::Cut {
             return None;
         }
-        let settings = HttpPersistentSettings::for_session(&session);
+        let mut settings = HttpPersistentSettings::for_session(&session);
         let reusable = session.finish().await.ok().flatten()?;
-        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+        let (stream, next) = reusable.into_parts();
+        // What has come of the next request passes whatever the first bytes of a request pass.
+        if let Some(next) = next {
+            settings.set_user_context(Box::new(next));
+        }
+        Some(ReusedHttpStream::new(stream, Some(settings)))
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -29,6 +29,9 @@ pub enum Call {
     DeletePublicAccessBlock(OnBucket),
     ListObjects(ListObjects),
     ListObjectsV2(ListObjects),
+    ListObjectVersions(ListObjects),
+    GetBucketVersioning(OnBucket),
+    GetConfiguration(GetConfiguration),
     DeleteObjects(DeleteObjects),
     GetObject(ReadObject),
     HeadObject(ReadObject),
@@ -42,6 +45,7 @@ pub enum Call {
     AbortMultipartUpload(OnUpload),
     ListParts(ListParts),
     ListMultipartUploads(ListMultipartUploads),
+    GetObjectAcl(OnObject),
     GetObjectTagging(OnObject),
     PutObjectTagging(OnObject),
     DeleteObjectTagging(OnObject),
@@ -72,7 +76,17 @@ pub struct OnBucket {
     pub bucket: BucketName,
 }
 
-/// ListObjects and ListObjectsV2.
+/// A read of what a bucket is configured to, where the answer is the same for every bucket: what it
+/// sets is not there, or is as it always is.
+#[derive(Clone, Debug)]
+pub struct GetConfiguration {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// What is read, such as `GetBucketCors`.
+    pub operation: Operation,
+}
+
+/// ListObjects, ListObjectsV2 and ListObjectVersions.
 #[derive(Clone, Debug)]
 pub struct ListObjects {
     /// The bucket.
@@ -337,6 +351,9 @@ impl Call {
             Self::DeletePublicAccessBlock(_) => Operation::DeletePublicAccessBlock,
             Self::ListObjects(_) => Operation::ListObjects,
             Self::ListObjectsV2(_) => Operation::ListObjectsV2,
+            Self::ListObjectVersions(_) => Operation::ListObjectVersions,
+            Self::GetBucketVersioning(_) => Operation::GetBucketVersioning,
+            Self::GetConfiguration(c) => c.operation,
             Self::DeleteObjects(_) => Operation::DeleteObjects,
             Self::GetObject(_) => Operation::GetObject,
             Self::HeadObject(_) => Operation::HeadObject,
@@ -350,6 +367,7 @@ impl Call {
             Self::AbortMultipartUpload(_) => Operation::AbortMultipartUpload,
             Self::ListParts(_) => Operation::ListParts,
             Self::ListMultipartUploads(_) => Operation::ListMultipartUploads,
+            Self::GetObjectAcl(_) => Operation::GetObjectAcl,
             Self::GetObjectTagging(_) => Operation::GetObjectTagging,
             Self::PutObjectTagging(_) => Operation::PutObjectTagging,
             Self::DeleteObjectTagging(_) => Operation::DeleteObjectTagging,

@@ -5,6 +5,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::Digest as _;
+use std::hash::Hasher as _;
+
+use super::{Error, ErrorCode, Head};
 
 /// A checksum algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,16 +22,31 @@ pub enum ChecksumAlgorithm {
     Sha1,
     /// SHA-256.
     Sha256,
+    /// SHA-512.
+    Sha512,
+    /// MD5, as a checksum of its own beside `Content-MD5`.
+    Md5,
+    /// XXH64.
+    XxHash64,
+    /// XXH3 of 64 bits.
+    XxHash3,
+    /// XXH3 of 128 bits.
+    XxHash128,
 }
 
 impl ChecksumAlgorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::Crc32,
         Self::Crc32c,
         Self::Crc64Nvme,
         Self::Sha1,
         Self::Sha256,
+        Self::Sha512,
+        Self::Md5,
+        Self::XxHash64,
+        Self::XxHash3,
+        Self::XxHash128,
     ];
 
     /// Its name in `x-amz-checksum-algorithm` and XML.
@@ -40,6 +58,11 @@ impl ChecksumAlgorithm {
             Self::Crc64Nvme => "CRC64NVME",
             Self::Sha1 => "SHA1",
             Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+            Self::Md5 => "MD5",
+            Self::XxHash64 => "XXHASH64",
+            Self::XxHash3 => "XXHASH3",
+            Self::XxHash128 => "XXHASH128",
         }
     }
 
@@ -52,6 +75,11 @@ impl ChecksumAlgorithm {
             Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
             Self::Sha1 => "x-amz-checksum-sha1",
             Self::Sha256 => "x-amz-checksum-sha256",
+            Self::Sha512 => "x-amz-checksum-sha512",
+            Self::Md5 => "x-amz-checksum-md5",
+            Self::XxHash64 => "x-amz-checksum-xxhash64",
+            Self::XxHash3 => "x-amz-checksum-xxhash3",
+            Self::XxHash128 => "x-amz-checksum-xxhash128",
         }
     }
 
@@ -64,6 +92,11 @@ impl ChecksumAlgorithm {
             Self::Crc64Nvme => "ChecksumCRC64NVME",
             Self::Sha1 => "ChecksumSHA1",
             Self::Sha256 => "ChecksumSHA256",
+            Self::Sha512 => "ChecksumSHA512",
+            Self::Md5 => "ChecksumMD5",
+            Self::XxHash64 => "ChecksumXXHASH64",
+            Self::XxHash3 => "ChecksumXXHASH3",
+            Self::XxHash128 => "ChecksumXXHASH128",
         }
     }
 
@@ -72,10 +105,19 @@ impl ChecksumAlgorithm {
     pub const fn length(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
-            Self::Crc64Nvme => 8,
+            Self::Crc64Nvme | Self::XxHash64 | Self::XxHash3 => 8,
+            Self::Md5 | Self::XxHash128 => 16,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha512 => 64,
         }
+    }
+
+    /// Whether the checksum of a whole is known from those of its parts: only such a one can be of a
+    /// whole object that is uploaded in parts.
+    #[must_use]
+    pub const fn joins(self) -> bool {
+        matches!(self, Self::Crc32 | Self::Crc32c | Self::Crc64Nvme)
     }
 
     /// The algorithm of that name, whatever its case.
@@ -166,6 +208,26 @@ pub struct ChecksumRequest {
     pub source: ChecksumSource,
 }
 
+impl ChecksumRequest {
+    /// The checksum that a head gives of a document, which has no trailer.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for one that is none, for several, and for an algorithm's name alone.
+    pub fn of_document(head: &Head) -> Result<Option<Checksum>, Error> {
+        match super::parse::checksum::of_document(head)? {
+            None => Ok(None),
+            Some(Self {
+                source: ChecksumSource::Header(checksum),
+                ..
+            }) => Ok(Some(checksum)),
+            Some(_) => {
+                let message = "x-amz-trailer needs a streaming payload that has a trailer";
+                Err(Error::with_message(ErrorCode::InvalidRequest, message))
+            }
+        }
+    }
+}
+
 /// A checksum being computed over bytes as they pass.
 #[derive(Clone)]
 pub struct Hasher(State);
@@ -175,6 +237,11 @@ enum State {
     Crc(ChecksumAlgorithm, crc_fast::Digest),
     Sha1(sha1::Sha1),
     Sha256(sha2::Sha256),
+    Sha512(sha2::Sha512),
+    Md5(md5::Md5),
+    XxHash64(twox_hash::XxHash64),
+    XxHash3(twox_hash::XxHash3_64),
+    XxHash128(twox_hash::XxHash3_128),
 }
 
 impl Hasher {
@@ -194,6 +261,11 @@ impl Hasher {
             }
             ChecksumAlgorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
             ChecksumAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
+            ChecksumAlgorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
+            ChecksumAlgorithm::Md5 => State::Md5(md5::Md5::new()),
+            ChecksumAlgorithm::XxHash64 => State::XxHash64(twox_hash::XxHash64::with_seed(0)),
+            ChecksumAlgorithm::XxHash3 => State::XxHash3(twox_hash::XxHash3_64::new()),
+            ChecksumAlgorithm::XxHash128 => State::XxHash128(twox_hash::XxHash3_128::new()),
         })
     }
 
@@ -203,30 +275,42 @@ impl Hasher {
             State::Crc(_, digest) => digest.update(bytes),
             State::Sha1(digest) => digest.update(bytes),
             State::Sha256(digest) => digest.update(bytes),
+            State::Sha512(digest) => digest.update(bytes),
+            State::Md5(digest) => digest.update(bytes),
+            State::XxHash64(digest) => digest.write(bytes),
+            State::XxHash3(digest) => digest.write(bytes),
+            State::XxHash128(digest) => digest.write(bytes),
         }
     }
 
     /// The checksum of all bytes taken.
     #[must_use]
     pub fn finish(self) -> Checksum {
-        match self.0 {
+        let (algorithm, digest) = match self.0 {
             State::Crc(algorithm, digest) => {
                 let value = digest.finalize().to_be_bytes();
                 let tail = value.len().saturating_sub(algorithm.length());
-                Checksum {
-                    algorithm,
-                    digest: value.iter().skip(tail).copied().collect(),
-                }
+                (algorithm, value.iter().skip(tail).copied().collect())
             }
-            State::Sha1(digest) => Checksum {
-                algorithm: ChecksumAlgorithm::Sha1,
-                digest: digest.finalize().to_vec(),
-            },
-            State::Sha256(digest) => Checksum {
-                algorithm: ChecksumAlgorithm::Sha256,
-                digest: digest.finalize().to_vec(),
-            },
-        }
+            State::Sha1(digest) => (ChecksumAlgorithm::Sha1, digest.finalize().to_vec()),
+            State::Sha256(digest) => (ChecksumAlgorithm::Sha256, digest.finalize().to_vec()),
+            State::Sha512(digest) => (ChecksumAlgorithm::Sha512, digest.finalize().to_vec()),
+            State::Md5(digest) => (ChecksumAlgorithm::Md5, digest.finalize().to_vec()),
+            // Their canonical forms are big-endian.
+            State::XxHash64(digest) => {
+                let value = digest.finish().to_be_bytes();
+                (ChecksumAlgorithm::XxHash64, value.to_vec())
+            }
+            State::XxHash3(digest) => {
+                let value = digest.finish().to_be_bytes();
+                (ChecksumAlgorithm::XxHash3, value.to_vec())
+            }
+            State::XxHash128(digest) => {
+                let value = digest.finish_128().to_be_bytes();
+                (ChecksumAlgorithm::XxHash128, value.to_vec())
+            }
+        };
+        Checksum { algorithm, digest }
     }
 }
 
@@ -246,7 +330,7 @@ pub fn combine(first: &Checksum, second: &Checksum, second_length: u64) -> Optio
         ChecksumAlgorithm::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
         ChecksumAlgorithm::Crc32c => CrcAlgorithm::Crc32Iscsi,
         ChecksumAlgorithm::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
-        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => return None,
+        _ => return None,
     };
     if first.algorithm != second.algorithm {
         return None;
@@ -274,7 +358,7 @@ mod tests {
 
     #[test]
     fn published_check_values() {
-        // The check values of the CRC catalogue, and of FIPS 180-4, for "123456789".
+        // The check values of the CRC catalogue, of FIPS 180-4, and of `xxhsum`, for "123456789".
         for (algorithm, hex_digest) in [
             (ChecksumAlgorithm::Crc32, "cbf43926"),
             (ChecksumAlgorithm::Crc32c, "e3069283"),
@@ -286,6 +370,17 @@ mod tests {
             (
                 ChecksumAlgorithm::Sha256,
                 "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+            ),
+            (
+                ChecksumAlgorithm::Sha512,
+                "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274ad27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
+            ),
+            (ChecksumAlgorithm::Md5, "25f9e794323b453885f5181f1b624d0b"),
+            (ChecksumAlgorithm::XxHash64, "8cb841db40e6ae83"),
+            (ChecksumAlgorithm::XxHash3, "72dcb18b67a17dff"),
+            (
+                ChecksumAlgorithm::XxHash128,
+                "33119477ede5dcd5e9716427681d5860",
             ),
         ] {
             let checksum = of(algorithm, b"123456789");

@@ -41,6 +41,7 @@ macro_rules! error_codes {
 
 error_codes! {
     AccessDenied "AccessDenied" FORBIDDEN "Access Denied";
+    AccessForbidden "AccessForbidden" FORBIDDEN "Access forbidden";
     AuthorizationHeaderMalformed "AuthorizationHeaderMalformed" BAD_REQUEST "The authorization header you provided is invalid.";
     AuthorizationQueryParametersError "AuthorizationQueryParametersError" BAD_REQUEST "Error parsing the X-Amz-Credential parameter.";
     BadDigest "BadDigest" BAD_REQUEST "The Content-MD5 or checksum value that you specified did not match what the server received.";
@@ -85,16 +86,24 @@ error_codes! {
     MissingSecurityHeader "MissingSecurityHeader" BAD_REQUEST "Your request was missing a required header";
     NoSuchBucket "NoSuchBucket" NOT_FOUND "The specified bucket does not exist";
     NoSuchBucketPolicy "NoSuchBucketPolicy" NOT_FOUND "The bucket policy does not exist";
+    NoSuchConfiguration "NoSuchConfiguration" NOT_FOUND "The specified configuration does not exist.";
+    NoSuchCorsConfiguration "NoSuchCORSConfiguration" NOT_FOUND "The CORS configuration does not exist";
     NoSuchKey "NoSuchKey" NOT_FOUND "The specified key does not exist.";
+    NoSuchLifecycleConfiguration "NoSuchLifecycleConfiguration" NOT_FOUND "The lifecycle configuration does not exist";
     NoSuchPublicAccessBlockConfiguration "NoSuchPublicAccessBlockConfiguration" NOT_FOUND "The public access block configuration was not found";
+    NoSuchTagSet "NoSuchTagSet" NOT_FOUND "The TagSet does not exist";
     NoSuchUpload "NoSuchUpload" NOT_FOUND "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     NoSuchVersion "NoSuchVersion" NOT_FOUND "The specified version does not exist.";
+    NoSuchWebsiteConfiguration "NoSuchWebsiteConfiguration" NOT_FOUND "The specified bucket does not have a website configuration";
     NotImplemented "NotImplemented" NOT_IMPLEMENTED "A header you provided implies functionality that is not implemented";
     NotModified "NotModified" NOT_MODIFIED "Not Modified";
+    ObjectLockConfigurationNotFound "ObjectLockConfigurationNotFoundError" NOT_FOUND "Object Lock configuration does not exist for this bucket";
     PreconditionFailed "PreconditionFailed" PRECONDITION_FAILED "At least one of the pre-conditions you specified did not hold";
+    ReplicationConfigurationNotFound "ReplicationConfigurationNotFoundError" NOT_FOUND "The replication configuration was not found";
     RequestHeaderSectionTooLarge "RequestHeaderSectionTooLarge" BAD_REQUEST "Your request header section exceeds the maximum allowed request header section size";
     RequestTimeTooSkewed "RequestTimeTooSkewed" FORBIDDEN "The difference between the request time and the current time is too large.";
     RequestTimeout "RequestTimeout" BAD_REQUEST "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";
+    ServerSideEncryptionConfigurationNotFound "ServerSideEncryptionConfigurationNotFoundError" NOT_FOUND "The server side encryption configuration was not found";
     ServiceUnavailable "ServiceUnavailable" SERVICE_UNAVAILABLE "Service is unable to handle request.";
     SignatureDoesNotMatch "SignatureDoesNotMatch" FORBIDDEN "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
     SlowDown "SlowDown" SERVICE_UNAVAILABLE "Please reduce your request rate.";

@@ -217,13 +217,23 @@ impl Head {
         KEYS.contains(&key)
     }
 
-    /// Whether a query key is an `x-amz-*` header that a presigner moved into the query, where it
-    /// counts as that header: its signature covers the whole query.
+    /// Whether a query key is an `x-amz-*` header that a presigner moved into the query. The
+    /// signature covers the whole query, so it counts as that header, but for a checksum.
     #[must_use]
-    pub fn is_hoisted_header(key: &str) -> bool {
+    pub fn is_hoisted(key: &str) -> bool {
         let prefix = key.as_bytes().get(..6);
         prefix.is_some_and(|p| p.eq_ignore_ascii_case(b"x-amz-"))
             && !Self::is_signature_parameter(key)
+    }
+
+    /// Whether a query key says the checksum of a body. S3 passes those over: presigners make them
+    /// before there is a body, of none at all.
+    fn is_checksum(key: &str) -> bool {
+        let key = key.to_ascii_lowercase();
+        match key.strip_prefix("x-amz-checksum-") {
+            Some(rest) => !matches!(rest, "algorithm" | "mode" | "type"),
+            None => key == "x-amz-sdk-checksum-algorithm",
+        }
     }
 
     /// Whether header `name` arrived, as a header or moved into a presigned query.
@@ -287,7 +297,7 @@ impl Head {
 fn hoisted(query: &Query) -> Vec<(String, String)> {
     let moved = query
         .pairs()
-        .filter(|(key, _)| Head::is_hoisted_header(key));
+        .filter(|(key, _)| Head::is_hoisted(key) && !Head::is_checksum(key));
     let mut moved: Vec<(String, String)> = moved
         .map(|(key, value)| (key.to_ascii_lowercase(), value.to_owned()))
         .collect();

@@ -18,6 +18,7 @@ mod parse;
 mod payload;
 mod public_access;
 mod range;
+mod region;
 mod request;
 mod route;
 mod tagging;
@@ -36,11 +37,13 @@ pub use head::{Head, Peer, Query};
 pub use key::{InvalidObjectKey, MAX_KEY_LENGTH, ObjectKey};
 pub use object::{
     ETag, ObjectInfo, ObjectMetadata, STANDARD_METADATA, StoredChecksum, WEBSITE_REDIRECT,
+    without_framing,
 };
 pub use operation::Operation;
 pub use parse::continuation_token;
 pub use payload::Payload;
 pub use public_access::PublicAccessBlock;
 pub use range::{ByteRange, ContentRange, InvalidRange};
+pub use region::is_location;
 pub use request::Request;
 pub use tagging::{MAX_TAGS, TagSet};

@@ -2,6 +2,7 @@
 
 use super::{Checksum, ChecksumType};
 use ::time::OffsetDateTime;
+use std::borrow::Cow;
 
 /// An entity tag without its quotes: the MD5 of a simple object in hexadecimal, or that of the
 /// parts' MD5s followed by `-` and their number. Opaque to comparison.
@@ -38,6 +39,18 @@ pub const STANDARD_METADATA: [&str; 7] = [
     "expires",
     WEBSITE_REDIRECT,
 ];
+
+/// A `Content-Encoding` without `aws-chunked`, which is how a body travels and not what it is. What has
+/// none of it is as it was sent.
+#[must_use]
+pub fn without_framing(value: &str) -> Cow<'_, str> {
+    let framing = |coding: &&str| coding.trim().eq_ignore_ascii_case("aws-chunked");
+    if !value.split(',').any(|coding| framing(&coding)) {
+        return Cow::Borrowed(value);
+    }
+    let kept: Vec<&str> = value.split(',').filter(|coding| !framing(coding)).collect();
+    Cow::Owned(kept.join(",").trim().to_owned())
+}
 
 /// What a writer said of an object and every reader is told: standard headers and user metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,4 +92,32 @@ pub struct ObjectInfo {
     pub parts: Option<u16>,
     /// The version, where the store keeps versions.
     pub version_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_encodings_are_as_they_were_sent() {
+        for same in [
+            "gzip",
+            "gzip, deflate",
+            "gzip,deflate",
+            " ,gzip,,br ",
+            "x-aws-chunked",
+            "",
+        ] {
+            assert_eq!(without_framing(same), same);
+        }
+        for (sent, kept) in [
+            ("aws-chunked", ""),
+            ("AWS-Chunked,gzip", "gzip"),
+            ("gzip, aws-chunked", "gzip"),
+            ("aws-chunked, gzip, br", "gzip, br"),
+            ("gzip,aws-chunked,br", "gzip,br"),
+        ] {
+            assert_eq!(without_framing(sent), kept, "{sent}");
+        }
+    }
 }

@@ -48,11 +48,15 @@ impl ByteRange {
         }
     }
 
-    /// The bytes this means in an object of `size` bytes.
+    /// The bytes this means in an object of `size` bytes; `None` is all of one that has none, which
+    /// are its last ones, however many those would be.
     ///
     /// # Errors
     /// [`InvalidRange`] when there are none.
-    pub fn resolve(self, size: u64) -> Result<ContentRange, InvalidRange> {
+    pub fn resolve(self, size: u64) -> Result<Option<ContentRange>, InvalidRange> {
+        if size == 0 && self.is_of_the_end() {
+            return Ok(None);
+        }
         let end = size.checked_sub(1).ok_or(InvalidRange)?;
         let (first, last) = match self {
             Self::FromTo(first, last) => (first, last.min(end)),
@@ -63,8 +67,14 @@ impl ByteRange {
         if first > end {
             Err(InvalidRange)
         } else {
-            Ok(ContentRange { first, last, size })
+            Ok(Some(ContentRange { first, last, size }))
         }
+    }
+
+    /// Whether it is the last bytes, of which every object has some or has none at all.
+    #[must_use]
+    pub fn is_of_the_end(self) -> bool {
+        matches!(self, Self::Suffix(1..))
     }
 }
 
@@ -99,7 +109,7 @@ mod tests {
     #[test]
     fn headers_resolve() {
         type Expected = Result<Option<(u64, u64)>, InvalidRange>;
-        let cases: [(&str, u64, Expected); 16] = [
+        let cases: [(&str, u64, Expected); 19] = [
             ("bytes=0-0", 10, Ok(Some((0, 0)))),
             ("bytes=0-9", 10, Ok(Some((0, 9)))),
             ("bytes=0-99", 10, Ok(Some((0, 9)))),
@@ -110,6 +120,9 @@ mod tests {
             ("bytes=10-12", 10, Err(InvalidRange)),
             ("bytes=-0", 10, Err(InvalidRange)),
             ("bytes=0-0", 0, Err(InvalidRange)),
+            ("bytes=0-", 0, Err(InvalidRange)),
+            ("bytes=-0", 0, Err(InvalidRange)),
+            ("bytes=-5", 0, Ok(None)),
             ("bytes=5-4", 10, Ok(None)),
             ("bytes=0-1,3-4", 10, Ok(None)),
             ("items=0-1", 10, Ok(None)),
@@ -119,6 +132,7 @@ mod tests {
         ];
         for (text, size, expected) in cases {
             let resolved = ByteRange::parse(text).map(|r| r.resolve(size)).transpose();
+            let resolved = resolved.map(Option::flatten);
             assert_eq!(
                 resolved.map(|r| r.map(|r| (r.first, r.last))),
                 expected,

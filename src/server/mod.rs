@@ -167,6 +167,7 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
     if let Err(error) = cores {
         tracing::warn!(%error, "core dumps cannot be turned off: they would hold secrets");
     }
+    config.warn();
     let outcome = start(config_path, overrides, &config);
     log.flush();
     outcome

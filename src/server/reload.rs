@@ -168,6 +168,7 @@ impl Reload {
                 .map_err(|error| error.to_string())?;
         }
         running.state.store(Arc::new(next));
+        config.warn();
         if Fixed::of(&config) != self.fixed {
             tracing::warn!(
                 "addresses, TLS versions, client_ca, client_certificates, audit, logging, disk, threads, idle_timeout, \

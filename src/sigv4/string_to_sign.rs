@@ -20,10 +20,23 @@ pub struct CredentialScope {
     pub service: String,
 }
 
-/// A text is not a credential scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the credential is not of the form access-key/date/region/service/aws4_request")]
-pub struct InvalidScope;
+/// What keeps a text from being a credential, in AWS's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidScope {
+    /// It has not five parts.
+    #[error(
+        "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\"."
+    )]
+    Parts,
+    /// It ends with another word.
+    #[error("incorrect terminal \"{0}\". This endpoint uses \"aws4_request\".")]
+    Terminal(String),
+    /// Its date is none.
+    #[error(
+        "incorrect date format \"{0}\". This date in the credential must be in the format \"yyyyMMdd\"."
+    )]
+    Date(String),
+}
 
 impl CredentialScope {
     /// Splits a `Credential` into the access key id and the scope. The access key id may hold
@@ -35,21 +48,26 @@ impl CredentialScope {
         let mut parts = credential.rsplitn(5, '/');
         let (terminator, service, region) = (parts.next(), parts.next(), parts.next());
         let (date, access_key_id) = (parts.next(), parts.next());
-        match (access_key_id, date, region, service, terminator) {
-            (Some(id), Some(date), Some(region), Some(service), Some(TERMINATOR))
-                if !id.is_empty()
-                    && date.len() == 8
-                    && date.bytes().all(|b| b.is_ascii_digit()) =>
-            {
-                let scope = Self {
-                    date: date.to_owned(),
-                    region: region.to_owned(),
-                    service: service.to_owned(),
-                };
-                Ok((id, scope))
-            }
-            _ => Err(InvalidScope),
+        let (Some(id), Some(date), Some(region), Some(service), Some(terminator)) =
+            (access_key_id, date, region, service, terminator)
+        else {
+            return Err(InvalidScope::Parts);
+        };
+        if id.is_empty() {
+            return Err(InvalidScope::Parts);
         }
+        if terminator != TERMINATOR {
+            return Err(InvalidScope::Terminal(shown(terminator)));
+        }
+        if date.len() != 8 || !date.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(InvalidScope::Date(shown(date)));
+        }
+        let scope = Self {
+            date: date.to_owned(),
+            region: region.to_owned(),
+            service: service.to_owned(),
+        };
+        Ok((id, scope))
     }
 
     /// Appends `date/region/service/aws4_request`.
@@ -72,6 +90,12 @@ impl CredentialScope {
             service: service.to_owned(),
         }
     }
+}
+
+/// A part of a credential as it may be shown: bounded, on one line.
+fn shown(part: &str) -> String {
+    let short: String = part.chars().take(32).collect();
+    short.escape_debug().to_string()
 }
 
 impl std::fmt::Display for CredentialScope {

@@ -9,12 +9,13 @@ use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::files::{self, error};
+use super::object::check_write;
 use super::record::{Manifest, Record};
-use super::store::{Opened, Place, Store, random_name};
+use super::store::{Opened, Place, Store, is_random_name, random_name};
 use super::upload::{directory, find, open_part, remove};
 use super::{parts, write::Draft};
 use crate::backend::CompletedPart;
-use crate::s3::call::CompleteMultipartUpload;
+use crate::s3::call::{CompleteMultipartUpload, OnUpload};
 use crate::s3::{
     BucketName, Checksum, ChecksumAlgorithm, ChecksumType, Error, ErrorCode, Hasher,
     StoredChecksum, combine,
@@ -26,8 +27,87 @@ const MIN_PART: u64 = 5 * 1024 * 1024;
 /// The largest object (AWS's limit): 5 TiB.
 const MAX_OBJECT: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
+/// Completes an upload. Who asks again, since no answer came, or beside somebody else who asks, is
+/// answered as the first one was, as long as the object is there that it became.
+pub(super) fn once(
+    store: &Arc<Store>,
+    call: &CompleteMultipartUpload,
+    named: &[CompletedPart],
+) -> Result<Record, Error> {
+    let now = OffsetDateTime::now_utc();
+    let outcome = assemble(store, call, named, now).and_then(|(record, _)| {
+        complete(store, call, named, &record, |current| {
+            check_write(&call.conditions, current)
+        })?;
+        Ok(record)
+    });
+    match outcome {
+        // What its own completion took away, or made, is in the way of none.
+        Err(error)
+            if matches!(
+                error.code(),
+                ErrorCode::NoSuchUpload | ErrorCode::InvalidPart | ErrorCode::PreconditionFailed
+            ) =>
+        {
+            completed(store, call, named)?.ok_or(error)
+        }
+        other => other,
+    }
+}
+
+/// The object that this upload became, of the same parts, while its key still holds it.
+fn completed(
+    store: &Store,
+    call: &CompleteMultipartUpload,
+    named: &[CompletedPart],
+) -> Result<Option<Record>, Error> {
+    let OnUpload {
+        bucket,
+        key,
+        upload_id,
+    } = &call.upload;
+    if !is_random_name(upload_id) {
+        return Ok(None);
+    }
+    let place = Place::of(bucket, key.as_str());
+    let Some(opened) = store.open_object(&place)? else {
+        return Ok(None);
+    };
+    let record = Record::clone(&opened.record);
+    let Some(manifest) = record.manifest.as_ref() else {
+        return Ok(None);
+    };
+    let mut md5 = md5::Md5::default();
+    for part in named {
+        match hex::decode(&part.etag.0) {
+            Ok(digest) => md5.update(digest),
+            Err(_) => return Ok(None),
+        }
+    }
+    let etag = format!("{}-{}", hex::encode(md5.finalize()), named.len());
+    let numbers = manifest.parts.iter().map(|(number, _)| *number);
+    let same = manifest.upload == *upload_id
+        && record.key == key.as_str()
+        && record.etag == etag
+        && numbers.eq(named.iter().map(|part| part.part_number));
+    if !same {
+        return Ok(None);
+    }
+    for part in named.iter().filter(|part| part.checksum.is_some()) {
+        let path = parts::path(bucket, &manifest.directory);
+        let found = store.open_record(&format!("{path}/{}", part.part_number))?;
+        let kept = found.and_then(|part| part.record.stored_checksum());
+        if kept.map(|stored| stored.checksum) != part.checksum {
+            return Ok(None);
+        }
+    }
+    check_size(call, record.size)?;
+    check_given(call, record.stored_checksum().as_ref())?;
+    Ok(Some(record))
+}
+
 /// The object that the parts make: its record, not yet written.
-pub(super) fn assemble(
+fn assemble(
     store: &Store,
     call: &CompleteMultipartUpload,
     named: &[CompletedPart],
@@ -68,12 +148,7 @@ pub(super) fn assemble(
     if size > MAX_OBJECT {
         return Err(ErrorCode::EntityTooLarge.into());
     }
-    if call.size.is_some_and(|given| given != size) {
-        let message = format!(
-            "The provided 'x-amz-mp-object-size' header does not match what was computed: {size}"
-        );
-        return Err(Error::with_message(ErrorCode::InvalidRequest, message));
-    }
+    check_size(call, size)?;
     let (etag, checksum) = sum.finish(parts.len());
     check_given(call, checksum.as_ref())?;
     let mut record = Record::new(
@@ -91,6 +166,16 @@ pub(super) fn assemble(
         parts,
     });
     Ok((record, checksum))
+}
+
+fn check_size(call: &CompleteMultipartUpload, size: u64) -> Result<(), Error> {
+    if call.size.is_some_and(|given| given != size) {
+        let message = format!(
+            "The provided 'x-amz-mp-object-size' header does not match what was computed: {size}"
+        );
+        return Err(Error::with_message(ErrorCode::InvalidRequest, message));
+    }
+    Ok(())
 }
 
 /// What the client says of the whole must be what we computed.
@@ -123,7 +208,7 @@ fn check_given(
 }
 
 /// Links the parts where the manifest says, commits it, and ends the upload.
-pub(super) fn complete(
+fn complete(
     store: &Arc<Store>,
     call: &CompleteMultipartUpload,
     named: &[CompletedPart],

@@ -66,10 +66,10 @@ use time::OffsetDateTime;
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
-    UploadPage, Written, full_object,
+    UploadPage, Versioning, Written, full_object,
 };
-use crate::authz::Granted;
-use crate::fair::Asker;
+use crate::authz::{Granted, Standing};
+use crate::fair::{Asker, Turns};
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
@@ -186,8 +186,7 @@ impl Disk {
         asker: Asker,
         work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let store = self.store.clone();
-        self.counted(threads::run(&self.store.threads.short, asker, move || work(&store)).await)
+        self.run_among(&self.store.threads.short, asker, work).await
     }
 
     /// The same for what may take long.
@@ -196,8 +195,25 @@ impl Disk {
         asker: Asker,
         work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        self.run_among(&self.store.threads.long, asker, work).await
+    }
+
+    async fn run_among<T: Send + 'static>(
+        &self,
+        turns: &Arc<Turns>,
+        asker: Asker,
+        work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let store = self.store.clone();
-        self.counted(threads::run(&self.store.threads.long, asker, move || work(&store)).await)
+        let standing = Standing::current();
+        // Asked on the thread, which may have been waited for. A refusal is no fault of the disk's.
+        let outcome = threads::run(turns, asker, move || {
+            match standing.map_or(Ok(()), |it| it.check()) {
+                Ok(()) => work(&store).map(Ok),
+                Err(refused) => Ok(Err(refused)),
+            }
+        });
+        self.counted(outcome.await)?
     }
 
     fn counted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
@@ -252,6 +268,10 @@ impl Backend for Disk {
             Ok(BucketInfo { name, created })
         })
         .await
+    }
+
+    async fn versioning(&self, call: Granted<&OnBucket>) -> Result<Versioning, Error> {
+        self.head_bucket(call).await.map(|_| Versioning::Never)
     }
 
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error> {
@@ -517,12 +537,7 @@ impl Backend for Disk {
         let asker = call.asker();
         let (call, parts) = (CompleteMultipartUpload::clone(&call), parts.to_vec());
         self.run(asker, move |store| {
-            let now = OffsetDateTime::now_utc();
-            let (record, _) = complete::assemble(store, &call, &parts, now)?;
-            complete::complete(store, &call, &parts, &record, |current| {
-                object::check_write(&call.conditions, current)
-            })?;
-            Ok(object::written(&record))
+            complete::once(store, &call, &parts).map(|record| object::written(&record))
         })
         .await
     }

@@ -26,8 +26,20 @@ const ATTEMPTS: usize = 16;
 fn current_version(version_id: Option<&str>) -> Result<(), Error> {
     match version_id {
         None | Some("null") => Ok(()),
+        Some(other) if !is_version_id(other) => {
+            let message = "Invalid version id specified";
+            Err(Error::with_message(ErrorCode::InvalidArgument, message)
+                .detail("ArgumentName", "versionId")
+                .detail("ArgumentValue", other))
+        }
         Some(other) => Err(Error::new(ErrorCode::NoSuchVersion).detail("VersionId", other)),
     }
+}
+
+/// Whether a text could be a version that S3 has named: 32 letters, digits and a few signs.
+fn is_version_id(text: &str) -> bool {
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    text.len() == 32 && text.bytes().all(sign)
 }
 
 /// Conditions on what is there before a write.
@@ -173,10 +185,7 @@ pub(super) fn extent(call: &ReadObject, record: &Record) -> Result<Option<Conten
         }
     };
     match (call.range, call.part_number) {
-        (Some(range), _) => range
-            .resolve(record.size)
-            .map(Some)
-            .map_err(|_| unsatisfiable()),
+        (Some(range), _) => range.resolve(record.size).map_err(|_| unsatisfiable()),
         (None, None) => Ok(None),
         (None, Some(number)) => part_extent(record, number),
     }
@@ -330,9 +339,13 @@ pub(super) async fn copy_into(
 }
 
 pub(super) fn delete(store: &Store, call: &DeleteObject) -> Result<Deleted, Error> {
-    // A version that never was is as gone as it can be.
-    if current_version(call.version_id.as_deref()).is_err() {
-        return store.bucket(&call.bucket).map(|_| Deleted::default());
+    match current_version(call.version_id.as_deref()) {
+        Ok(()) => {}
+        // A version that never was is as gone as it can be.
+        Err(error) if error.code() == ErrorCode::NoSuchVersion => {
+            return store.bucket(&call.bucket).map(|_| Deleted::default());
+        }
+        Err(error) => return Err(error),
     }
     let conditions = WriteConditions {
         if_match: call.if_match.clone(),

@@ -107,15 +107,20 @@ async fn tags_change_and_nothing_else_does() {
     assert_eq!(parts(root.path()), 0, "what was linked stays behind");
     let missing = tag(&disk, "d/large", "a=1").await.unwrap_err();
     assert_eq!(missing.code(), ErrorCode::NoSuchKey);
-    let versioned = OnObject {
-        version_id: Some("v".to_owned()),
-        ..object("d/small")
-    };
-    let refused = disk
-        .get_object_tagging(Granted::for_test(&versioned))
-        .await
-        .unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::NoSuchVersion);
+    for (version, code) in [
+        ("v".repeat(32), ErrorCode::NoSuchVersion),
+        ("v".to_owned(), ErrorCode::InvalidArgument),
+    ] {
+        let versioned = OnObject {
+            version_id: Some(version),
+            ..object("d/small")
+        };
+        let refused = disk
+            .get_object_tagging(Granted::for_test(&versioned))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), code);
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use super::lease::Lease;
 use super::remote::Remote;
 use super::xml::{Element, MAX_DOCUMENT, MAX_ERROR};
 use crate::backend::Body;
-use crate::s3;
+use crate::s3::time::{http_date, parse_http_date};
+use crate::s3::{self, ETag};
 use bytes::Bytes;
 use http::StatusCode;
 use std::sync::atomic::Ordering;
@@ -111,6 +112,9 @@ impl<'c> Answer<'c> {
     /// The error of an answer that is not a success.
     pub(super) async fn refused(self, about: About) -> s3::Error {
         let (status, remote) = (self.status, self.remote);
+        if status == StatusCode::NOT_MODIFIED {
+            return self.not_modified(about).await;
+        }
         if status.is_server_error() {
             remote.counters.failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -147,6 +151,30 @@ impl<'c> Answer<'c> {
                 let message = error.to_string();
                 refusal(&remote.name, about, status, None, Some(&message))
             }
+        }
+    }
+
+    /// What has not changed is named as it would be in a success: caches go by that.
+    async fn not_modified(self, about: About) -> s3::Error {
+        let told = || {
+            let etag = self.header("etag")?.filter(|text| !text.is_empty());
+            let modified = self.header("last-modified")?.and_then(parse_http_date);
+            Ok::<_, Error>((etag.map(ETag::parse), modified))
+        };
+        let told = told();
+        let (name, status) = (&self.remote.name, self.status);
+        let mut error = refusal(name, about, status, None, None);
+        match (told, self.drain().await) {
+            (Ok((etag, modified)), Ok(())) => {
+                if let Some(etag) = etag {
+                    error = error.detail("ETag", etag.quoted());
+                }
+                if let Some(modified) = modified {
+                    error = error.detail("LastModified", http_date(modified));
+                }
+                error
+            }
+            (Err(broken), _) | (_, Err(broken)) => broken.into(),
         }
     }
 

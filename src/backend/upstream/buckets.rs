@@ -5,7 +5,7 @@ use super::error::{About, Error};
 use super::exchange::Sending;
 use super::mapping::{Mappings, Place};
 use super::request::Outgoing;
-use crate::backend::BucketInfo;
+use crate::backend::{BucketInfo, Versioning};
 use crate::s3::xml::Writer;
 use crate::s3::{self, BucketName, ErrorCode};
 use http::{Method, StatusCode};
@@ -123,6 +123,24 @@ pub(super) async fn delete(client: Client<'_>, place: Place<'_>) -> Result<(), s
         .await?
         .finish(About::Bucket)
         .await
+}
+
+/// GetBucketVersioning.
+pub(super) async fn versioning(
+    client: Client<'_>,
+    place: Place<'_>,
+) -> Result<Versioning, s3::Error> {
+    let request = Outgoing::bucket(Method::GET, place).query("versioning", "");
+    let answer = client.send(&request, Sending::Nothing).await?;
+    let root = answer.expect(About::Bucket).await?;
+    let root = root.xml(About::Bucket).await?;
+    // Moto calls it otherwise, as no client looks at its name.
+    match root.get("Status") {
+        None | Some("") => Ok(Versioning::Never),
+        Some("Enabled") => Ok(Versioning::Enabled),
+        Some("Suspended") => Ok(Versioning::Suspended),
+        Some(_) => Err(Error::garbage("a status of versioning that is none").into()),
+    }
 }
 
 /// HeadBucket.

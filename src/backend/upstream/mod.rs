@@ -51,7 +51,7 @@ pub use probe::{Finding, Judgement};
 
 use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
-    UploadPage, Written,
+    UploadPage, Versioning, Written,
 };
 use crate::authz::Granted;
 use crate::fair::Asker;
@@ -149,6 +149,10 @@ impl Backend for Upstream {
 
     async fn head_bucket(&self, call: Granted<&OnBucket>) -> Result<BucketInfo, s3::Error> {
         buckets::head(self.by(&call), self.place(&call.bucket), &call.bucket).await
+    }
+
+    async fn versioning(&self, call: Granted<&OnBucket>) -> Result<Versioning, s3::Error> {
+        buckets::versioning(self.by(&call), self.place(&call.bucket)).await
     }
 
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, s3::Error> {

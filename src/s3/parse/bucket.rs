@@ -1,6 +1,6 @@
 //! Operations on the service and on a bucket.
 
-use super::super::call::{CreateBucket, DeleteObjects, ListBuckets, OnBucket};
+use super::super::call::{CreateBucket, DeleteObjects, GetConfiguration, ListBuckets, OnBucket};
 use super::super::{BucketName, Call, Error, Head, Operation};
 use super::{invalid, unanswered};
 
@@ -42,6 +42,42 @@ pub(super) fn create(_head: &Head, bucket: &BucketName) -> Result<Call, Error> {
 pub(super) fn on(bucket: &BucketName) -> OnBucket {
     OnBucket {
         bucket: bucket.clone(),
+    }
+}
+
+/// Whether an operation reads what is the same for every bucket.
+pub(super) fn is_configuration(operation: Operation) -> bool {
+    use Operation as O;
+    matches!(
+        operation,
+        O::GetBucketAccelerateConfiguration
+            | O::GetBucketAcl
+            | O::GetBucketAnalyticsConfiguration
+            | O::GetBucketCors
+            | O::GetBucketEncryption
+            | O::GetBucketIntelligentTieringConfiguration
+            | O::GetBucketInventoryConfiguration
+            | O::GetBucketLifecycleConfiguration
+            | O::GetBucketLogging
+            | O::GetBucketMetricsConfiguration
+            | O::GetBucketNotificationConfiguration
+            | O::GetBucketOwnershipControls
+            | O::GetBucketReplication
+            | O::GetBucketRequestPayment
+            | O::GetBucketTagging
+            | O::GetBucketWebsite
+            | O::GetObjectLockConfiguration
+            | O::ListBucketAnalyticsConfigurations
+            | O::ListBucketIntelligentTieringConfigurations
+            | O::ListBucketInventoryConfigurations
+            | O::ListBucketMetricsConfigurations
+    )
+}
+
+pub(super) fn configuration(bucket: &BucketName, operation: Operation) -> GetConfiguration {
+    GetConfiguration {
+        bucket: bucket.clone(),
+        operation,
     }
 }
 

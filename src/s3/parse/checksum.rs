@@ -17,7 +17,8 @@ pub(super) fn algorithm(
     name: &'static str,
 ) -> Result<Option<ChecksumAlgorithm>, Error> {
     let unsupported = "Checksum algorithm provided is unsupported. Please try again with any of the \
-                       valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]";
+                       valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512, MD5, XXHASH64, \
+                       XXHASH3, XXHASH128]";
     let known = |text| ChecksumAlgorithm::from_name(text).ok_or_else(|| invalid(unsupported));
     head.header(name)?.map(known).transpose()
 }
@@ -49,6 +50,18 @@ fn bad_value(algorithm: ChecksumAlgorithm) -> Error {
 pub(super) fn of_upload(head: &Head) -> Result<Option<ChecksumRequest>, Error> {
     let named = algorithm(head, "x-amz-sdk-checksum-algorithm")?;
     let named = named.or(algorithm(head, "x-amz-checksum-algorithm")?);
+    of_body(head, named)
+}
+
+/// The same of a document, beside which `x-amz-checksum-algorithm` is of an object.
+pub(in crate::s3) fn of_document(head: &Head) -> Result<Option<ChecksumRequest>, Error> {
+    of_body(head, algorithm(head, "x-amz-sdk-checksum-algorithm")?)
+}
+
+fn of_body(
+    head: &Head,
+    named: Option<ChecksumAlgorithm>,
+) -> Result<Option<ChecksumRequest>, Error> {
     let given = value(head)?;
     let trailer = head.header("x-amz-trailer")?;
     let request = match (given, trailer) {
@@ -100,12 +113,10 @@ pub(super) fn of_multipart(
         };
     };
     let crc64 = algorithm == ChecksumAlgorithm::Crc64Nvme;
-    let sha = matches!(
-        algorithm,
-        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256
-    );
     match kind {
-        Some(kind @ ChecksumType::FullObject) if sha => Err(mismatched(kind, algorithm)),
+        Some(kind @ ChecksumType::FullObject) if !algorithm.joins() => {
+            Err(mismatched(kind, algorithm))
+        }
         Some(kind @ ChecksumType::Composite) if crc64 => Err(mismatched(kind, algorithm)),
         Some(kind) => Ok(Some((algorithm, kind))),
         None if crc64 => Ok(Some((algorithm, ChecksumType::FullObject))),

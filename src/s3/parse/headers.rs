@@ -4,16 +4,21 @@
 use super::super::{Error, ErrorCode, Head, Operation, WEBSITE_REDIRECT};
 
 /// Headers that any operation may carry: signatures, framing, SDK bookkeeping, what parsers read.
-const UNDERSTOOD: [&str; 39] = [
+const UNDERSTOOD: [&str; 44] = [
     "x-amz-api-version",
     "x-amz-checksum-algorithm",
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
     "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-md5",
     "x-amz-checksum-mode",
     "x-amz-checksum-sha1",
     "x-amz-checksum-sha256",
+    "x-amz-checksum-sha512",
     "x-amz-checksum-type",
+    "x-amz-checksum-xxhash128",
+    "x-amz-checksum-xxhash3",
+    "x-amz-checksum-xxhash64",
     "x-amz-content-sha256",
     "x-amz-copy-source",
     "x-amz-copy-source-if-match",
@@ -79,7 +84,7 @@ const ONLY_AS: [(&str, &[&str]); 5] = [
 /// Refuses a head with an `x-amz-*` header that nobody would act on.
 pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(), Error> {
     for name in head.amz_names() {
-        if name.starts_with("x-amz-meta-") || UNDERSTOOD.contains(&name) {
+        if name.starts_with("x-amz-meta-") || UNDERSTOOD.contains(&name) || name == BYPASS {
             continue;
         }
         match ONLY_AS.iter().find(|(known, _)| *known == name) {
@@ -102,14 +107,36 @@ pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(),
             return Err(refused(name, ""));
         }
     }
+    no_lock_to_bypass(head, operation)?;
     no_underscores(head)
+}
+
+const BYPASS: &str = "x-amz-bypass-governance-retention";
+
+/// No object is locked here. To say that no lock is to be bypassed is to say nothing; to bypass one is a
+/// mistake about the bucket.
+fn no_lock_to_bypass(head: &Head, operation: Operation) -> Result<(), Error> {
+    let deletes = matches!(
+        operation,
+        Operation::DeleteObject | Operation::DeleteObjects
+    );
+    match head.header(BYPASS)? {
+        None => Ok(()),
+        Some(_) if !deletes => Err(refused(BYPASS, "")),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(()),
+        Some(_) => {
+            let message = "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.";
+            Err(super::invalid(BYPASS, "", message))
+        }
+    }
 }
 
 fn refused(name: &str, value: &str) -> Error {
     if name == "x-amz-storage-class" {
         return ErrorCode::InvalidStorageClass.into();
     }
-    Error::new(ErrorCode::NotImplemented)
+    let message = format!("The header '{name}' asks for what is not implemented.");
+    Error::with_message(ErrorCode::NotImplemented, message)
         .detail("Header", name)
         .because(value)
 }

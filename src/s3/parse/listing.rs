@@ -88,6 +88,23 @@ pub(super) fn objects_v2(head: &Head, bucket: &BucketName) -> Result<ListObjects
     })
 }
 
+/// A listing of versions, of a bucket that has one of each key, called `null`.
+pub(super) fn versions(head: &Head, bucket: &BucketName) -> Result<ListObjects, Error> {
+    let key_marker = text(head, "key-marker");
+    match (key_marker.as_ref(), text(head, "version-id-marker")) {
+        (_, None) | (Some(_), Some(_)) => {}
+        (None, Some(marker)) => {
+            let message = "A version-id marker cannot be specified without a key marker.";
+            return Err(invalid("version-id-marker", &marker, message));
+        }
+    }
+    Ok(ListObjects {
+        after: key_marker.clone(),
+        start: key_marker,
+        ..objects(head, bucket)?
+    })
+}
+
 pub(super) fn uploads(head: &Head, bucket: &BucketName) -> Result<ListMultipartUploads, Error> {
     let key_marker = text(head, "key-marker");
     // S3 ignores an upload-id-marker without a key-marker.

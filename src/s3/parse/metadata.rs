@@ -3,7 +3,9 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 
 use super::super::head::text;
-use super::super::{Error, ErrorCode, Head, ObjectMetadata, STANDARD_METADATA, WEBSITE_REDIRECT};
+use super::super::{
+    Error, ErrorCode, Head, ObjectMetadata, STANDARD_METADATA, WEBSITE_REDIRECT, without_framing,
+};
 
 /// The longest website redirect, in bytes.
 const MAX_REDIRECT: usize = 2048;
@@ -29,7 +31,7 @@ fn standard(head: &Head) -> Result<Vec<(&'static str, String)>, Error> {
             continue;
         };
         let value = match name {
-            "content-encoding" => without_framing(value),
+            "content-encoding" => without_framing(value).into_owned(),
             WEBSITE_REDIRECT => redirect(head)?.unwrap_or_default(),
             _ => value.to_owned(),
         };
@@ -60,15 +62,6 @@ pub(super) fn redirect(head: &Head) -> Result<Option<String>, Error> {
         ));
     }
     Ok(Some(value.to_owned()))
-}
-
-/// `Content-Encoding` without `aws-chunked`, which is how the body travels and not what it is.
-fn without_framing(value: &str) -> String {
-    let codings = value.split(',').map(str::trim);
-    let kept: Vec<_> = codings
-        .filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("aws-chunked"))
-        .collect();
-    kept.join(",")
 }
 
 fn user(head: &Head) -> Result<Vec<(String, String)>, Error> {

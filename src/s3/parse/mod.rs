@@ -1,7 +1,7 @@
 //! From a routed head to a typed [`Call`]: one function per operation, each total.
 
 mod bucket;
-mod checksum;
+pub(super) mod checksum;
 mod condition;
 pub(super) mod headers;
 mod listing;
@@ -43,6 +43,13 @@ fn on_bucket(head: &Head, name: &BucketName, operation: Operation) -> Result<Cal
         Operation::DeleteObjects => Ok(Call::DeleteObjects(bucket::delete_objects(name))),
         Operation::ListObjects => listing::objects(head, name).map(Call::ListObjects),
         Operation::ListObjectsV2 => listing::objects_v2(head, name).map(Call::ListObjectsV2),
+        Operation::ListObjectVersions => {
+            listing::versions(head, name).map(Call::ListObjectVersions)
+        }
+        Operation::GetBucketVersioning => Ok(Call::GetBucketVersioning(bucket::on(name))),
+        other if bucket::is_configuration(other) => {
+            Ok(Call::GetConfiguration(bucket::configuration(name, other)))
+        }
         Operation::ListMultipartUploads => {
             listing::uploads(head, name).map(Call::ListMultipartUploads)
         }
@@ -80,6 +87,7 @@ fn on_object(
             multipart::upload(head, name, key).map(Call::AbortMultipartUpload)
         }
         Operation::ListParts => multipart::list_parts(head, name, key).map(Call::ListParts),
+        Operation::GetObjectAcl => tagging::on(head, name, key).map(Call::GetObjectAcl),
         Operation::GetObjectTagging => tagging::on(head, name, key).map(Call::GetObjectTagging),
         Operation::PutObjectTagging => tagging::on(head, name, key).map(Call::PutObjectTagging),
         Operation::DeleteObjectTagging => {

@@ -4,6 +4,7 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use super::is_character;
 use crate::s3::{Error, ErrorCode};
 
 const MAX_DEPTH: usize = 6;
@@ -25,8 +26,8 @@ impl Element {
     /// Reads a document whose root is `root`.
     pub(super) fn read(document: &[u8], root: &str) -> Result<Self, Error> {
         let text = std::str::from_utf8(document).map_err(|_| malformed())?;
-        // In no XML is there such a character, and the reader would let it pass into a version or tag.
-        if text.contains('\0') {
+        // The reader would let them pass into a key, a version or a tag.
+        if !text.chars().all(is_character) {
             return Err(malformed());
         }
         let mut reader = Reader::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
@@ -125,7 +126,7 @@ fn close(element: Element, open: &mut [Element], done: &mut Option<Element>) {
 /// The five predefined entities and character references; a document defines none of its own.
 fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     if let Ok(Some(character)) = reference.resolve_char_ref() {
-        return Some(character);
+        return Some(character).filter(|character| is_character(*character));
     }
     match &**reference {
         "amp" => Some('&'),

@@ -14,7 +14,7 @@ use super::{
 use element::{Element, malformed};
 pub use public_access::{policy_status, public_access_block, read_public_access_block};
 pub use tagging::{read_tagging, tagging};
-pub use writer::{NAMESPACE, Writer};
+pub use writer::{NAMESPACE, Writer, is_character};
 
 /// The most keys of one DeleteObjects.
 pub const MAX_DELETE_KEYS: usize = 1000;
@@ -137,9 +137,9 @@ pub fn read_complete(document: &[u8]) -> Result<Vec<CompletePart>, Error> {
 }
 
 fn complete_part(part: &Element) -> Result<CompletePart, Error> {
-    let elements = ChecksumAlgorithm::ALL.map(ChecksumAlgorithm::element);
-    let [a, b, c, d, e] = elements;
-    part.only(&["PartNumber", "ETag", a, b, c, d, e])?;
+    let mut known = vec!["PartNumber", "ETag"];
+    known.extend(ChecksumAlgorithm::ALL.map(ChecksumAlgorithm::element));
+    part.only(&known)?;
     let part_number = part.required("PartNumber")?.trim().parse::<u16>();
     let Ok(part_number @ 1..=10_000) = part_number else {
         return Err(malformed());
@@ -160,13 +160,19 @@ fn complete_part(part: &Element) -> Result<CompletePart, Error> {
 /// Reads the body of a CreateBucket: its location constraint. No body is no constraint.
 ///
 /// # Errors
-/// `MalformedXML`.
+/// `MalformedXML`, or `NotImplemented` naming what else of S3's stands in it.
 pub fn read_location(document: &[u8]) -> Result<Option<String>, Error> {
     if document.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
     let root = Element::read(document, "CreateBucketConfiguration")?;
-    root.only(&["LocationConstraint"])?;
+    root.only(&["LocationConstraint", "Location", "Bucket", "Tags"])?;
+    // What S3 knows and nobody here would do: a bucket without its tags would be another's.
+    let mut others = root.children.iter().map(|child| child.name.as_str());
+    if let Some(name) = others.find(|name| *name != "LocationConstraint") {
+        let message = format!("{name} in CreateBucketConfiguration is not implemented.");
+        return Err(Error::with_message(ErrorCode::NotImplemented, message));
+    }
     let constraint = root.optional("LocationConstraint")?;
     Ok(constraint
         .map(str::trim)
@@ -304,6 +310,30 @@ mod tests {
                 ErrorCode::MalformedXml,
             ),
             (
+                "<Delete><Object><Key>&#x1;</Key></Object></Delete>",
+                ErrorCode::MalformedXml,
+            ),
+            (
+                "<Delete><Object><Key>&#xffff;</Key></Object></Delete>",
+                ErrorCode::MalformedXml,
+            ),
+            (
+                "<Delete><Object><Key>a\u{1}</Key></Object></Delete>",
+                ErrorCode::MalformedXml,
+            ),
+            (
+                "<Delete><Object><Key>a\u{1f}</Key></Object></Delete>",
+                ErrorCode::MalformedXml,
+            ),
+            (
+                "<Delete><Object><Key>a\u{fffe}</Key></Object></Delete>",
+                ErrorCode::MalformedXml,
+            ),
+            (
+                "<Delete><!-- \u{b} --><Object><Key>a</Key></Object></Delete>",
+                ErrorCode::MalformedXml,
+            ),
+            (
                 "<Delete><Object><Key>&unknown;</Key></Object></Delete>",
                 ErrorCode::MalformedXml,
             ),
@@ -389,6 +419,10 @@ mod tests {
                 .is_err()
         );
         assert!(read_location(b"{}").is_err());
+        let tagged = "<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></CreateBucketConfiguration>";
+        let error = read_location(tagged.as_bytes()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::NotImplemented);
+        assert!(error.message().starts_with("Tags "));
     }
 
     #[test]
@@ -397,13 +431,13 @@ mod tests {
         xml.text("Key", "<a>&\"\u{1}\r");
         assert!(
             xml.finish("R")
-                .ends_with("<R><Key>&lt;a&gt;&amp;&quot;&#x1;&#xd;</Key></R>")
+                .ends_with("<R><Key>&lt;a&gt;&amp;&quot;\u{fffd}&#xd;</Key></R>")
         );
         let mut xml = Writer::plain("R");
         xml.text("Key", "\u{e9}&&\u{7f}\u{1f}a\tb\u{ffff}");
         assert!(
             xml.finish("R")
-                .ends_with("<Key>\u{e9}&amp;&amp;&#x7f;&#x1f;a\tb&#xffff;</Key></R>")
+                .ends_with("<Key>\u{e9}&amp;&amp;&#x7f;\u{fffd}a\tb\u{fffd}</Key></R>")
         );
         assert_eq!(url_encode("a b/\u{e9}+"), "a+b/%C3%A9%2B");
     }

@@ -47,6 +47,16 @@ impl Writer {
         self.text(name, if flag { "true" } else { "false" });
     }
 
+    /// Who a grant of an ACL is for: an account, by its canonical id.
+    pub fn canonical_user(&mut self, name: &str, id: &str, display_name: &str) {
+        const TYPE: &str = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" \
+                            xsi:type=\"CanonicalUser\"";
+        self.open(&format!("{name} {TYPE}"));
+        self.text("ID", id);
+        self.text("DisplayName", display_name);
+        self.close(name);
+    }
+
     /// `<name>`; the caller closes it.
     pub fn open(&mut self, name: &str) {
         self.0.push('<');
@@ -85,7 +95,14 @@ impl Writer {
     }
 }
 
-/// Escapes markup, and what XML 1.0 has no character for as S3 does, by number.
+/// Whether XML 1.0 has the character, as it is or by its number.
+#[must_use]
+pub fn is_character(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Escapes markup, and by number what a reader would change. What XML has no character for is replaced,
+/// so that a document always parses: lists are not made of such names.
 fn escape(text: &str, to: &mut String) {
     let mut rest = text;
     while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_special(*c)) {
@@ -96,7 +113,8 @@ fn escape(text: &str, to: &mut String) {
             '<' => to.push_str("&lt;"),
             '>' => to.push_str("&gt;"),
             '"' => to.push_str("&quot;"),
-            c => by_number(c, to),
+            c if is_character(c) => by_number(c, to),
+            _ => to.push(char::REPLACEMENT_CHARACTER),
         }
         rest = from.get(c.len_utf8()..).unwrap_or_default();
     }
