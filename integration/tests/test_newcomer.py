@@ -288,6 +288,28 @@ def test_the_readme_runs_as_printed(tmp_path):
         newcomer.stops()
 
 
+def test_what_help_and_readme_claim_is_there():
+    """Every flag that the README names belongs to a command; every command and flag that help names is taken."""
+    helps = {}
+    def read(*command):
+        done = subprocess.run([BINARY, *command, "--help"], capture_output=True, text=True, env=clean_env())
+        assert done.returncode == 0, command
+        helps[command] = done.stdout
+        listed = re.search(r"^Commands:\n(.*?)\n\n", done.stdout, re.M | re.S)
+        for name in re.findall(r"^  ([a-z-]+)", listed.group(1), re.M) if listed else []:
+            if name != "help":
+                read(*command, name)
+    read()
+    assert len(helps) >= 8
+    flags = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", "\n".join(helps.values()), re.M))
+    ours = re.findall(r"portcullis [^`\n|]*", (ROOT / "README.md").read_text()) + re.findall(r"^\| `(--[^`]*)`", (ROOT / "README.md").read_text(), re.M)
+    for text in ours:
+        assert set(re.findall(r"--[a-z-]+", text)) <= flags, text
+    for command, text in helps.items():
+        named = set(re.findall(r"--[a-z-]+", text))
+        assert named <= flags | {"--help", "--version"}, (command, named - flags)
+
+
 def test_what_the_readme_names_is_there():
     for file in ("README.md", "examples/README.md", "policies/README.md", "ARCHITECTURE.md"):
         text = (ROOT / file).read_text()
