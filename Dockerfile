@@ -1,4 +1,5 @@
-# The build steps are the README's commands.
+# The build steps are the README's commands. To try it:
+#   docker build -t portcullis . && docker run --rm -p 9000:9000 -v portcullis:/var/lib/portcullis portcullis
 FROM rust:1.95-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc make cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -15,4 +16,7 @@ VOLUME /var/lib/portcullis
 EXPOSE 9000
 HEALTHCHECK --interval=10s --timeout=3s CMD curl -fsS http://127.0.0.1:9001/healthz || exit 1
 ENTRYPOINT ["portcullis"]
+# The generated certificate is for localhost, and for the container's name and addresses. For any other name that
+# clients use, mount a configuration with `listener.external_url` and add `--config FILE`. What clients need is
+# in /var/lib/portcullis/data/env.sh and data/tls/ca.pem: `docker cp`, or a volume of yours.
 CMD ["serve", "--data", "/var/lib/portcullis/data", "--listen", "0.0.0.0:9000"]

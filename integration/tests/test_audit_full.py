@@ -1,4 +1,4 @@
-"""Audit events that nobody takes: a pipe that is not read, a device that is full."""
+"""T110: audit events that nobody takes: a pipe that is not read, a device that is full."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from harness import raw
+from harness import h2, raw
 from harness.clients import s3
 from harness.gateway import BINARY, ROOT_KEY, ROOT_SECRET, Gateway, clean_env, free_port
 from harness.operators import admin, metric, wait
@@ -61,7 +61,7 @@ class Pipe:
         return [json.loads(line) for line in self.text.rpartition(b"\n")[0].splitlines()]
 
 
-def test_events_that_nobody_takes_are_dropped_and_counted(tmp_path):
+def test_t110_events_that_nobody_takes_are_dropped_and_counted(tmp_path):
     pipe = Pipe(tmp_path / "pipe")
     with Gateway(tmp_path / "g", config(pipe.path, "drop"), tls=False) as gateway:
         asked = ask(gateway, 5000)
@@ -79,7 +79,7 @@ def test_events_that_nobody_takes_are_dropped_and_counted(tmp_path):
         assert metric(gateway, LOST) == lost and metric(gateway, REFUSED) == 0
 
 
-def test_where_nothing_may_go_unaudited_requests_wait_and_are_refused(tmp_path):
+def test_t110_where_nothing_may_go_unaudited_requests_wait_and_are_refused(tmp_path):
     pipe = Pipe(tmp_path / "pipe")
     with Gateway(tmp_path / "g", config(pipe.path, "block"), tls=False) as gateway:
         asked = ask(gateway, 20000, until=503)
@@ -101,7 +101,7 @@ def test_where_nothing_may_go_unaudited_requests_wait_and_are_refused(tmp_path):
         assert metric(gateway, LOST) == 0 and len(found) == len(asked)
 
 
-def test_standard_output_that_nobody_reads(tmp_path):
+def test_t110_standard_output_that_nobody_reads(tmp_path):
     port, admin_port = free_port(), free_port()
     (tmp_path / "c.toml").write_text('[audit]\noutput = "stdout"\n')
     env = clean_env(PORTCULLIS_ROOT_ACCESS_KEY=ROOT_KEY, PORTCULLIS_ROOT_SECRET_KEY=ROOT_SECRET)
@@ -124,7 +124,7 @@ def test_standard_output_that_nobody_reads(tmp_path):
 
 
 @pytest.mark.parametrize("when_full", ["drop", "block"])
-def test_a_device_that_is_full(tmp_path, when_full):
+def test_t110_a_device_that_is_full(tmp_path, when_full):
     log = tmp_path / "audit.jsonl"
     log.symlink_to("/dev/full")
     with Gateway(tmp_path / "g", config(log, when_full), tls=False) as gateway:
@@ -153,8 +153,35 @@ def test_a_device_that_is_full(tmp_path, when_full):
             wait(lambda: '"audit_events_lost","lost":2' in log.read_text())
 
 
-def test_a_device_that_is_full_does_not_hold_up_the_end(tmp_path):
+def test_t110_a_device_that_is_full_does_not_hold_up_the_end(tmp_path):
     with Gateway(tmp_path / "g", config("/dev/full", "block"), tls=False) as gateway:
         raw.request(gateway, "GET", "/")
         assert gateway.stop() == 0
         assert "could not be written before the end" in gateway.log()
+
+
+@pytest.mark.parametrize("when_full", ["drop", "block"])
+def test_t110_below_the_line_nothing_waits_for_who_reads_events(tmp_path, when_full):
+    """What the protocol refuses, heads that do not end and a drain come to their end although nobody takes their
+    events; those that are lost are counted."""
+    pipe = Pipe(tmp_path / "pipe")
+    more = 'header_timeout = "1s"\ndrain_timeout = "1s"\n'
+    with Gateway(tmp_path / "g", config(pipe.path, when_full) + more) as gateway:
+        asked = ask(gateway, 5000 if when_full == "drop" else 20000, until=503)
+        assert metric(gateway, LOST) > 0 if when_full == "drop" else asked[-1][0] == 503
+        lost, refused = metric(gateway, LOST), metric(gateway, REFUSED)
+        malformed = [(":method", "GET"), (":scheme", "https"), (":authority", "x"), (":path", "/"), ("connection", "close")]
+        assert h2.request(gateway, malformed) is None
+        with raw.Connection(gateway) as slow, raw.Connection(gateway) as cut:
+            slow.send(b"GET /slow HTTP/1.1\r\n")
+            assert slow.answer().code == "RequestTimeout"
+            if when_full == "drop":
+                # Short ones may still have had room.
+                pipe.read()
+                whys = ("HTTP/2: stream 1 is reset: PROTOCOL_ERROR", "the head did not end in time")
+                told = lambda: sum(e.get("reason") in whys for e in pipe.events())
+                wait(lambda: metric(gateway, LOST) - lost + told() == 2)
+            else:
+                wait(lambda: metric(gateway, REFUSED) == refused + 1)
+            cut.send(b"GET /cut HTTP/1.1\r\n")
+            assert gateway.stop() == 0

@@ -186,7 +186,7 @@ PSEUDO = [(":method", "GET"), (":scheme", "https"), (":authority", "x"), (":path
     (PSEUDO + [("Upper", "x")], "PROTOCOL_ERROR"),
     (PSEUDO + [("connection", "close")], "PROTOCOL_ERROR"),
     ([*PSEUDO[1:]], "PROTOCOL_ERROR"),
-    (PSEUDO + [("x-a", "y" * 60_000)], "too large"),
+    (PSEUDO + [("x-a", "y" * 18_000)], "too large"),
     (PSEUDO[:3] + [(":path", "/bucket/a#b")], "fragment"),
 ])
 def test_what_http_2_itself_refuses_is_told(told, headers, why):
@@ -217,7 +217,30 @@ def test_an_http_2_head_that_does_not_end_is_told(told):
     wait(lambda: "HTTP/2: the connection ended before a head did" in reasons(told, since))
 
 
-def test_t109_what_a_drain_cuts_off_is_told(work):
+@pytest.mark.parametrize("enabled", [True, False])
+def test_t109_a_key_that_is_disabled_within_its_head_is_told(work, enabled):
+    """As a claim, since it proved nothing any more; its twin that stays is a caller."""
+    config = AUDIT + USERS.replace('"USERS_SECRET" }', '"USERS_SECRET" }, enabled = true')
+    with Gateway(work / f"t109-{uuid.uuid4().hex[:8]}", config, env={"USERS_SECRET": SECRET}) as gateway:
+        assert raw.request(gateway, "PUT", "/bucket").status == 200
+        request = raw.signed(gateway, "GET", "/bucket", **EVE)
+        with raw.Connection(gateway) as connection:
+            connection.send(request[:-2])
+            if not enabled:
+                gateway.config_file.write_text(config.replace("enabled = true", "enabled = false"))
+                gateway.process.send_signal(signal.SIGHUP)
+                wait(lambda: "reloaded" in gateway.log())
+            connection.send(request[-2:])
+            answer = connection.answer()
+        found = event(gateway, answer)
+        if enabled:
+            assert answer.status == 200 and found["access_key_id"] == EVE["key"] and found["decision"] == "allow", found
+        else:
+            assert answer.code == "InvalidAccessKeyId" and found["claimed_access_key_id"] == EVE["key"], found
+            assert found["decision"] == "unauthenticated" and "caller" not in found
+
+
+def test_what_a_drain_cuts_off_is_told(work):
     """An upload and a head that have not ended when the process must, and their twin that has."""
     with Gateway(work / f"cut-{uuid.uuid4().hex[:8]}", AUDIT + LIMITS.replace('header_timeout = "1s"', 'header_timeout = "30s"')) as gateway:
         assert raw.request(gateway, "PUT", "/bucket").status == 200

@@ -111,7 +111,9 @@ impl From<Error> for s3::Error {
             ),
             Error::Unsupported => with(
                 ErrorCode::InvalidRequest,
-                "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+                "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. \
+                 Older clients sign so when told to, by `aws configure set default.s3.signature_version s3v4` \
+                 or boto3's Config(signature_version='s3v4').",
             ),
             // Not what it holds, which may be a password.
             Error::NoScheme => with(ErrorCode::InvalidArgument, "Unsupported Authorization Type")

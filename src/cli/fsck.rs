@@ -19,7 +19,8 @@ pub(super) struct Fsck {
     /// The TOML file that says where the disk backend is
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     config: Option<PathBuf>,
-    /// Where generated files, state and the disk backend live [default: ./portcullis-data]
+    /// Where generated files, state and the disk backend live [default: portcullis-data, beside the
+    /// configuration or in the working directory where there is none]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Make what is missing, remove what a crash left, and move what is damaged aside, to

@@ -29,7 +29,7 @@ enum Command {
     ///
     /// Without a configuration: TLS on 127.0.0.1:9000 with a generated certificate authority, the
     /// disk backend, state and generated root credentials under ./portcullis-data. What clients
-    /// need is printed, and written to env.sh there.
+    /// need is written to env.sh there.
     Serve(Box<Serve>),
     /// Read a configuration, say what is wrong with it, and serve nothing
     ///
@@ -61,10 +61,11 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Serve {
-    /// The TOML file; examples/full.toml documents every key
+    /// The TOML file; examples/full.toml of the source documents every key
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     config: Option<PathBuf>,
-    /// Where generated files, state and the disk backend live [default: ./portcullis-data]
+    /// Where generated files, state and the disk backend live [default: portcullis-data, beside the
+    /// configuration or in the working directory where there is none]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where S3 clients are listened for [default: 127.0.0.1:9000]

@@ -434,7 +434,13 @@ impl Application for Gateway {
 
     async fn turn_away(&self, mut session: ServerSession) {
         let state = self.state.load_full();
-        if !matches!(session.read_request().await, Ok(true)) {
+        let unheard = match session.read_request().await {
+            Ok(true) => None,
+            Ok(false) => Some(Unheard::Gone),
+            Err(error) => Some(Unheard::of(&error)),
+        };
+        if let Some(unheard) = unheard {
+            self.unheard(&state, session, unheard).await;
             return;
         }
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());

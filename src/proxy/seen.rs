@@ -63,7 +63,9 @@ pub(super) struct Seen {
 /// Whether a query parameter means nothing to S3 and is there for whoever reads what was asked. SDKs say the
 /// operation once more in `x-id`.
 fn is_own(key: &str) -> bool {
-    key.starts_with("x-") && !key.starts_with("x-amz-") && key != "x-id"
+    let amz = key.get(..6);
+    let amz = amz.is_some_and(|prefix| prefix.eq_ignore_ascii_case("x-amz-"));
+    key.starts_with("x-") && !amz && key != "x-id"
 }
 
 impl Seen {
