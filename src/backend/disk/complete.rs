@@ -107,7 +107,7 @@ fn completed(
 }
 
 /// The object that the parts make: its record, not yet written.
-fn assemble(
+pub(super) fn assemble(
     store: &Store,
     call: &CompleteMultipartUpload,
     named: &[CompletedPart],
@@ -208,7 +208,7 @@ fn check_given(
 }
 
 /// Links the parts where the manifest says, commits it, and ends the upload.
-fn complete(
+pub(super) fn complete(
     store: &Arc<Store>,
     call: &CompleteMultipartUpload,
     named: &[CompletedPart],
