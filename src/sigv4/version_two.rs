@@ -92,7 +92,7 @@ pub fn string_to_sign<'q>(
         text.push('\n');
     }
     // Values of one name stay in their order.
-    headers.sort_by(|(a, _), (b, _)| a.cmp(b));
+    headers.sort_by_key(|(name, _)| *name);
     let mut before = None;
     for (name, value) in &headers {
         if before == Some(*name) {
@@ -197,7 +197,10 @@ mod tests {
                 "82ZHiFIjc+WbcwFKGUVEQspPn+0=",
             ),
             (
-                plain(&Method::GET, "1175139620", "/photos/puppy.jpg"),
+                Parts {
+                    bucket_of_host: Some("johnsmith"),
+                    ..plain(&Method::GET, "1175139620", "/photos/puppy.jpg")
+                },
                 vec![],
                 vec![("Expires", "1175139620")],
                 "NpgCjnDzrM+WFzoENXmpNDUsSn8=",
