@@ -429,6 +429,7 @@ def test_checksums_of_uploads_in_parts(request, name, kind):
                                                    f"<CompleteMultipartUpload>{listed(*checksums)}</CompleteMultipartUpload>".encode())
     says(done((part, part)), 400, "InvalidPart")
     says(done((part, body), (header, f"{body}-2")), 400, "BadDigest")
+    says(done((part, body), ("x-amz-checksum-type", "FULL_OBJECT")), 400, "BadDigest")
     answer = done((part, body), (header, f"{whole}-2"))
     assert (texts(answer, f"Checksum{algorithm}"), texts(answer, "ChecksumType")) == ([f"{whole}-2"], ["COMPOSITE"]), answer
     told = ok(gateway, "HEAD", f"/{bucket}/k", headers=[("x-amz-checksum-mode", "ENABLED")])

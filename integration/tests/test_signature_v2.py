@@ -200,6 +200,11 @@ def test_headers_that_are_not_signed(old):
         says(answer, 403, "SignatureDoesNotMatch")
         answer = raw.send(old, "PUT", None, headers=headers, body=b"" if "source" in name else BODY, target=f"{target}&{name}={urllib.parse.quote(value)}")
         says(answer, 403, "SignatureDoesNotMatch")
+    # A value is one line: no two headers become one, nor one two.
+    target, headers = sign(old, "PUT", "/old/k2", [("x-amz-meta-a", "1"), ("x-amz-meta-b", "2")], link=True)
+    assert raw.send(old, "PUT", None, headers=headers, body=BODY, target=target).status == 200
+    joined = target.replace("x-amz-meta-b=2", "").replace("x-amz-meta-a=1", "x-amz-meta-a=1%0Ax-amz-meta-b:2").replace("&&", "&")
+    assert joined != target and raw.send(old, "PUT", None, headers=headers, body=BODY, target=joined).status == 403
     # In both places at once it is neither.
     target, headers = sign(old, "PUT", "/old/k2", [("x-amz-meta-a", "1")], link=True)
     assert raw.send(old, "PUT", None, headers=headers, body=BODY, target=target).status == 200

@@ -201,6 +201,10 @@ fn signed_text(request: &Request, claim: &Claim<'_>, raw_path: &str) -> Result<S
     for (name, value) in head.query.pairs() {
         let name = name.to_ascii_lowercase();
         if name.starts_with("x-amz-") {
+            // A line end would be another header's beginning in what is signed.
+            if value.chars().any(char::is_control) {
+                return Err(Error::VersionTwoParameters);
+            }
             if head.headers().contains_key(&name) {
                 return Err(Error::Unsigned(name));
             }

@@ -106,6 +106,26 @@ mod tests {
     }
 
     #[test]
+    fn versions_are_text_that_a_url_can_carry() {
+        let long = "v".repeat(1025);
+        for bad in ["", "a%20b", "%C3%A9", "%01", &long] {
+            for method in [Method::GET, Method::HEAD, Method::DELETE] {
+                let call = parse(method, &format!("/bucket/key?versionId={bad}"), &[]);
+                assert_eq!(call.err(), Some(ErrorCode::InvalidArgument), "{bad}");
+            }
+        }
+        for good in [
+            "null",
+            "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY",
+            long.get(1..).unwrap(),
+        ] {
+            let target = format!("/bucket/key?versionId={}", good.replace('+', "%2B"));
+            let call = parse(Method::DELETE, &target, &[]).unwrap();
+            assert!(matches!(call, Call::DeleteObject(c) if c.version_id.as_deref() == Some(good)));
+        }
+    }
+
+    #[test]
     fn elsewhere_only_what_is_a_clients_own() {
         for (method, path) in [
             (Method::PUT, "/bucket/key"),
