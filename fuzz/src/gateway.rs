@@ -62,6 +62,7 @@ impl Wire {
             policies: Arc::new(opened),
             backends: Arc::new(backends),
             trusted_proxies: "127.0.0.0/8".parse().into_iter().collect(),
+            forwarded_proto: false,
             account: ACCOUNT.into(),
             region: crate::REGION.into(),
             limits: Limits {

@@ -204,7 +204,7 @@ def test_headers_that_are_not_signed(old):
     target, headers = sign(old, "PUT", "/old/k2", [("x-amz-meta-a", "1"), ("x-amz-meta-b", "2")], link=True)
     assert raw.send(old, "PUT", None, headers=headers, body=BODY, target=target).status == 200
     joined = target.replace("x-amz-meta-b=2", "").replace("x-amz-meta-a=1", "x-amz-meta-a=1%0Ax-amz-meta-b:2").replace("&&", "&")
-    assert joined != target and raw.send(old, "PUT", None, headers=headers, body=BODY, target=joined).status == 403
+    assert joined != target and raw.send(old, "PUT", None, headers=headers, body=BODY, target=joined).status in (400, 403)
     # In both places at once it is neither.
     target, headers = sign(old, "PUT", "/old/k2", [("x-amz-meta-a", "1")], link=True)
     assert raw.send(old, "PUT", None, headers=headers, body=BODY, target=target).status == 200
