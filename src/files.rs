@@ -1,9 +1,11 @@
 //! Small files of the gateway's own: written whole or not at all, told apart when they change, and a
 //! directory that is one process's alone.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -145,6 +147,27 @@ pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
+/// Makes a directory that is nobody else's, or makes one so that is there.
+///
+/// # Errors
+/// When it cannot be made, or stays open to others; the error names it.
+pub fn make_private_directory(path: &Path) -> io::Result<()> {
+    make_directory(path, 0o700)?;
+    let mode = std::fs::metadata(path).map_err(|error| named(path, &error))?;
+    let mode = mode.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let tightened = std::fs::set_permissions(path, Permissions::from_mode(mode & 0o7700));
+    tightened.map_err(|error| {
+        let why =
+            format!("others may enter it, and that cannot be changed ({error}); chmod it to 700");
+        named(path, &io::Error::new(error.kind(), why))
+    })?;
+    tracing::warn!(path = %path.display(), "others could enter this directory; now they cannot");
+    Ok(())
+}
+
 /// Makes names that were made or removed in `directory` durable.
 ///
 /// # Errors
@@ -279,6 +302,23 @@ mod tests {
         assert!(lock(&path).unwrap().is_some());
         let error = lock(&directory.path().join("no/lock")).unwrap_err();
         assert!(error.to_string().contains("no/lock"), "{error}");
+    }
+
+    #[test]
+    fn a_private_directory_is_nobody_elses() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let (new, old) = (directory.path().join("new"), directory.path().join("old"));
+        std::fs::create_dir(&old).unwrap();
+        std::fs::set_permissions(&old, Permissions::from_mode(0o755)).unwrap();
+        for path in [&new, &old] {
+            make_private_directory(path).unwrap();
+            assert_eq!(mode(path), 0o700);
+        }
+        // What is stricter stays so.
+        std::fs::set_permissions(&old, Permissions::from_mode(0o500)).unwrap();
+        make_private_directory(&old).unwrap();
+        assert_eq!(mode(&old), 0o500);
     }
 
     #[test]

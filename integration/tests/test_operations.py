@@ -68,12 +68,24 @@ def test_first_start_without_configuration(tmp_path):
                 if line.strip() == "ready":
                     break
             process.terminate()
-        blocks.append([line for line in lines if line.startswith("export ")])
+        said = "\n".join(lines)
+        script = tmp_path / "portcullis-data" / "env.sh"
+        blocks.append(script.read_text())
+        secret = json.loads((tmp_path / "portcullis-data" / "root.json").read_text())["secret_key"]
+        # The file is named, and what is in it is not said: what is printed often ends in a log.
+        assert f"source '{script}'" in said and secret not in said and "AWS_SECRET" not in said
+        assert secret in script.read_text()
     assert blocks[0] == blocks[1]
-    names = [line.split("=")[0].removeprefix("export ") for line in blocks[0]]
+    names = [line.split("=")[0].removeprefix("export ") for line in blocks[0].splitlines()]
     assert {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_CA_BUNDLE"} <= set(names)
-    script = tmp_path / "portcullis-data" / "env.sh"
-    assert stat.S_IMODE(script.stat().st_mode) == 0o600 and script.read_text().splitlines() == blocks[0]
+    assert stat.S_IMODE(script.stat().st_mode) == 0o600
+    for directory in (".", "tls", "state"):
+        assert stat.S_IMODE((tmp_path / "portcullis-data" / directory).stat().st_mode) == 0o700
+    # What a shell has of another store is not in the way.
+    env.update(AWS_SESSION_TOKEN="other", AWS_PROFILE="other", AWS_ENDPOINT_URL_S3="http://other", AWS_ACCESS_KEY_ID="other")
+    shell = subprocess.run(["sh", "-c", f". {script}; env"], env=env, capture_output=True, text=True, check=True)
+    seen = dict(line.split("=", 1) for line in shell.stdout.splitlines() if line.startswith("AWS_"))
+    assert not {"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL_S3"} & set(seen) and seen["AWS_ACCESS_KEY_ID"] != "other"
     for key in ("root.json", "tls/ca-key.pem", "tls/server-key.pem"):
         assert stat.S_IMODE((tmp_path / "portcullis-data" / key).stat().st_mode) == 0o600
 

@@ -2,8 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
+
+import botocore.exceptions
+import pytest
+
+from harness.clients import s3
+from harness.gateway import Gateway
+from harness.operators import wait
 
 ROOT = Path(__file__).parents[2]
 BINARY = os.environ["PORTCULLIS_BINARY"]
@@ -26,16 +34,17 @@ def test_explain_says_what_decided_and_what_came_close():
     allowed = explain(*home)
     assert allowed.startswith("allow: allowed by statement 3 (`UseTheOwnHome`) of policies/home-prefixes.json\n"), allowed
     assert "aws:username = alice" in allowed and "aws:PrincipalArn = " + ALICE in allowed
-    denied = explain(*home, "--context", "s3:prefix=home/bob/", action="s3:ListBucket", resource="arn:aws:s3:::example-home")
+    denied = explain(*home, "--context", "s3:prefix=home/bob/", action="s3:ListBucket", resource="arn:aws:s3:::example-home", code=1)
     assert denied.startswith("implicit_deny:") and "came closest:" in denied, denied
     assert 'the request has ["home/bob/"]' in denied and "${aws:username} is \"alice\"" in denied, denied
     # What is given outweighs what is filled in, and several values are several.
-    other = explain(*home, "--context", "aws:username=bob")
+    other = explain(*home, "--context", "aws:username=bob", code=1)
     assert other.startswith("implicit_deny") and "it is not of this resource" in other
-    several = explain(*home, "--context", "aws:TagKeys=a", "--context", "AWS:tagkeys=b")
-    assert "aws:TagKeys = a, b" in several
-    closed = explain(*home, "--bucket-policy", "policies/tls-only.json", resource="arn:aws:s3:::example-data/x",
-                     principal="anonymous", code=0, *("--context", "aws:SecureTransport=false"))
+    several = explain(*home, "--context", "s3:RequestObjectTagKeys=a", "--context", "S3:requestobjecttagkeys=b", action="s3:PutObject")
+    assert "s3:RequestObjectTagKeys = a, b" in several
+    assert "s3:RequestObjectTagKeys = team" in explain(*home, "--context", "s3:RequestObjectTag/team=a", action="s3:PutObject")
+    closed = explain("--bucket-policy", "policies/tls-only.json", resource="arn:aws:s3:::example-data/x",
+                     principal="anonymous", code=1, *("--context", "aws:SecureTransport=false"))
     assert closed.startswith("explicit_deny: denied by statement 1") and "resource policy" in closed, closed
 
 
@@ -45,18 +54,77 @@ def test_explain_knows_the_configuration(tmp_path):
     config = ("--config", tmp_path / "portcullis.toml")
     allowed = explain(*config, "--context", "s3:prefix=alice/", action="s3:ListBucket", resource="arn:aws:s3:::homes")
     assert allowed.startswith("allow: allowed by statement 1 of home") and "aws:PrincipalTag/team = blue" in allowed, allowed
-    assert explain(*config, action="s3:PutObject", resource="arn:aws:s3:::homes/bob/x").startswith("implicit_deny")
-    assert "no user" in explain(*config, principal=ALICE.replace("alice", "nobody"), code=1)
+    assert explain(*config, action="s3:PutObject", resource="arn:aws:s3:::homes/bob/x", code=1).startswith("implicit_deny")
+    assert "no user" in explain(*config, principal=ALICE.replace("alice", "nobody"), code=2)
+    assert "no access key" in policy("explain", *config, "--access-key", "AKNONE", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::homes/x", code=2)
     assert not (tmp_path / "portcullis-data").exists(), "asking has made a state"
 
 
 def test_explain_refuses_what_it_cannot_read(tmp_path):
     (tmp_path / "bad.json").write_text('{"Statement":{"Effect":"allow"}}')
-    said = explain("--identity", tmp_path / "bad.json", code=1)
+    said = explain("--identity", tmp_path / "bad.json", code=2)
     assert "bad.json: statement 1, Effect" in said
-    assert "nothing.json" in explain("--identity", tmp_path / "nothing.json", code=1)
-    assert "KEY=VALUE" in explain("--context", "nonsense", code=1)
-    assert "principal" in explain(principal="alice", code=1)
+    assert "nothing.json" in explain("--identity", tmp_path / "nothing.json", code=2)
+    assert "KEY=VALUE" in explain("--context", "nonsense", code=2)
+    assert "principal" in explain(principal="alice", code=2)
+
+
+def test_explain_names_what_there_is_not(tmp_path):
+    """A decision of what could never be asked would be nobody's: exit code 2, and the name of it."""
+    everything = tmp_path / "all.json"
+    everything.write_text(json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}))
+    admin = ("--identity", everything)
+    for arguments, how, *words in (
+            ((), {"action": "s3:GetObjekt"}, "there is no action `s3:GetObjekt`", "did you mean `s3:GetObject`?"),
+            ((), {"action": "s3:HeadObject"}, "did you mean `s3:GetObject`?"),
+            ((), {"action": "ec2:RunInstances"}, "`ec2`"),
+            ((), {"resource": "arn:aws:s3:::bucket"}, "`s3:GetObject` is never asked on `arn:aws:s3:::bucket`", "an object"),
+            ((), {"action": "s3:ListBucket", "resource": "arn:aws:s3:::bucket/x"}, "is never asked on", "a bucket"),
+            ((), {"action": "s3:ListBucket", "resource": "arn:aws:s3:::Bad_Name"}, "`Bad_Name` is not the name of a bucket"),
+            ((), {"resource": "bucket/x"}, "is never asked on"),
+            (("--context", "aws:SourcIp=192.0.2.7"), {}, "`aws:SourcIp` is not known", "did you mean `aws:SourceIp`?"),
+            (("--context", "aws:SourceIp=here"), {}, "is not an address"),
+            (("--context", "aws:SecureTransport=yes"), {}, "`true` or `false`"),
+            (("--context", "aws:CurrentTime=later"), {}, "is not a moment"),
+            (("--context", "aws:SourceIp=192.0.2.7", "--context", "aws:SourceIp=192.0.2.8"), {}, "has one value")):
+        said = explain(*admin, *arguments, **how, code=2)
+        assert all(word in said for word in words), (arguments, how, said)
+        assert json.loads(explain(*admin, *arguments, "--json", **how, code=2).splitlines()[0])["decision"] == "invalid"
+    # Policies that the gateway would not take decide nothing here.
+    typo = tmp_path / "typo.json"
+    typo.write_text(json.dumps({"Statement": {"Effect": "Deny", "Action": "s3:DeleteObjetc", "Resource": "*"}}))
+    assert "did you mean `s3:DeleteObject`?" in explain(*admin, "--identity", typo, code=2)
+    typo.write_text(json.dumps({"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObjetc", "Resource": "arn:aws:s3:::example-home/*"}}))
+    assert "Policy has invalid action" in explain(*admin, "--bucket-policy", typo, code=2)
+    # Keys that the action does not have are left out, as for requests; what policies ask for and is not given is named.
+    said = explain(*admin, "--context", "s3:prefix=x", "--context", "aws:MultiFactorAuthPresent=true")
+    assert "note: `s3:prefix` is left out" in said and "`aws:MultiFactorAuthPresent` is left out" in said and "s3:prefix =" not in said, said
+    network = tmp_path / "network.json"
+    network.write_text(json.dumps({"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"NotIpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}}))
+    assert "`aws:SourceIp`, which every such request has" in explain(*admin, "--identity", network, code=2)
+    explain(*admin, "--identity", network, "--context", "aws:SourceIp=192.0.2.7", code=0)
+    explain(*admin, "--identity", network, "--context", "aws:SourceIp=::ffff:198.51.100.1", code=1)
+    network.write_text(json.dumps({"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringLike": {"aws:UserAgent": "evil*"}}}}))
+    assert "note: policies ask for `aws:UserAgent`, which is not given" in explain(*admin, "--identity", network)
+
+
+def test_explain_has_public_access_in_its_first_line():
+    site = ("--bucket-policy", "policies/public-read.json")
+    how = {"principal": "anonymous", "resource": "arn:aws:s3:::example-site/public/x"}
+    said = explain(*site, **how, code=1)
+    assert said.startswith("implicit_deny: public access is blocked: statement 1") and "restrict_public_buckets" in said.splitlines()[0], said
+    assert explain(*site, "--allow-public-access", **how).startswith("allow: ")
+    told = json.loads(explain(*site, "--json", **how, code=1))
+    assert told["decision"] == "implicit_deny" and told["public_access_blocked"] and told["by"]["statement"] == 1, told
+    told = json.loads(explain(*site, "--allow-public-access", "--json", **how))
+    assert told["decision"] == "allow" and not told["public_access_blocked"] and told["context"]["aws:PrincipalAccount"] == ["anonymous"], told
+
+
+def test_decide_says_that_cases_were_invalid():
+    good = json.dumps({"principal": "root", "action": "s3:GetObject", "target": "arn:aws:s3:::bucket/x"})
+    assert '"allow"' in policy("decide", given=f"{good}\n{good}\n")
+    said = policy("decide", given=f"{good}\n{{}}\nnonsense\n{good}\n", code=2)
+    assert said.count('"allow"') == 2 and said.count('"invalid"') == 2 and "2 cases are invalid" in said, said
 
 
 def test_validate_finds_what_is_hardly_meant(tmp_path):
@@ -92,3 +160,52 @@ def test_the_length_of_policies_is_configured(tmp_path):
                   '[[users]]\nname = "a"\ntags = { "" = "x" }', '[[users]]\nname = "a"\ntags = { a = "1", A = "2" }'):
         said = check("[authorization]\nidentity_policy_characters = 20000\n" + wrong if not wrong.startswith("[auth") else wrong)
         assert said.returncode == 1 and said.stderr.strip(), (wrong, said)
+
+
+def test_an_action_that_there_is_not_is_refused(tmp_path):
+    """A Deny of it would deny nothing: at start, at reload and by `check-config`, with what was meant, as PutBucketPolicy does."""
+    deny = lambda action: json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Sid": "Keep", "Effect": "Deny", "Action": action, "Resource": "*"}]})
+    document, config = tmp_path / "work.json", tmp_path / "c.toml"
+    opened = '[authorization]\nunknown_actions = "warn"\n'
+    config.write_text(written := '[[policies]]\nname = "work"\ndocument = "work.json"\n')
+    check = lambda: subprocess.run([BINARY, "check-config", config], capture_output=True, text=True, timeout=60)
+    for action, meant in (("s3:DeleteObjetc", "s3:DeleteObject"), ("s3:ListBuckets", "s3:ListAllMyBuckets"), ("s4:GetObject", "s3:GetObject"),
+                          ("s3:Foo", None), ("s3:Fetch*", None), ("ec2:*", None)):
+        document.write_text(deny(action))
+        config.write_text(written)
+        said = check()
+        assert said.returncode == 1 and "c.toml" in said.stderr and "policies.work" in said.stderr and "work.json" in said.stderr, said
+        assert "statement 2 (`Keep`), Action" in said.stderr and action in said.stderr, said
+        assert ("did you mean" in said.stderr) == bool(meant) and (not meant or f"`{meant}`" in said.stderr), said
+        config.write_text(opened + written)
+        said = check()
+        assert said.returncode == 0 and "warning:" in said.stdout and action in said.stdout, said
+    config.write_text(opened.replace("warn", "ignore") + written)
+    assert check().returncode == 1
+    # Twins: names in any case, patterns that take something in, and everything.
+    for action in ("s3:deleteobject", "s3:Delete*", "S3:*", "*", "iam:PassRole"):
+        document.write_text(deny(action))
+        config.write_text(written)
+        assert check().returncode == 0, action
+    # Running: the last good one stays, and the log says why.
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / "work.json").write_text(deny("s3:DeleteObject"))
+    with Gateway(tmp_path / "g", written) as gateway:
+        (gateway.directory / "work.json").write_text(deny("s3:DeleteObjetc"))
+        gateway.process.send_signal(signal.SIGHUP)
+        wait(lambda: "is not reloaded" in gateway.log() and "did you mean `s3:DeleteObject`" in gateway.log())
+        (gateway.directory / "portcullis.toml").write_text(opened + written)
+        gateway.process.send_signal(signal.SIGHUP)
+        wait(lambda: "the configuration is reloaded" in gateway.log())
+        assert "WARN" in gateway.log() and gateway.log().count("s3:DeleteObjetc") >= 2, gateway.log()
+        client = s3(gateway)
+        client.create_bucket(Bucket="bucket")
+        client.put_bucket_policy(Bucket="bucket", Policy=json.dumps({"Statement": {
+            "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::bucket/*"}}))
+        with pytest.raises(botocore.exceptions.ClientError, match="did you mean `s3:DeleteObject`"):
+            client.put_bucket_policy(Bucket="bucket", Policy=json.dumps({"Statement": {
+                "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObjetc", "Resource": "arn:aws:s3:::bucket/*"}}))
+    run = subprocess.run([BINARY, "serve", "--config", "portcullis.toml"], cwd=gateway.directory, capture_output=True, text=True, timeout=60) if (
+        gateway.directory / "portcullis.toml").write_text(written) else None
+    assert run.returncode == 1 and "did you mean `s3:DeleteObject`" in run.stderr, run

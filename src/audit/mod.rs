@@ -39,6 +39,9 @@ pub struct Event<'a> {
     /// The access key that signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key_id: Option<&'a str>,
+    /// Where nobody was authenticated: the access key that the request names, which proves nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed_access_key_id: Option<String>,
     /// The client's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -56,6 +59,15 @@ pub struct Event<'a> {
     /// The key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
+    /// The version of the key that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<&'a str>,
+    /// Where there is no operation: the path as it came. Never the query, where signatures stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<&'a str>,
+    /// Query parameters that mean nothing to S3 and are the client's own: those that begin with `x-`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub parameters: &'a [String],
     /// Further resources: a copy's source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
@@ -73,7 +85,10 @@ pub struct Event<'a> {
     /// Where nothing allowed it: the statements that came closest to allowing, the closest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub closest: Vec<Statement<'a>>,
-    /// The status of the answer.
+    /// Every key of a DeleteObjects, in its order. `decision` is then that of the request as a whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Key<'a>>,
+    /// The status of the answer; 0 where there was none.
     pub status: u16,
     /// The S3 code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +110,30 @@ pub struct Event<'a> {
     /// The backend that held the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<&'a str>,
+}
+
+/// One key of several, decided on its own.
+#[derive(Debug, Serialize)]
+pub struct Key<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<&'a str>,
+    /// `allow`, `explicit_deny` or `implicit_deny`.
+    pub decision: &'static str,
+    /// The statement that decided.
+    #[serde(flatten)]
+    pub by: Option<Statement<'a>>,
+    /// Whether it was done. Where it was permitted, not done, and `code` says nothing, nobody knows:
+    /// the request ended before that was told.
+    pub done: bool,
+    /// The S3 code of what was told of it instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// What the operator should know of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
 }
 
 /// A statement of a policy.
@@ -129,6 +168,9 @@ struct Incident<'a> {
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// How often it happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
     /// How many events were lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<u64>,
@@ -260,6 +302,12 @@ impl Audit {
         })
     }
 
+    /// What stands for a place where none was reserved: nothing has been carried out that could have waited.
+    #[must_use]
+    pub fn unreserved() -> Place {
+        Place::NONE
+    }
+
     /// Hands a request's event to the writer, and never waits.
     pub fn record(&self, event: &Event<'_>, place: Place) {
         self.hand(event, place);
@@ -280,7 +328,20 @@ impl Audit {
             bucket: bucket.map(bounded),
             key: key.map(bounded),
             reason: Some(bounded(reason)),
+            count: None,
             lost: None,
+        };
+        self.hand(&incident, Place::NONE);
+    }
+
+    /// Tells of something that happened `count` times, each too small for an event of its own. Never waits.
+    pub fn counted(&self, kind: &'static str, count: u64, reason: &str) {
+        let incident = Incident {
+            time: now(),
+            event: kind,
+            reason: Some(bounded(reason)),
+            count: Some(count),
+            ..Incident::default()
         };
         self.hand(&incident, Place::NONE);
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::decide::Asked;
 use super::facts::{Document, Lacking};
 use super::requirement::Requirement;
-use crate::authn::{Identity, Mechanism, Version};
+use super::surroundings::{self, tag};
+use crate::authn::{Mechanism, Version};
 use crate::iam::{Context, Key, Name, Principal, Supplied, Value, Values};
 use crate::s3::{Call, TagSet};
 
@@ -26,16 +27,7 @@ pub(super) struct RequestContext<'a> {
 impl RequestContext<'_> {
     /// Who asks, as policies know it.
     pub(super) fn principal(&self) -> Principal {
-        match self.asked.caller.identity() {
-            Identity::Anonymous => Principal::Anonymous,
-            Identity::Root => Principal::Root {
-                account: self.account.clone(),
-            },
-            Identity::User(user) => Principal::User {
-                account: self.account.clone(),
-                arn: user.arn.clone(),
-            },
-        }
+        surroundings::principal(self.asked.caller.identity(), self.account)
     }
 
     /// A header's text. One that cannot be read is not absent: nothing is decided by it.
@@ -61,28 +53,6 @@ impl RequestContext<'_> {
         };
         let forms = ["", "/"].map(|slash| format!("{slash}{}/{}", source.bucket, source.key));
         Values::Many(forms.map(|form| Value::Text(Cow::Owned(form))).into())
-    }
-
-    fn identity_key(&self, name: Name) -> Values<'_> {
-        let identity = self.asked.caller.identity();
-        match (name, identity) {
-            (Name::PrincipalAccount, Identity::Anonymous) => Values::text("anonymous"),
-            (Name::PrincipalAccount, _) => Values::text(self.account),
-            (Name::PrincipalArn, Identity::Root) => {
-                Values::owned(format!("arn:aws:iam::{}:root", self.account))
-            }
-            (Name::PrincipalArn, Identity::User(user)) => Values::text(&user.arn),
-            (Name::PrincipalType, Identity::Anonymous) => Values::text("Anonymous"),
-            (Name::PrincipalType, Identity::Root) => Values::text("Account"),
-            (Name::PrincipalType, Identity::User(_)) => Values::text("User"),
-            (Name::PrincipalIsAwsService, Identity::Root | Identity::User(_)) => {
-                Values::flag(false)
-            }
-            (Name::UserId, Identity::Anonymous) => Values::text("anonymous"),
-            (Name::UserId, Identity::Root) => Values::text(self.account),
-            (Name::UserId | Name::UserName, Identity::User(user)) => Values::text(&user.name),
-            _ => Values::Absent,
-        }
     }
 
     /// What is proved of the signature.
@@ -165,17 +135,6 @@ impl RequestContext<'_> {
             }
             _ => Values::Absent,
         }
-    }
-
-    /// The caller's own tags.
-    fn principal_tag(&self, key: &Key) -> Values<'_> {
-        let Identity::User(user) = self.asked.caller.identity() else {
-            return Values::Absent;
-        };
-        tag(
-            user.tags.iter().map(|(name, value)| (&**name, &**value)),
-            key,
-        )
     }
 
     /// A tag of the object that is there.
@@ -263,21 +222,27 @@ impl Context for RequestContext<'_> {
             return Values::Absent;
         }
         match key.name() {
-            Name::CurrentTime => Values::One(Value::Time(self.asked.now)),
-            Name::EpochTime => Values::One(Value::Epoch(self.asked.now.unix_timestamp())),
+            name @ (Name::CurrentTime
+            | Name::EpochTime
+            | Name::RequestedRegion
+            | Name::AwsResourceAccount
+            | Name::ResourceAccount
+            | Name::ViaAwsService) => {
+                surroundings::of_gateway(self.account, self.region, self.asked.now, name)
+            }
             Name::Referer => self.header("referer"),
-            Name::RequestedRegion => Values::text(self.region),
-            Name::AwsResourceAccount | Name::ResourceAccount => Values::text(self.account),
             Name::SecureTransport => Values::flag(peer.secure),
             Name::SourceIp => Values::One(Value::Address(peer.address)),
             Name::UserAgent => self.header("user-agent"),
-            Name::ViaAwsService => Values::flag(false),
-            name @ (Name::PrincipalAccount
+            Name::PrincipalAccount
             | Name::PrincipalArn
             | Name::PrincipalIsAwsService
+            | Name::PrincipalTag
             | Name::PrincipalType
             | Name::UserId
-            | Name::UserName) => self.identity_key(name),
+            | Name::UserName => {
+                surroundings::of_caller(self.asked.caller.identity(), self.account, key)
+            }
             name @ (Name::AuthType | Name::SignatureAge | Name::SignatureVersion) => {
                 self.signature(name)
             }
@@ -305,7 +270,6 @@ impl Context for RequestContext<'_> {
             }
             Name::StorageClass => self.of_written("x-amz-storage-class"),
             Name::WebsiteRedirectLocation => self.of_written("x-amz-website-redirect-location"),
-            Name::PrincipalTag => self.principal_tag(key),
             Name::ExistingObjectTag => self.existing_tag(key),
             Name::RequestObjectTag => self.requested_tag(key),
             Name::RequestObjectTagKeys => self.requested_tag_keys(),
@@ -320,13 +284,4 @@ impl Context for RequestContext<'_> {
             Name::Other => Values::Absent,
         }
     }
-}
-
-/// The value of the tag that a key names. Names of keys are the same in any case, those of tags are not:
-/// the one that is written so comes first.
-fn tag<'t>(mut tags: impl Iterator<Item = (&'t str, &'t str)> + Clone, key: &Key) -> Values<'t> {
-    let wanted = key.tag().unwrap_or_default();
-    let exact = tags.clone().find(|(name, _)| *name == wanted);
-    let found = exact.or_else(|| tags.find(|(name, _)| name.eq_ignore_ascii_case(wanted)));
-    Values::maybe(found.map(|(_, value)| value))
 }

@@ -6,7 +6,7 @@ use super::Authorizer;
 use super::context::RequestContext;
 use super::facts::{Facts, Lacking, Wanted};
 use super::public_access::IS_BLOCKED;
-use super::requirement::{Requirement, requirements};
+use super::requirement::{Requirement, manages_policy, requirements};
 use crate::authn::{Caller, Identity};
 use crate::fair::Asker;
 use crate::iam::{self, By, Decision};
@@ -82,7 +82,8 @@ impl Authorizer {
     ) -> Result<Option<By>, Refused> {
         let caller = asked.caller;
         // Root must be able to mend a bucket policy that locks everyone out, or cannot be read.
-        let mends = matches!(caller.identity(), Identity::Root) && requirement.manages_policy;
+        let mends =
+            matches!(caller.identity(), Identity::Root) && manages_policy(requirement.action);
         let stored = match requirement.bucket {
             Some(bucket) if !mends => asked.policies.policy(bucket)?,
             _ => None,

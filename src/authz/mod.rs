@@ -13,10 +13,13 @@ mod public_access;
 mod questions;
 mod requirement;
 mod standing;
+mod supposed;
+mod surroundings;
 
 pub use facts::{Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
 pub use standing::{Standing, still_granted};
+pub use supposed::{Supposed, Verdict};
 
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -93,6 +96,15 @@ pub struct Denied {
     pub by: Option<By>,
     /// When nothing allowed it: the statements that came closest, the closest first.
     pub closest: Vec<By>,
+    /// What the client is answered.
+    pub error: Error,
+}
+
+/// Why one key of several is refused.
+#[derive(Clone, Debug)]
+pub struct DeniedKey {
+    /// The statement that denied it, when one did; otherwise nothing allowed it.
+    pub by: Option<By>,
     /// What the client is answered.
     pub error: Error,
 }

@@ -40,9 +40,12 @@ impl Authorizer {
         policy: &BucketPolicy,
     ) -> bool {
         let block = || self.public_access_block(policies, bucket);
+        self.is_outside(principal) && policy.is_public() && block().restrict_public_buckets
+    }
+
+    /// Whether public access is what `principal` needs: whoever is not of the account.
+    pub(super) fn is_outside(&self, principal: &Principal) -> bool {
         principal.account() != Some(&self.account)
-            && policy.is_public()
-            && block().restrict_public_buckets
     }
 
     /// DeleteObjects is decided key by key, by reading its document. Nobody's is read where there is not

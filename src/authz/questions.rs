@@ -5,7 +5,8 @@ use time::OffsetDateTime;
 use super::decide::{Asked, Refused};
 use super::granted::Granted;
 use super::requirement::{copied_tags, get_tags};
-use super::{Authorizer, Facts, Permit, Wanted};
+use super::{Authorizer, DeniedKey, Facts, Permit, Wanted};
+use crate::iam::By;
 use crate::identity::BucketPolicies;
 use crate::s3::call::{DeleteObject, ListObjects};
 use crate::s3::xml::DeleteKey;
@@ -99,21 +100,22 @@ impl Authorizer {
         Ok(true)
     }
 
-    /// Decides one key of a DeleteObjects.
+    /// Decides one key of a DeleteObjects; with the statement that allows it, of which root needs none.
     ///
     /// # Errors
-    /// `AccessDenied`, for this key alone.
+    /// [`DeniedKey`], for this key alone.
     pub fn decide_delete(
         &self,
         permit: &Permit,
         key: &DeleteKey,
         policies: &BucketPolicies,
         now: OffsetDateTime,
-    ) -> Result<Granted<DeleteObject>, Error> {
+    ) -> Result<(Granted<DeleteObject>, Option<By>), DeniedKey> {
+        let refused = |error| DeniedKey { by: None, error };
         let Call::DeleteObjects(call) = &permit.request.call else {
-            return Err(Error::internal(
+            return Err(refused(Error::internal(
                 "only a DeleteObjects is decided key by key",
-            ));
+            )));
         };
         let delete = DeleteObject {
             bucket: call.bucket.clone(),
@@ -130,12 +132,17 @@ impl Authorizer {
             ..permit.asked(policies, now)
         };
         match self.decide(&asked) {
-            Ok(_) => Ok(Granted::new(delete, asked.asker())),
-            Err(Refused::Denied(denial)) => Err(denial.error),
+            Ok(by) => Ok((Granted::new(delete, asked.asker()), by)),
+            Err(Refused::Denied(denial)) => Err(DeniedKey {
+                by: denial.by,
+                error: denial.error,
+            }),
             // A deletion that compares an entity tag needs the right to read, which tags may decide;
             // they are not looked up for each of a thousand keys, and what is not known is not granted.
-            Err(Refused::Wanted(_)) => Err(Error::new(ErrorCode::AccessDenied)
-                .because("a policy asks for the object's tags, which are not looked up here")),
+            Err(Refused::Wanted(_)) => Err(refused(
+                Error::new(ErrorCode::AccessDenied)
+                    .because("a policy asks for the object's tags, which are not looked up here"),
+            )),
         }
     }
 }

@@ -22,8 +22,6 @@ pub(super) struct Requirement<'a> {
     pub(super) is_source: bool,
     /// Whether it is of the object that is there, with the tags that it has.
     pub(super) is_there: bool,
-    /// Whether it manages the bucket's policy.
-    pub(super) manages_policy: bool,
     /// The KMS key, when the action is on one, as the request names it.
     pub(super) kms_key: Option<&'a str>,
 }
@@ -37,7 +35,6 @@ impl<'a> Requirement<'a> {
             version_id: None,
             is_source: false,
             is_there: false,
-            manages_policy: false,
             kms_key: None,
         }
     }
@@ -223,9 +220,9 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
         Call::DeleteBucket(c) => vec![bucket("s3:DeleteBucket", &c.bucket)],
         Call::HeadBucket(c) => vec![bucket("s3:ListBucket", &c.bucket)],
         Call::GetBucketLocation(c) => vec![bucket("s3:GetBucketLocation", &c.bucket)],
-        Call::GetBucketPolicy(c) => vec![manages("s3:GetBucketPolicy", &c.bucket)],
-        Call::PutBucketPolicy(c) => vec![manages("s3:PutBucketPolicy", &c.bucket)],
-        Call::DeleteBucketPolicy(c) => vec![manages("s3:DeleteBucketPolicy", &c.bucket)],
+        Call::GetBucketPolicy(c) => vec![bucket("s3:GetBucketPolicy", &c.bucket)],
+        Call::PutBucketPolicy(c) => vec![bucket("s3:PutBucketPolicy", &c.bucket)],
+        Call::DeleteBucketPolicy(c) => vec![bucket("s3:DeleteBucketPolicy", &c.bucket)],
         Call::GetBucketPolicyStatus(c) => vec![bucket("s3:GetBucketPolicyStatus", &c.bucket)],
         Call::GetPublicAccessBlock(c) => vec![bucket("s3:GetBucketPublicAccessBlock", &c.bucket)],
         Call::PutPublicAccessBlock(c) | Call::DeletePublicAccessBlock(c) => {
@@ -345,11 +342,12 @@ pub(super) fn copied_tags(call: &CopyObject) -> [Requirement<'_>; 2] {
     ]
 }
 
-fn manages<'a>(action: &'static str, bucket: &'a BucketName) -> Requirement<'a> {
-    Requirement {
-        manages_policy: true,
-        ..Requirement::bucket(action, bucket)
-    }
+/// Whether an action manages a bucket's policy, which root may whatever that policy says.
+pub(super) fn manages_policy(action: &str) -> bool {
+    matches!(
+        action,
+        "s3:DeleteBucketPolicy" | "s3:GetBucketPolicy" | "s3:PutBucketPolicy"
+    )
 }
 
 fn read<'a>(

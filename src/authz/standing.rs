@@ -53,7 +53,17 @@ impl Standing {
         STANDING.scope(Arc::new(self), work).await
     }
 
-    fn check(&self) -> Result<(), Error> {
+    /// What the current task carries out was granted; `None` where that is nobody's request.
+    #[must_use]
+    pub fn current() -> Option<Arc<Self>> {
+        STANDING.try_with(Arc::clone).ok()
+    }
+
+    /// Asks, unless that was done a moment ago.
+    ///
+    /// # Errors
+    /// Why it is no longer granted.
+    pub fn check(&self) -> Result<(), Error> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.elapsed() < FRESH {
             return Ok(());

@@ -79,23 +79,12 @@ struct Serve {
     /// Serve plain HTTP on any address: everything is readable on the wire
     #[arg(long, requires = "insecure_http")]
     insecure_http_anywhere: bool,
-    /// Root's access key id, instead of a generated one
-    #[arg(
-        long,
-        env = "PORTCULLIS_ROOT_ACCESS_KEY",
-        hide_env_values = true,
-        hide = true
-    )]
-    root_access_key: Option<String>,
-    /// Root's secret key, instead of a generated one
-    #[arg(
-        long,
-        env = "PORTCULLIS_ROOT_SECRET_KEY",
-        hide_env_values = true,
-        hide = true
-    )]
-    root_secret_key: Option<String>,
 }
+
+/// Root's access key id and secret key, instead of generated ones. Of the environment alone: everybody on a
+/// machine can read a command line.
+const ROOT_ACCESS_KEY: &str = "PORTCULLIS_ROOT_ACCESS_KEY";
+const ROOT_SECRET_KEY: &str = "PORTCULLIS_ROOT_SECRET_KEY";
 
 /// Runs the command line; the exit code is 0, or 1 with the reason on standard error.
 #[must_use]
@@ -109,7 +98,7 @@ pub fn run() -> ExitCode {
         },
         Command::CheckConfig { file, probe } => check_config(&file, probe.as_deref()),
         Command::Fsck(fsck) => return fsck::run(&fsck),
-        Command::Policy(policy) => policy::run(&policy),
+        Command::Policy(policy) => return policy::run(&policy),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,
@@ -123,17 +112,24 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "portcullis: {error}");
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn complain(error: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "portcullis: {error}");
 }
 
 fn check_config(file: &Path, bucket: Option<&str>) -> Result<(), String> {
     let config = Config::load(Some(file), &Overrides::default()).map_err(|e| e.to_string())?;
     let wrong = |error: server::Error| format!("`{}`: {error}", file.display());
     server::check(&config).map_err(wrong)?;
+    for what in &config.warnings {
+        server::write_out(&format!("warning: `{}`: {what}\n", file.display()));
+    }
     let Some(bucket) = bucket else {
         server::write_out(&format!("`{}` is valid\n", file.display()));
         return Ok(());
@@ -160,16 +156,16 @@ fn check_config(file: &Path, bucket: Option<&str>) -> Result<(), String> {
 }
 
 fn overrides(serve: &Serve) -> Result<Overrides, String> {
-    let root = match (&serve.root_access_key, &serve.root_secret_key) {
+    let root = match (variable(ROOT_ACCESS_KEY)?, variable(ROOT_SECRET_KEY)?) {
         (Some(id), Some(secret)) => Some(RootKey {
-            id: id.clone(),
-            secret: Secret::new(secret.clone()),
+            id,
+            secret: Secret::new(secret),
         }),
         (None, None) => None,
         _ => {
-            return Err(
-                "PORTCULLIS_ROOT_ACCESS_KEY and PORTCULLIS_ROOT_SECRET_KEY go together".to_owned(),
-            );
+            return Err(format!(
+                "{ROOT_ACCESS_KEY} and {ROOT_SECRET_KEY} go together"
+            ));
         }
     };
     Ok(Overrides {
@@ -181,4 +177,13 @@ fn overrides(serve: &Serve) -> Result<Overrides, String> {
         root,
         without_secrets: false,
     })
+}
+
+/// A variable of the environment. The error says nothing of its value.
+fn variable(name: &str) -> Result<Option<String>, String> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(format!("{name} is not text")),
+    }
 }

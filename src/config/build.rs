@@ -35,6 +35,8 @@ pub(super) struct Builder<'a> {
     name: &'a Path,
     pub(super) base: PathBuf,
     pub(super) watched: Vec<PathBuf>,
+    /// What its operator should look at, and is no mistake.
+    pub(super) warnings: Vec<String>,
     /// Whether secrets are read: not to explain policies.
     reads_secrets: bool,
 }
@@ -49,6 +51,7 @@ impl<'a> Builder<'a> {
             name,
             base,
             watched: path.map(Path::to_owned).into_iter().collect(),
+            warnings: Vec::new(),
             reads_secrets: true,
         }
     }
@@ -153,7 +156,7 @@ impl<'a> Builder<'a> {
         let data = match (&overrides.data, &file.data) {
             (Some(data), _) => data.clone(),
             (None, Some(data)) => self.base.join(data),
-            (None, None) => PathBuf::from("portcullis-data"),
+            (None, None) => self.base.join("portcullis-data"),
         };
         let users = Users::build(&mut self, &file, &account)?;
         let root = self.root(&file, overrides, &users)?;
@@ -209,9 +212,12 @@ impl<'a> Builder<'a> {
             },
             account: account.into(),
             region: region.into(),
+            policy_limits: users.limits,
+            refuses_unknown_actions: users.refuses_unknown_actions,
             users,
             data,
             watched: self.watched,
+            warnings: self.warnings,
         })
     }
 

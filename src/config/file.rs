@@ -274,6 +274,8 @@ pub struct Authorization {
     pub explain_denials: Option<bool>,
     /// The longest policy of an identity, in characters without white space.
     pub identity_policy_characters: Option<usize>,
+    /// What becomes of a policy with an action that there is not: `refuse` or `warn`.
+    pub unknown_actions: Option<String>,
 }
 
 /// `[public_access_block]`.

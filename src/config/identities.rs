@@ -14,6 +14,10 @@ use crate::identity::{AccessKey, Directory, Owner, Tags, User};
 #[derive(Debug, Default)]
 pub struct Users {
     keys: Vec<AccessKey>,
+    /// Also those without a key.
+    users: Vec<Arc<User>>,
+    pub(super) limits: PolicyLimits,
+    pub(super) refuses_unknown_actions: bool,
 }
 
 impl Users {
@@ -23,7 +27,12 @@ impl Users {
         file: &file::File,
         account: &str,
     ) -> Result<Self, Error> {
-        let policies = policies(builder, file)?;
+        let mut limits = PolicyLimits::default();
+        if let Some(characters) = file.authorization.identity_policy_characters {
+            limits.identity = characters;
+        }
+        let refuses_unknown_actions = refuses_unknown_actions(builder, file)?;
+        let policies = policies(builder, file, &limits, refuses_unknown_actions)?;
         let mut groups: HashMap<&str, Vec<Arc<Policy>>> = HashMap::new();
         for group in &file.groups {
             let named = named(
@@ -40,6 +49,7 @@ impl Users {
             }
         }
         let mut keys: Vec<AccessKey> = Vec::new();
+        let mut users = Vec::new();
         let mut names = std::collections::HashSet::new();
         for user in &file.users {
             let key = format!("users.{}", user.name);
@@ -50,6 +60,7 @@ impl Users {
                 ));
             }
             let user_record = user_record(builder, user, &policies, &groups, account, &key)?;
+            users.push(user_record.clone());
             for access_key in &user.access_keys {
                 let id: Arc<str> = access_key.id.as_str().into();
                 let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
@@ -84,7 +95,12 @@ impl Users {
                 });
             }
         }
-        Ok(Self { keys })
+        Ok(Self {
+            keys,
+            users,
+            limits,
+            refuses_unknown_actions,
+        })
     }
 
     /// These and root.
@@ -102,10 +118,13 @@ impl Users {
     /// The user of that name.
     #[must_use]
     pub fn user(&self, name: &str) -> Option<&Arc<User>> {
-        self.keys.iter().find_map(|key| match &key.owner {
-            Owner::User(user) if *user.name == *name => Some(user),
-            Owner::User(_) | Owner::Root => None,
-        })
+        self.users.iter().find(|user| *user.name == *name)
+    }
+
+    /// A user's access key.
+    #[must_use]
+    pub fn key(&self, id: &str) -> Option<&AccessKey> {
+        self.keys.iter().find(|key| *key.id == *id)
     }
 
     /// Whether an access key of that id is a user's.
@@ -115,25 +134,47 @@ impl Users {
     }
 }
 
+fn refuses_unknown_actions(builder: &Builder<'_>, file: &file::File) -> Result<bool, Error> {
+    match file.authorization.unknown_actions.as_deref() {
+        None | Some("refuse") => Ok(true),
+        Some("warn") => Ok(false),
+        Some(other) => {
+            let what = format!("`{other}` is neither `refuse` nor `warn`");
+            Err(builder.value("authorization.unknown_actions", what))
+        }
+    }
+}
+
 fn policies(
     builder: &mut Builder<'_>,
     file: &file::File,
+    limits: &PolicyLimits,
+    refused: bool,
 ) -> Result<HashMap<String, Arc<Policy>>, Error> {
-    let mut limits = PolicyLimits::default();
-    if let Some(characters) = file.authorization.identity_policy_characters {
-        limits.identity = characters;
-    }
     let mut compiled = HashMap::new();
     for policy in &file.policies {
         let key = format!("policies.{}", policy.name);
-        let text = match (&policy.document, &policy.inline) {
-            (Some(path), None) => builder.read(&key, path)?,
-            (None, Some(text)) => text.clone(),
+        let (text, place) = match (&policy.document, &policy.inline) {
+            (Some(path), None) => {
+                let place = builder.base.join(path).display().to_string();
+                (builder.read(&key, path)?, format!("`{place}`: "))
+            }
+            (None, Some(text)) => (text.clone(), String::new()),
             _ => return Err(builder.value(&key, "give either `document` or `inline`".to_owned())),
         };
         let name = policy.name.as_str();
-        let parsed = Policy::parse_within(&limits, PolicyKind::Identity, name, text.as_bytes());
-        let parsed = parsed.map_err(|why| builder.value(&key, why.to_string()))?;
+        let parsed = Policy::parse_within(limits, PolicyKind::Identity, name, text.as_bytes());
+        let parsed = parsed.map_err(|why| builder.value(&key, format!("{place}{why}")))?;
+        let unknown = parsed.unknown_actions();
+        let unknown: Vec<_> = unknown.iter().map(|why| format!("{place}{why}")).collect();
+        match refused {
+            _ if unknown.is_empty() => {}
+            true => return Err(builder.value(&key, unknown.join("; "))),
+            false => {
+                let told = unknown.iter().map(|what| format!("`{key}`: {what}"));
+                builder.warnings.extend(told);
+            }
+        }
         if compiled
             .insert(policy.name.clone(), Arc::new(parsed))
             .is_some()

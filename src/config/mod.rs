@@ -142,6 +142,12 @@ pub struct Config {
     pub audit: audit::Config,
     /// Files whose change makes a reload: the configuration, policies, secrets.
     pub watched: Vec<PathBuf>,
+    /// How long policies may be.
+    pub policy_limits: crate::iam::PolicyLimits,
+    /// Whether an identity's policy with an action that there is not is refused.
+    pub refuses_unknown_actions: bool,
+    /// What its operator should look at, and is no mistake.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
@@ -163,6 +169,13 @@ impl Config {
             }
         };
         build::Builder::new(name, path).build(file, overrides)
+    }
+
+    /// Logs what its operator should look at.
+    pub fn warn(&self) {
+        for what in &self.warnings {
+            tracing::warn!("{what}");
+        }
     }
 
     /// Everyone who exists, with root.

@@ -50,11 +50,15 @@ pub(super) async fn objects(
             .decide_delete(permit, key, context.policies, context.now)
     };
     let decisions: Vec<_> = delete.keys.iter().map(decide).collect();
+    for (key, decision) in delete.keys.iter().zip(&decisions) {
+        let decision = decision.as_ref().map(|(_, by)| by.as_ref());
+        context.keys.decided(key, decision);
+    }
     let granted: Vec<_> = decisions
         .iter()
-        .filter_map(|d| d.as_ref().ok().cloned())
+        .filter_map(|d| d.as_ref().ok().map(|(granted, _)| granted.clone()))
         .collect();
-    let mut outcomes = match granted.is_empty() {
+    let outcomes = match granted.is_empty() {
         true => Vec::new(),
         false => {
             context
@@ -63,8 +67,10 @@ pub(super) async fn objects(
                 .delete_objects(&granted)
                 .await?
         }
-    }
-    .into_iter();
+    };
+    let told = outcomes.iter().map(|outcome| outcome.as_ref().map(drop));
+    context.keys.outcomes(told);
+    let mut outcomes = outcomes.into_iter();
 
     let mut xml = LongDocument::new(context, call.asker(), "DeleteResult");
     for (key, decision) in delete.keys.iter().zip(&decisions) {
@@ -72,7 +78,7 @@ pub(super) async fn objects(
             Ok(_) => outcomes
                 .next()
                 .unwrap_or_else(|| Err(Error::internal("a deletion has no outcome"))),
-            Err(denied) => Err(denied.clone()),
+            Err(denied) => Err(denied.error.clone()),
         };
         entry(&mut xml, key, outcome, delete.quiet);
         xml.pause().await?;

@@ -12,6 +12,7 @@ mod delete;
 mod document;
 mod facts;
 mod headers;
+mod keys;
 mod listing;
 mod multipart;
 mod object;
@@ -20,6 +21,7 @@ mod tagging;
 
 pub use body::RequestBody;
 pub use facts::learn;
+pub use keys::{DecidedKey, DecidedKeys};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use time::OffsetDateTime;
@@ -49,6 +51,8 @@ pub struct Context<'a> {
     pub limits: &'a Limits,
     /// When the request arrived.
     pub now: OffsetDateTime,
+    /// What is told of keys that are decided one by one.
+    pub keys: &'a DecidedKeys,
 }
 
 /// An answer: its body may still stream.

@@ -103,7 +103,7 @@ impl<'a> Values<'a> {
     }
 
     /// Whether one passes `test`.
-    pub(super) fn any(&self, mut test: impl FnMut(&Value<'_>) -> bool) -> bool {
+    pub fn any(&self, mut test: impl FnMut(&Value<'_>) -> bool) -> bool {
         match self {
             Self::Absent => false,
             Self::One(value) => test(value),

@@ -101,7 +101,7 @@ impl Key {
     ///
     /// # Errors
     /// When AWS has no such key.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let lower = text.to_ascii_lowercase();
         let name = match KNOWN.get(lower.as_str()) {
             Some(_) if lower.ends_with(['/', ':']) => {
@@ -111,7 +111,7 @@ impl Key {
                 ));
             }
             Some(name) => *name,
-            None => member(&lower).ok_or_else(|| format!("condition key `{text}` is not known"))?,
+            None => member(&lower).ok_or_else(|| unknown(text))?,
         };
         Ok(Self {
             name,
@@ -187,6 +187,15 @@ impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         self.is(&other.written)
     }
+}
+
+fn unknown(text: &str) -> String {
+    let meant = reference::nearest::key(text);
+    let meant = meant.map(|name| format!("; did you mean `{name}`?"));
+    format!(
+        "condition key `{text}` is not known{}",
+        meant.unwrap_or_default()
+    )
 }
 
 /// What a key is that no table names: one of a family that a table names (`aws:PrincipalTag/team`,

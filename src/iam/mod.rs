@@ -22,6 +22,7 @@ mod principal;
 mod public;
 mod reference;
 mod statement;
+mod unknown;
 mod validate;
 
 pub use context::{Context, Value, Values};
@@ -33,4 +34,5 @@ pub use principal::Principal;
 #[cfg(test)]
 pub(crate) use reference::action_supplies;
 pub use statement::Effect;
+pub use unknown::{check_resource, known_action};
 pub use validate::{Finding, Severity, validate, validate_at};

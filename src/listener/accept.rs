@@ -19,9 +19,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Connection;
+use super::plain;
 use super::room::{Entry, Place, Room};
 use super::tls::Certificates;
+use super::told;
 use super::wire::Wire;
+use crate::s3::Peer;
 
 /// How long a client may take for its half of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(15);
@@ -107,6 +110,12 @@ pub trait Application: HttpServerApp + Send + Sync + 'static {
 
     /// Answers the one request on a connection for which there is no room.
     async fn turn_away(&self, session: ServerSession);
+
+    /// Is told of a request that never came to be one: the protocol's own checks refused it.
+    /// Answers the id it is told by.
+    fn refused(&self, _peer: &Peer, _why: &str) -> String {
+        String::new()
+    }
 }
 
 /// Stands in for an application where there is no room for a connection.
@@ -140,6 +149,10 @@ impl<A: Application> Application for Full<A> {
 
     async fn turn_away(&self, session: ServerSession) {
         self.0.turn_away(session).await;
+    }
+
+    fn refused(&self, peer: &Peer, why: &str) -> String {
+        self.0.refused(peer, why)
     }
 }
 
@@ -207,7 +220,7 @@ async fn serve<A: Application>(
     ends: ShutdownWatch,
 ) {
     // Boxed: what a handshake needs is gone when it is over.
-    if let Some(connection) = Box::pin(connect(tcp, peer, tls, place)).await {
+    if let Some(connection) = Box::pin(connect(tcp, peer, tls, place, &*app)).await {
         connection.serve(app, ends).await;
     }
 }
@@ -218,14 +231,30 @@ async fn connect(
     peer: SocketAddr,
     tls: Option<Arc<Tls>>,
     place: &Place,
+    app: &impl Application,
 ) -> Option<Box<Connection>> {
     let _ = tcp.set_nodelay(true);
-    let wire = Wire::new(tcp, peer);
     let Some(tls) = tls else {
+        let wire = Wire::new(tcp, peer);
         return Some(Box::new(Connection::plain(wire, place.guest())));
     };
-    match timeout(HANDSHAKE, tls.0.accept(wire)).await {
-        Ok(Ok(stream)) => Some(Box::new(Connection::tls(stream, place.guest()))),
+    let shaken = async {
+        let mut first = [0];
+        let read = tcp.peek(&mut first).await?;
+        // A handshake begins with 0x16, a method with a letter.
+        if read == 1 && first.iter().all(u8::is_ascii_alphabetic) {
+            return Ok(Err(tcp));
+        }
+        tls.0.accept(Wire::new(tcp, peer)).await.map(Ok)
+    };
+    match timeout(HANDSHAKE, shaken).await {
+        Ok(Ok(Ok(stream))) => Some(Box::new(Connection::tls(stream, place.guest()))),
+        Ok(Ok(Err(tcp))) => {
+            let id = app.refused(&told::peer(peer.ip(), None), plain::WHY);
+            // Who listens to it or not: it is over then.
+            let _ = timeout(TURNED_AWAY, plain::answer(tcp, &id)).await;
+            None
+        }
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             None

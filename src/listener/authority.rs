@@ -70,7 +70,7 @@ pub fn ensure_authority(
     names: &[String],
     now: OffsetDateTime,
 ) -> Result<Authority, AuthorityError> {
-    files::make_directory(directory, 0o755).map_err(AuthorityError::Directory)?;
+    files::make_private_directory(directory).map_err(AuthorityError::Directory)?;
     files::sweep(directory);
     let files = Authority {
         ca: directory.join("ca.pem"),

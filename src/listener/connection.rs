@@ -2,6 +2,7 @@
 //! but its TLS state. Sessions, their buffers and their futures exist only while a request does.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,8 +29,9 @@ use tokio_rustls::server::TlsStream;
 use super::accept::Application;
 use super::head::Head;
 use super::room::{Busy, Guest};
-use super::target::Targets;
+use super::told::{self, Watched};
 use super::wire::Wire;
+use crate::s3::Peer;
 
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
@@ -89,7 +91,7 @@ pub(super) struct Connection {
     waiting: Range<u8>,
     head: Head,
     // Of HTTP/2, which has no head to watch.
-    targets: Option<Box<Targets>>,
+    watched: Option<Box<Watched>>,
     // How many reads in a row were filled.
     filled: u8,
     guest: Arc<Guest>,
@@ -124,7 +126,7 @@ impl Connection {
             unread: BytesMut::new(),
             waiting: 0..0,
             head: Head::default(),
-            targets: None,
+            watched: None,
             filled: 0,
             guest: Arc::clone(guest),
             busy: None,
@@ -168,7 +170,8 @@ impl Connection {
             let preface = connection.begins(24, Head::default());
             if let Ok(true) = timeout(app.idle_timeout(), preface).await {
                 // The preface comes once more, to whoever reads now.
-                connection.targets = Some(Box::new(Targets::new(app.head_bytes())));
+                let peer = connection.peer();
+                connection.watched = Some(Box::new(Watched::new(&app, peer)));
                 let guest = Arc::clone(&connection.guest);
                 let app = Arc::new(Streams { app, guest });
                 app.process_new(connection, &ends).await;
@@ -205,6 +208,19 @@ impl Connection {
                 Err(_) => return,
             }
         }
+    }
+
+    /// The other end, as the connection alone tells it.
+    fn peer(&self) -> Peer {
+        let socket = self.wire().socket();
+        let address = socket.peer_addr.get().and_then(Option::as_ref);
+        let address = address.and_then(|address| address.as_inet());
+        let address = address.map_or(IpAddr::from([127, 0, 0, 1]), SocketAddr::ip);
+        let tls = self.digest.as_ref().map(|digest| match &*digest.version {
+            "TLSv1.3" => "1.3",
+            _ => "1.2",
+        });
+        told::peer(address, tls)
     }
 
     fn wire(&self) -> &Wire {
@@ -300,8 +316,8 @@ impl AsyncRead for Connection {
         }
         if self.head.is_over() {
             self.taken = self.taken.saturating_add(to.filled().len() - before);
-            if let (Some(targets), Some(read)) = (&mut self.targets, to.filled().get(before..))
-                && let Err(refused) = targets.watch(read)
+            if let (Some(watched), Some(read)) = (&mut self.watched, to.filled().get(before..))
+                && let Err(refused) = watched.comes(read)
             {
                 to.set_filled(before);
                 return Poll::Ready(Err(io::Error::other(refused)));
@@ -325,7 +341,11 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.inner().poll_write(cx, data)
+        let written = ready!(self.inner().poll_write(cx, data))?;
+        if let (Some(watched), Some(written)) = (&mut self.watched, data.get(..written)) {
+            watched.goes(written);
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -333,7 +353,16 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.inner().poll_write_vectored(cx, data)
+        let written = ready!(self.inner().poll_write_vectored(cx, data))?;
+        if let Some(watched) = &mut self.watched {
+            let mut left = written;
+            for slice in data {
+                let now = slice.len().min(left);
+                watched.goes(slice.get(..now).unwrap_or_default());
+                left -= now;
+            }
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

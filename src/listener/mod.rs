@@ -6,10 +6,12 @@ mod connection;
 mod descriptors;
 mod head;
 pub mod peer;
+mod plain;
 mod reserved;
 mod room;
 mod target;
 mod tls;
+mod told;
 mod wire;
 
 pub use accept::{Application, Stop, Tls, accept, bind};

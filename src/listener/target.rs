@@ -60,6 +60,9 @@ pub(super) enum Refused {
     /// Fields that cannot be read.
     #[error("a header block cannot be read")]
     Unreadable,
+    /// Fields without end.
+    #[error("a header block has more fields than a head may have bytes")]
+    TooMany,
 }
 
 /// What has passed of a connection.
@@ -68,10 +71,15 @@ pub(super) struct Targets {
     stage: Stage,
     /// The payload of a frame with a piece of a header block.
     piece: Vec<u8>,
-    /// The header block that has begun.
+    /// The header block that has begun, so many of whose fields are whole, up to there.
     block: Vec<u8>,
+    fields: usize,
+    whole: usize,
     /// The longest that one may be.
     most: usize,
+    /// The most fields of one. A byte can stand for a field, and costs whoever reads it as much as a
+    /// field of hundreds.
+    most_fields: usize,
     known: Known,
 }
 
@@ -92,13 +100,21 @@ impl Targets {
             stage: Stage::Skip(PREFACE),
             piece: Vec::new(),
             block: Vec::new(),
+            fields: 0,
+            whole: 0,
             // A byte takes up to 30 bits in HPACK's code.
             most: most.saturating_mul(4).saturating_add(65_536),
+            most_fields: most,
             known: Known {
                 most: TABLE,
                 ..Known::default()
             },
         }
+    }
+
+    /// Whether a header block has begun and not ended.
+    pub(super) fn is_within_a_head(&self) -> bool {
+        !self.block.is_empty() || matches!(self.stage, Stage::Piece(..))
     }
 
     /// Looks at the next bytes.
@@ -162,11 +178,28 @@ impl Targets {
         }
         self.block.extend_from_slice(piece);
         self.piece = Vec::new();
+        self.count()?;
         if flags & END != 0 {
             let block = std::mem::take(&mut self.block);
+            (self.fields, self.whole) = (0, 0);
             self.known.read(&block)?;
         }
         Ok(())
+    }
+
+    /// Counts the fields that have become whole, before the parser behind is given the frame.
+    fn count(&mut self) -> Result<(), Refused> {
+        loop {
+            let mut rest = Rest(self.block.get(self.whole..).unwrap_or_default());
+            if rest.skip().is_err() {
+                return Ok(());
+            }
+            self.whole = self.block.len().saturating_sub(rest.0.len());
+            self.fields = self.fields.saturating_add(1);
+            if self.fields > self.most_fields {
+                return Err(Refused::TooMany);
+            }
+        }
     }
 }
 
@@ -287,6 +320,25 @@ struct Text<'b> {
 struct Rest<'b>(&'b [u8]);
 
 impl<'b> Rest<'b> {
+    /// A field, or a change of what may be referred to.
+    fn skip(&mut self) -> Result<(), Refused> {
+        let first = self.0.first().copied().ok_or(Refused::Unreadable)?;
+        let bits = match first {
+            _ if first & 0x80 != 0 => 7,
+            _ if first & 0x40 != 0 => 6,
+            _ if first & 0x20 != 0 => 5,
+            _ => 4,
+        };
+        let index = self.number(bits)?;
+        let is_literal = matches!(bits, 4 | 6);
+        for _ in 0..usize::from(is_literal) + usize::from(is_literal && index == 0) {
+            let length = self.number(7)?;
+            let (_, rest) = (self.0.split_at_checked(length)).ok_or(Refused::Unreadable)?;
+            self.0 = rest;
+        }
+        Ok(())
+    }
+
     /// A number whose first bits are the last of a byte (RFC 7541 section 5.1).
     fn number(&mut self, bits: u8) -> Result<usize, Refused> {
         let (first, mut rest) = self.0.split_first().ok_or(Refused::Unreadable)?;
@@ -412,6 +464,33 @@ mod tests {
         let mut all = vec![first];
         texts.iter().for_each(|text| all.extend(plain(text)));
         all
+    }
+
+    #[test]
+    fn t89_fields_are_counted_before_they_are_read() {
+        const FIELDS: usize = 8192;
+        let indexed = |count: usize| vec![0x82; count];
+        assert_eq!(said(&[frame(1, 4, &indexed(FIELDS))]), Ok(()));
+        assert_eq!(
+            said(&[frame(1, 4, &indexed(FIELDS + 1))]),
+            Err(Refused::TooMany)
+        );
+        // Before the block ends, and whatever the pieces are.
+        let literals: Vec<u8> = (0..FIELDS)
+            .flat_map(|_| literal(0, &[b"a", b"b"]))
+            .collect();
+        for size in [7, 500, 9000] {
+            let mut frames = vec![frame(1, 0, &[])];
+            frames.extend(literals.chunks(size).map(|piece| frame(9, 0, piece)));
+            assert_eq!(said(&frames), Ok(()), "by {size}");
+            frames.push(frame(9, 0, &[0x82]));
+            assert_eq!(said(&frames), Err(Refused::TooMany), "by {size}");
+        }
+        // Each block anew.
+        assert_eq!(
+            said(&[frame(1, 4, &indexed(5000)), frame(1, 4, &indexed(5000))]),
+            Ok(())
+        );
     }
 
     #[test]

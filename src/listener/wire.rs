@@ -120,7 +120,7 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
             let room = to.remaining();
-            if !self.busy || room >= AHEAD {
+            if !self.busy || room >= MUCH {
                 ready!(Pin::new(&mut self.tcp).poll_read(cx, to))?;
                 // It was filled: a whole upload may stand behind it.
                 self.busy = to.remaining() == 0 && room >= RECORD;

@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 
+use super::claimed::access_key_id;
 use super::respond::Sent;
 use super::seen::Seen;
 use super::state::State;
 use pingora_http::RequestHeader;
 
-use crate::audit::{Event, Statement, bounded};
+use crate::audit::{Event, Key, Statement, bounded};
 use crate::authn::{Caller, Identity, Mechanism, Version};
+use crate::handler::DecidedKey;
 use crate::iam::By;
 use crate::metrics::Observation;
-use crate::s3::{BucketName, Call, time::iso8601};
+use crate::s3::{BucketName, Call, Query, time::iso8601};
 
 /// What is counted.
 pub(super) fn observation(seen: &Seen, sent: Sent) -> Observation {
@@ -63,12 +65,22 @@ pub(super) fn of<'a>(
         access_key_id: caller
             .and_then(Caller::proof)
             .map(|proof| &*proof.access_key_id),
+        claimed_access_key_id: match caller {
+            Some(_) => None,
+            None => head.and_then(claimed),
+        },
         source: seen.peer.as_ref().map(|peer| peer.address.to_string()),
         secure: seen.peer.as_ref().is_some_and(|peer| peer.secure),
         user_agent: head.and_then(agent),
         operation: seen.operation.map(crate::s3::Operation::name),
         bucket: bucket.map(BucketName::as_str),
         key: seen.key(),
+        version_id: seen.version_id.as_deref(),
+        path: match (&seen.target, head) {
+            (None, Some(head)) => Some(bounded(head.uri.path())),
+            _ => None,
+        },
+        parameters: &seen.parameters,
         resources: request
             .map(|request| further(&request.call))
             .unwrap_or_default(),
@@ -79,8 +91,12 @@ pub(super) fn of<'a>(
         closest: seen.denied.as_ref().map_or_else(Vec::new, |denied| {
             denied.closest.iter().map(statement).collect()
         }),
+        keys: seen.keys.iter().map(key).collect(),
         status: seen.status,
-        code: seen.error.as_ref().map(|error| error.code().as_str()),
+        code: match seen.status {
+            0 => None,
+            _ => seen.error.as_ref().map(|error| error.code().as_str()),
+        },
         reason: seen
             .error
             .as_ref()
@@ -95,12 +111,38 @@ pub(super) fn of<'a>(
     }
 }
 
+fn key(decided: &DecidedKey) -> Key<'_> {
+    let error = match &decided.outcome {
+        Some(Err(error)) => Some(error),
+        _ => None,
+    };
+    Key {
+        key: decided.key.key.as_str(),
+        version_id: decided.key.version_id.as_deref().map(bounded),
+        decision: match (decided.allowed, &decided.by) {
+            (true, _) => "allow",
+            (false, Some(_)) => "explicit_deny",
+            (false, None) => "implicit_deny",
+        },
+        by: decided.by.as_ref().map(statement),
+        done: matches!(decided.outcome, Some(Ok(()))),
+        code: error.map(|error| error.code().as_str()),
+        reason: error.and_then(crate::s3::Error::reason).map(bounded),
+    }
+}
+
 fn statement(by: &By) -> Statement<'_> {
     Statement {
         policy: &by.policy,
         statement: by.statement,
         sid: by.sid.as_deref(),
     }
+}
+
+/// The access key that a head names, whatever else is wrong with it.
+pub(super) fn claimed(head: &RequestHeader) -> Option<String> {
+    let query = Query::parse(head.uri.query().unwrap_or_default()).unwrap_or_default();
+    access_key_id(&head.headers, &query)
 }
 
 /// The client's name for itself, bounded.
@@ -138,5 +180,12 @@ fn further(call: &Call) -> Vec<String> {
         Call::UploadPartCopy(call) => &call.source,
         _ => return Vec::new(),
     };
-    vec![format!("arn:aws:s3:::{}/{}", source.bucket, source.key)]
+    let version = source.version_id.as_deref();
+    let version = version.map(|version| format!("?versionId={}", bounded(version)));
+    vec![format!(
+        "arn:aws:s3:::{}/{}{}",
+        source.bucket,
+        source.key,
+        version.unwrap_or_default()
+    )]
 }

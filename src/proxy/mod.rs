@@ -4,8 +4,10 @@
 //! looks back.
 
 mod body;
+mod claimed;
 mod event;
 mod framing;
+mod glance;
 mod ids;
 mod places;
 mod respond;
@@ -27,17 +29,19 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
 use pingora_http::RequestHeader;
-use pingora_timeout::timeout;
+use pingora_timeout::{sleep, timeout};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use crate::audit::{Audit, Place};
 use crate::authz::{Permit, Standing, Undecided, Unpermitted, still_granted};
 use crate::fair::Asker;
-use crate::handler::{self, Answer};
+use crate::handler::{self, Answer, DecidedKeys};
 use crate::listener::{Application, TooLarge, peer};
 use crate::metrics::Metrics;
-use crate::s3::{Error, ErrorCode, Operation, Request};
+use crate::s3::{Error, ErrorCode, Operation, Peer, Request};
 use body::SessionBody;
+use glance::Glance;
 use ids::RequestIds;
 use places::Places;
 use respond::Sent;
@@ -62,6 +66,9 @@ const H2_HEADERS: u32 = 32 * 256;
 /// How much of a refused request's body is read before the connection is closed: enough that the
 /// client sees the answer instead of a reset.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an answer may go on when it is cut off, so that one that is being refused is heard.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How many facts a decision can want: two objects' tags and a document.
 const MOST_FACTS: usize = 4;
@@ -99,6 +106,9 @@ pub struct Gateway {
     audit: Arc<Audit>,
     ids: RequestIds,
     places: Arc<Places>,
+    glance: Glance,
+    // Whether what is under way is cut off.
+    cut: watch::Sender<bool>,
     options: HttpServerOptions,
 }
 
@@ -114,7 +124,33 @@ impl Gateway {
             audit,
             ids: RequestIds::new(),
             places: Places::new(),
+            glance: Glance::default(),
+            cut: watch::Sender::new(false),
             options,
+        }
+    }
+
+    /// Cuts off what is under way, once the process can wait no longer. Each is told of as what it came to.
+    pub fn cut_off(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Until it is cut off.
+    async fn is_cut_off(&self) {
+        // Its sender lives as long as this does.
+        let _ = self.cut.subscribe().wait_for(|cut| *cut).await;
+    }
+
+    /// What `work` comes to, unless it is cut off before.
+    async fn unless_cut_off<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            outcome = work => outcome,
+            () = self.is_cut_off() => Err(Error::new(ErrorCode::ServiceUnavailable)
+                .because("cut off: the drain timeout is over")),
         }
     }
 
@@ -134,7 +170,16 @@ impl Gateway {
                 Err(error)
             }
         };
-        deliver(state, session, seen, outcome).await
+        let delivered = deliver(state, session, seen, outcome);
+        let patience = async {
+            self.is_cut_off().await;
+            sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            biased;
+            sent = delivered => sent,
+            () = patience => Sent::Cut,
+        }
     }
 
     /// Everything a request passes.
@@ -148,7 +193,8 @@ impl Gateway {
         let mut body = SessionBody::new(session, state.limits.body_timeout);
         let permit = match admitted {
             Err(Stop::Undecided(undecided)) => {
-                self.resume(state, *undecided, seen, &mut body).await
+                let resumed = self.resume(state, *undecided, seen, &mut body);
+                self.unless_cut_off(resumed).await
             }
             Err(Stop::Refused(error)) => Err(error),
             Ok(permit) => Ok(permit),
@@ -158,10 +204,13 @@ impl Gateway {
         let outcome = match &permit {
             Ok(permit) => {
                 let standing = self.standing(state, permit, seen);
-                let context = state.context(seen.now);
+                let keys = DecidedKeys::default();
+                let context = state.context(seen.now, &keys);
                 let reads = matches!(permit.request().head.method, Method::GET | Method::HEAD);
                 let work = answer(&context, permit, reads, &mut body);
-                standing.during(work).await
+                let outcome = self.unless_cut_off(standing.during(work)).await;
+                seen.keys = keys.take();
+                outcome
             }
             Err(error) => Err(error.clone()),
         };
@@ -171,8 +220,8 @@ impl Gateway {
         outcome
     }
 
-    /// How to ask for what was permitted again: of the state that there is then, as if the request had
-    /// come only now, but for the age of its signature.
+    /// How to ask for what was permitted again: of the state that there is then. The request stays the one
+    /// that it was when it came, its age among what conditions know: time takes nothing away from it.
     fn standing(&self, state: &Arc<State>, permit: &Arc<Permit>, seen: &Seen) -> Standing {
         let (states, then) = (Arc::clone(&self.state), Arc::clone(state));
         let (permit, came) = (Arc::clone(permit), seen.now);
@@ -187,10 +236,9 @@ impl Gateway {
             let caller = state
                 .authenticator
                 .authenticate(request, &state.directory, came)?;
-            let now = OffsetDateTime::now_utc();
             state
                 .authorizer
-                .again(&permit, &caller, &state.policies, now)
+                .again(&permit, &caller, &state.policies, came)
         })
     }
 
@@ -203,7 +251,8 @@ impl Gateway {
         seen: &mut Seen,
         body: &mut SessionBody<'_>,
     ) -> Result<Permit, Error> {
-        let context = state.context(seen.now);
+        let keys = DecidedKeys::default();
+        let context = state.context(seen.now, &keys);
         for _ in 0..MOST_FACTS {
             if let Err(error) = handler::learn(&context, &mut undecided, body).await {
                 seen.denied = Some(undecided.refuse(error.clone()));
@@ -279,10 +328,21 @@ impl Gateway {
         if let Some(limit) = seen.limit() {
             self.metrics.limited(limit);
         }
-        if let (true, Some(place)) = (self.audit.is_on(), place) {
-            self.audit
-                .record(&event::of(state, head, seen, &counted), place);
+        match place {
+            Some(place) if self.audit.is_on() => {
+                self.audit
+                    .record(&event::of(state, head, seen, &counted), place);
+            }
+            Some(_) if seen.is_worth_a_glance() => {
+                self.glance.tell(&event::of(state, head, seen, &counted));
+            }
+            _ => {}
         }
+    }
+
+    /// Says how many refusals the log has left out, where it is what tells them.
+    pub fn tell_left_out(&self) {
+        self.glance.left_out();
     }
 }
 
@@ -298,13 +358,20 @@ impl HttpServerApp for Gateway {
         let patience = self.state.load().limits.header_timeout;
         session.set_read_timeout(Some(patience));
         // The head has begun; it must end in time.
-        match timeout(patience, session.read_request()).await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) | Err(_) => return None,
-            Ok(Err(error)) => {
-                let state = self.state.load_full();
-                return self.unreadable(&state, session, &error).await;
-            }
+        let read = tokio::select! {
+            biased;
+            read = timeout(patience, session.read_request()) => match read {
+                Ok(Ok(true)) => Ok(()),
+                Ok(Ok(false)) => Err(Unheard::Gone),
+                Ok(Err(error)) => Err(Unheard::of(&error)),
+                Err(_) => Err(Unheard::Slow),
+            },
+            () = self.is_cut_off() => Err(Unheard::CutOff),
+        };
+        if let Err(unheard) = read {
+            let state = self.state.load_full();
+            self.unheard(&state, session, unheard).await;
+            return None;
         }
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
         let (place, reserved) = match self.audit.reserve().await {
@@ -386,35 +453,75 @@ impl Application for Gateway {
         self.record(&state, Some(session.req_header()), &seen, sent, place);
         let _ = session.finish().await;
     }
+
+    fn refused(&self, peer: &Peer, why: &str) -> String {
+        let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
+        seen.peer = Some(peer.clone());
+        seen.error = Some(Error::new(ErrorCode::BadRequest).because(why));
+        let place = Some(Audit::unreserved());
+        self.record(&self.state.load_full(), None, &seen, Sent::Cut, place);
+        seen.request_id
+    }
+}
+
+/// Why there is no request although one began.
+enum Unheard {
+    /// The client went away.
+    Gone,
+    /// Its head did not end in time.
+    Slow,
+    /// Its head did not end before we had to.
+    CutOff,
+    /// What came is no head.
+    Wrong(Error),
+}
+
+impl Unheard {
+    fn of(error: &pingora_error::Error) -> Self {
+        use pingora_error::ErrorType::{InvalidHTTPHeader, ReadTimedout};
+        if let Some(TooLarge(most)) = too_large(error) {
+            return Self::Wrong(framing::too_large(*most));
+        }
+        match error.etype() {
+            InvalidHTTPHeader => {
+                Self::Wrong(Error::new(ErrorCode::BadRequest).because(error.etype().as_str()))
+            }
+            ReadTimedout => Self::Slow,
+            _ => Self::Gone,
+        }
+    }
 }
 
 impl Gateway {
-    /// A head that cannot be read as HTTP, or does not end: 400, and the connection ends.
-    async fn unreadable(
-        &self,
-        state: &State,
-        mut session: ServerSession,
-        error: &pingora_error::Error,
-    ) -> Option<ReusedHttpStream> {
-        let refused = if let Some(TooLarge(most)) = too_large(error) {
-            framing::too_large(*most)
-        } else if matches!(error.etype(), pingora_error::ErrorType::InvalidHTTPHeader) {
-            Error::new(ErrorCode::BadRequest).because(error.etype().as_str())
-        } else {
-            return None;
+    /// A head that cannot be read as HTTP, or does not end: whoever is still there is told so, and the
+    /// connection ends.
+    async fn unheard(&self, state: &State, mut session: ServerSession, why: Unheard) {
+        let gone = matches!(why, Unheard::Gone);
+        let refused = match why {
+            Unheard::Gone => Error::new(ErrorCode::BadRequest)
+                .because("the connection ended before the head did"),
+            Unheard::Slow => {
+                Error::new(ErrorCode::RequestTimeout).because("the head did not end in time")
+            }
+            Unheard::CutOff => Error::new(ErrorCode::ServiceUnavailable)
+                .because("cut off: the drain timeout is over"),
+            Unheard::Wrong(error) => error,
         };
-        let place = self.audit.reserve().await.ok()?;
+        // Told whether or not there is a place for the event: nothing is carried out.
+        let place = self.audit.reserve().await.ok();
         let mut seen = Seen::new(self.ids.next(), OffsetDateTime::now_utc());
-        let answer = handler::refusal(&refused, "/", &seen.request_id, false);
         seen.peer = Some(peer::connection(&session));
-        seen.status = answer.status.as_u16();
+        let mut sent = Sent::Cut;
+        if !gone {
+            let answer = handler::refusal(&refused, "/", &seen.request_id, false);
+            seen.status = answer.status.as_u16();
+            session.set_keepalive(None);
+            let patience = state.limits.body_timeout.min(DRAIN_TIMEOUT);
+            let (id, out) = (&seen.request_id, &mut seen.sent);
+            sent = respond::write(&mut session, answer, id, patience, out).await;
+        }
         seen.error = Some(refused);
-        session.set_keepalive(None);
-        let patience = state.limits.body_timeout;
-        let (id, out) = (&seen.request_id, &mut seen.sent);
-        let sent = respond::write(&mut session, answer, id, patience, out).await;
-        self.record(state, None, &seen, sent, Some(place));
-        None
+        self.record(state, None, &seen, sent, place);
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use super::places::{Place, Share};
+use crate::audit::bounded;
 use crate::authn::Caller;
 use crate::authz::{Denied, Permit};
+use crate::handler::DecidedKey;
 use crate::s3::{BucketName, Error, Head, Operation, Peer, Request, Target, xml};
 
 /// What is known of a request.
@@ -29,8 +31,13 @@ pub(super) struct Seen {
     pub(super) operation: Option<Operation>,
     /// What it is about, once parsed.
     pub(super) target: Option<Target>,
+    /// The version that is asked for, and the parameters that are the client's own.
+    pub(super) version_id: Option<String>,
+    pub(super) parameters: Vec<String>,
     /// Why authentication failed.
     pub(super) unauthenticated: Option<&'static str>,
+    /// The keys that were decided one by one.
+    pub(super) keys: Vec<DecidedKey>,
     /// What was refused.
     pub(super) denied: Option<Box<Denied>>,
     /// What was permitted.
@@ -53,7 +60,19 @@ pub(super) struct Seen {
     pub(super) share: Option<Share>,
 }
 
+/// Whether a query parameter means nothing to S3 and is there for whoever reads what was asked. SDKs say the
+/// operation once more in `x-id`.
+fn is_own(key: &str) -> bool {
+    key.starts_with("x-") && !key.starts_with("x-amz-") && key != "x-id"
+}
+
 impl Seen {
+    /// Whether it was refused, in whole or in part, or failed.
+    pub(super) fn is_worth_a_glance(&self) -> bool {
+        let refused = self.keys.iter().any(|key| !key.allowed);
+        self.permit.is_none() || self.status >= 500 || refused
+    }
+
     /// The limit that was reached.
     pub(super) fn limit(&self) -> Option<&'static str> {
         self.error.as_ref().and_then(Error::limit)
@@ -69,7 +88,10 @@ impl Seen {
             head_only: false,
             operation: None,
             target: None,
+            version_id: None,
+            parameters: Vec::new(),
             unauthenticated: None,
+            keys: Vec::new(),
             denied: None,
             permit: None,
             error: None,
@@ -86,6 +108,12 @@ impl Seen {
     /// The head is read.
     pub(super) fn head(&mut self, head: &Head) {
         self.head_only = head.method == http::Method::HEAD;
+        let version = head.query.get("versionId");
+        self.version_id = version.map(|version| bounded(version).to_owned());
+        let own = head.query.pairs().filter(|(key, _)| is_own(key));
+        self.parameters = own
+            .map(|(key, value)| bounded(&format!("{key}={value}")).to_owned())
+            .collect();
     }
 
     /// The request is parsed.

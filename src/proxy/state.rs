@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::backend::router::Backends;
-use crate::handler::Context;
+use crate::handler::{Context, DecidedKeys};
 use crate::identity::{BucketPolicies, Directory};
 use crate::s3::Addressing;
 use crate::transform;
@@ -79,9 +79,9 @@ pub struct State {
 }
 
 impl State {
-    /// What handlers need of it.
+    /// What handlers need of it, and where they tell of keys that are decided one by one.
     #[must_use]
-    pub fn context(&self, now: OffsetDateTime) -> Context<'_> {
+    pub fn context<'a>(&'a self, now: OffsetDateTime, keys: &'a DecidedKeys) -> Context<'a> {
         Context {
             backends: &self.backends,
             policies: &self.policies,
@@ -90,6 +90,7 @@ impl State {
             account: &self.account,
             limits: &self.limits.bodies,
             now,
+            keys,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a first start makes and later ones reuse: root's credentials, the certificate authority, and
 //! the block that clients need.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,9 +19,20 @@ use crate::listener::{Authority, Certificates, ensure_authority};
 pub(super) struct Bootstrap {
     root: RootKey,
     authority: Option<Authority>,
+    data: PathBuf,
     // Held as long as the process lives: two of them would write each other's files.
     _lock: std::fs::File,
 }
+
+/// What a shell may have of another store and clients would take before, or beside, what `env.sh` sets.
+const IN_THE_WAY: [&str; 6] = [
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+];
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct RootFile {
@@ -37,6 +48,7 @@ impl Bootstrap {
         let lock = files::lock(&config.data.join("lock")).map_err(wrong)?;
         let lock = lock.ok_or_else(|| Error::InUse(config.data.clone()))?;
         files::sweep(&config.data);
+        files::make_private_directory(&config.data.join("state")).map_err(wrong)?;
         let root = match &config.root {
             Some(root) => root.clone(),
             None => generated_root(&config.data.join("root.json"))?,
@@ -49,24 +61,26 @@ impl Bootstrap {
         }
         let authority = match config.insecure_http || config.tls.files.is_some() {
             true => None,
-            false => {
-                let made = ensure_authority(
-                    &config.data.join("tls"),
-                    &names(config),
-                    OffsetDateTime::now_utc(),
-                );
-                Some(made.map_err(|error| Error::Bootstrap(error.to_string()))?)
-            }
+            false => Some(authority(config, &config.data)?),
         };
         Ok(Self {
             root,
             authority,
+            data: config.data.clone(),
             _lock: lock,
         })
     }
 
     pub(super) fn root(&self) -> &RootKey {
         &self.root
+    }
+
+    /// Makes the generated certificate anew where `config` has other names, or it is about to end.
+    pub(super) fn renew(&self, config: &Config) -> Result<(), Error> {
+        match (&self.authority, &config.tls.files) {
+            (Some(_), None) => authority(config, &self.data).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// The certificate's files: the operator's or the generated ones; `None` without TLS.
@@ -91,21 +105,40 @@ impl Bootstrap {
         )))
     }
 
-    /// Writes `env.sh` and prints the block to paste; the last line says `ready`.
+    /// Writes `env.sh` and says where it is; the last line says `ready`. Secrets are in that file and nowhere
+    /// in what is printed, which often ends in a log.
     pub(super) fn announce(&self, config: &Config) {
         let variables = self.variables(config);
         let export = |(name, value): &(&str, String)| format!("export {name}={}\n", quoted(value));
-        let script: String = variables.iter().map(export).collect();
+        let exports: String = variables.iter().map(export).collect();
+        let script = format!("unset {}\n{exports}", IN_THE_WAY.join(" "));
         let path = config.data.join("env.sh");
         if let Err(error) = files::write(&path, script.as_bytes(), 0o600) {
             tracing::error!(%error, path = %path.display(), "cannot be written");
         }
         write_out(&format!(
-            "\nPortcullis {} listens on {}. What clients need, also in {}:\n\n{script}\nready\n",
+            "\nPortcullis {} listens on {}. What clients need is in a file of yours alone:\n\n\
+             \x20   source {}\n\nready\n",
             env!("CARGO_PKG_VERSION"),
             config.listen,
-            path.display(),
+            quoted(
+                &std::path::absolute(&path)
+                    .unwrap_or(path)
+                    .display()
+                    .to_string()
+            ),
         ));
+    }
+
+    /// Says by which names others can reach a gateway that listens everywhere, and what to set for more.
+    pub(super) fn tell_names(&self, config: &Config) {
+        if self.authority.is_some() && config.listen.ip().is_unspecified() {
+            tracing::info!(
+                names = names(config).join(" "),
+                "the generated certificate is for these; set `listener.external_url` or \
+                 `listener.virtual_host_domains` for other names, or `listener.tls.certificate`"
+            );
+        }
     }
 
     fn variables(&self, config: &Config) -> Vec<(&'static str, String)> {
@@ -146,6 +179,37 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     reachable
 }
 
+/// The generated authority, and a certificate for all that this gateway is called by.
+fn authority(config: &Config, data: &Path) -> Result<Authority, Error> {
+    let made = ensure_authority(&data.join("tls"), &names(config), OffsetDateTime::now_utc());
+    made.map_err(|error| Error::Bootstrap(error.to_string()))
+}
+
+/// What this machine calls itself, and its addresses, as far as it tells: whoever listens on all of them
+/// is reached by any.
+fn everywhere() -> Vec<String> {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_str().unwrap_or_default();
+    let label = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+    let host = (!host.is_empty() && host.bytes().all(label)).then(|| host.to_owned());
+    let interfaces = nix::ifaddrs::getifaddrs();
+    if let Err(error) = &interfaces {
+        tracing::warn!(%error, "the addresses of this machine are not known: the certificate lacks them");
+    }
+    let addresses = interfaces.into_iter().flatten().filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
+        let v6 = address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip()));
+        v4.or(v6)
+    });
+    // Those of one link are of no use without its name, which no certificate has.
+    let of_link = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let addresses = addresses.filter(|ip| !of_link(ip));
+    host.into_iter()
+        .chain(addresses.map(|ip| ip.to_string()))
+        .collect()
+}
+
 /// The names a generated certificate is for.
 fn names(config: &Config) -> Vec<String> {
     let mut names = vec![
@@ -154,8 +218,9 @@ fn names(config: &Config) -> Vec<String> {
         "::1".to_owned(),
     ];
     let ip = config.listen.ip();
-    if !ip.is_unspecified() {
-        names.push(ip.to_string());
+    match ip.is_unspecified() {
+        true => names.extend(everywhere()),
+        false => names.push(ip.to_string()),
     }
     let url = config
         .external_url

@@ -13,8 +13,9 @@ use tracing_subscriber::{EnvFilter, fmt};
 use crate::config::Logging;
 
 /// What libraries log that is not the operator's: every client that goes away, as an error; every
-/// client that names an address where TLS wants a name, as a warning.
-const QUIET: &str = "pingora_core=off,pingora=off,rustls::msgs::handshake=error";
+/// client that names an address where TLS wants a name, as a warning. HTTP/2's own lines have whole heads in
+/// them, with signatures and tokens.
+const QUIET: &str = "pingora_core=off,pingora=off,rustls::msgs::handshake=error,h2=off";
 
 /// How many lines may wait; those beyond are lost and counted.
 const LINES: usize = 4096;

@@ -8,6 +8,7 @@ mod log;
 mod pulse;
 mod readiness;
 mod reload;
+mod turned_away;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -41,12 +42,16 @@ use log::Log;
 use pulse::Pulse;
 use readiness::{Phase, Readiness};
 use reload::Watcher;
+use turned_away::TurnedAway;
 
 /// How often changed files are looked for, and backends that have not been asked for a while.
 const POLL: Duration = Duration::from_millis(500);
 
 /// The most connections of a data listener where nothing else is configured: they take 250 MB idle.
 const MOST_CONNECTIONS: usize = 16_384;
+
+/// How long requests that are cut off may take to be told of.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// The most connections of the admin listener.
 const ADMIN_CONNECTIONS: usize = 256;
@@ -162,6 +167,7 @@ pub fn run(config_path: Option<&Path>, overrides: Overrides) -> Result<(), Error
     if let Err(error) = cores {
         tracing::warn!(%error, "core dumps cannot be turned off: they would hold secrets");
     }
+    config.warn();
     let outcome = start(config_path, overrides, &config);
     log.flush();
     outcome
@@ -268,6 +274,7 @@ fn serve(
         metrics.clone(),
         running.audit.clone(),
     ));
+    let cutting = gateway.clone();
     let most = most_connections(config);
     let room = |name| Room::new(most, metrics.connections(name));
     let main = room("main");
@@ -311,8 +318,10 @@ fn serve(
         .build()?;
     signals.block_on(async {
         readiness.set(Phase::Serving);
+        running.bootstrap.tell_names(config);
         running.bootstrap.announce(config);
-        supervise(running, &watcher, &readiness.health, metrics, &workers).await
+        let health = &readiness.health;
+        supervise(running, &watcher, health, metrics, &workers, &cutting).await
     })?;
 
     // Readiness goes red and connections close as they fall idle, so that balancers and clients go
@@ -322,7 +331,7 @@ fn serve(
     let _ = closing.send(true);
     std::thread::sleep(config.shutdown_delay);
     let _ = shutdown.send(true);
-    drain(metrics, config.drain_timeout);
+    drain(metrics, &cutting, config.drain_timeout);
     tell_faults(running, metrics);
     running.audit.flush();
     Ok(())
@@ -384,11 +393,13 @@ async fn supervise(
     health: &Arc<Health>,
     metrics: &Metrics,
     workers: &pingora_runtime::Runtime,
+    gateway: &Gateway,
 ) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut poll = tokio::time::interval(POLL);
+    let mut turned_away = TurnedAway::new(metrics);
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
@@ -401,6 +412,8 @@ async fn supervise(
                 watcher.look();
                 health.ask(&running.state.load().backends, workers, metrics);
                 tell_faults(running, metrics);
+                gateway.tell_left_out();
+                turned_away.tell(&running.audit);
             }
         }
     }
@@ -418,7 +431,7 @@ fn tell_faults(running: &Running, metrics: &Metrics) {
     }
 }
 
-fn drain(metrics: &Metrics, most: Duration) {
+fn drain(metrics: &Metrics, gateway: &Gateway, most: Duration) {
     let deadline = Instant::now() + most;
     while metrics.flying() > 0 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
@@ -430,6 +443,12 @@ fn drain(metrics: &Metrics, most: Duration) {
             requests = metrics.flying(),
             "requests are cut off: the drain timeout is over"
         );
+        gateway.cut_off();
+        // Until each has been told of.
+        let deadline = Instant::now() + LAST_WORDS;
+        while metrics.flying() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -158,6 +158,8 @@ impl Reload {
             &running.policies,
         );
         let next = next.map_err(|error| error.to_string())?;
+        let renewed = running.bootstrap.renew(&config);
+        renewed.map_err(|error| error.to_string())?;
         if let (Some(certificates), Some((certificate, key))) =
             (&running.certificates, running.bootstrap.files(&config))
         {
@@ -166,6 +168,7 @@ impl Reload {
                 .map_err(|error| error.to_string())?;
         }
         running.state.store(Arc::new(next));
+        config.warn();
         if Fixed::of(&config) != self.fixed {
             tracing::warn!(
                 "addresses, TLS versions, client_ca, client_certificates, audit, logging, disk, threads, idle_timeout, \

@@ -69,7 +69,8 @@ def ask(binary: str, cases: list[dict]) -> list[dict]:
     lines = process.stdout.readlines()
     writer.join()
     status = process.wait()
-    if status != 0 or len(lines) != len(cases):
+    invalid = any(b'"invalid"' in line for line in lines)
+    if status != (2 if invalid else 0) or len(lines) != len(cases):
         raise RuntimeError(f"{binary}: status {status}, {len(lines)} answers to {len(cases)} cases")
     return [json.loads(line) for line in lines]
 

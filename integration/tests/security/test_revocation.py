@@ -204,3 +204,23 @@ def test_t109_a_right_is_gone_within_a_second_of_the_file(store, recorder):
             cut = connection.answer()
     assert cut is None or (cut.status, cut.code) == (403, "InvalidAccessKeyId"), cut
     assert not mutations(recorder, "PUT")
+
+
+def test_t109_time_takes_nothing_away(store, recorder):
+    """What is asked again is whether the right is still there: an upload may outlast what conditions say of its
+    signature's age, as at AWS."""
+    young = {"Version": "2012-10-17", "Statement": [*ALLOW["Statement"], {
+        "Effect": "Deny", "Action": "s3:*", "Resource": "*", "Condition": {"NumericGreaterThan": {"s3:signatureAge": "2500"}}}]}
+    store.becomes(True, young, True)
+    recorder.settle()
+    recorder.clear()
+    request = raw.signed(store.gateway, "PUT", "/bucket/key", body=b"x" * 1000, **EVE)
+    with raw.Connection(store.gateway) as connection:
+        connection.send(request[:-1])
+        time.sleep(3)
+        connection.send(request[-1:])
+        assert connection.answer().status == 200
+    assert mutations(recorder, "PUT")
+    # Who comes late is refused.
+    late = raw.signed(store.gateway, "PUT", "/bucket/key", body=b"x", date=raw.amz_now(-10), **EVE)
+    assert raw.raw(store.gateway, late).status == 403

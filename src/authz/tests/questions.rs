@@ -27,13 +27,14 @@ fn t40_deletions_are_decided_one_by_one() {
             .authorizer
             .decide_delete(&permit, key, &stage.policies, stage.now)
     };
-    let granted = decide(&key("mine/a")).unwrap();
+    let (granted, by) = decide(&key("mine/a")).unwrap();
+    assert!(by.is_some());
     let DeleteObject {
         bucket, key: name, ..
     } = &*granted;
     assert_eq!((bucket.as_str(), name.as_str()), ("bucket", "mine/a"));
     assert_eq!(
-        decide(&key("theirs/a")).unwrap_err().code(),
+        decide(&key("theirs/a")).unwrap_err().error.code(),
         ErrorCode::AccessDenied
     );
     let version = DeleteKey {

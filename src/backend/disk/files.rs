@@ -2,6 +2,7 @@
 //! regular files and directories is looked into.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
     Advice, AtFlags, Dir, DirEntry, FileType, Mode, OFlags, ResolveFlags, Stat, fadvise, fstat,
@@ -51,7 +52,22 @@ fn walk(root: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<O
 /// Opens a regular file for reading, and what the file system says of it. A FIFO would block an
 /// ordinary open.
 pub(super) fn open_file(root: BorrowedFd<'_>, path: &str) -> Result<(OwnedFd, Stat), Errno> {
-    let file = beneath(root, path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
+    // Reading is no change: without this the first read of every file writes to its inode. Only the
+    // owner may ask for it.
+    static REFUSED: AtomicBool = AtomicBool::new(false);
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let quietly = match REFUSED.load(Ordering::Relaxed) {
+        true => OFlags::empty(),
+        false => OFlags::NOATIME,
+    };
+    let file = match beneath(root, path, flags | quietly, Mode::empty()) {
+        Err(Errno::PERM) if !quietly.is_empty() => {
+            let file = beneath(root, path, flags, Mode::empty())?;
+            REFUSED.store(true, Ordering::Relaxed);
+            file
+        }
+        other => other?,
+    };
     let stat = stat(file.as_fd())?;
     match is_file(&stat) {
         true => Ok((file, stat)),

@@ -68,8 +68,8 @@ use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
     UploadPage, Versioning, Written, full_object,
 };
-use crate::authz::Granted;
-use crate::fair::Asker;
+use crate::authz::{Granted, Standing};
+use crate::fair::{Asker, Turns};
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
@@ -186,8 +186,7 @@ impl Disk {
         asker: Asker,
         work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let store = self.store.clone();
-        self.counted(threads::run(&self.store.threads.short, asker, move || work(&store)).await)
+        self.run_among(&self.store.threads.short, asker, work).await
     }
 
     /// The same for what may take long.
@@ -196,8 +195,25 @@ impl Disk {
         asker: Asker,
         work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        self.run_among(&self.store.threads.long, asker, work).await
+    }
+
+    async fn run_among<T: Send + 'static>(
+        &self,
+        turns: &Arc<Turns>,
+        asker: Asker,
+        work: impl FnOnce(&Arc<Store>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let store = self.store.clone();
-        self.counted(threads::run(&self.store.threads.long, asker, move || work(&store)).await)
+        let standing = Standing::current();
+        // Asked on the thread, which may have been waited for. A refusal is no fault of the disk's.
+        let outcome = threads::run(turns, asker, move || {
+            match standing.map_or(Ok(()), |it| it.check()) {
+                Ok(()) => work(&store).map(Ok),
+                Err(refused) => Ok(Err(refused)),
+            }
+        });
+        self.counted(outcome.await)?
     }
 
     fn counted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {

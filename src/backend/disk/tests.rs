@@ -124,3 +124,27 @@ async fn t77_the_deepest_keys_come_back_and_are_listed() {
     }
     assert_eq!(listed(&disk, "", None, 3).await, expected(&keys, "", None));
 }
+
+/// What a thread was waited for is asked again before anything is done, and a refusal is no fault.
+#[tokio::test]
+async fn t109_what_is_no_longer_granted_is_not_done() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = fresh(root.path(), Durability::Strict).await;
+    put(&disk, "key", b"x").await.unwrap();
+    let long_ago = std::time::Instant::now().checked_sub(std::time::Duration::from_secs(60));
+    let during = |answer: fn() -> Result<(), Error>| {
+        let standing = crate::authz::Standing::new(long_ago.unwrap(), answer);
+        standing.during(delete(&disk, "key"))
+    };
+    for code in [ErrorCode::AccessDenied, ErrorCode::ServiceUnavailable] {
+        let refused = match code {
+            ErrorCode::AccessDenied => during(|| Err(ErrorCode::AccessDenied.into())).await,
+            _ => during(|| Err(ErrorCode::ServiceUnavailable.into())).await,
+        };
+        assert_eq!(refused.unwrap_err().code(), code);
+        assert_eq!(get(&disk, "key").await.unwrap().1, b"x");
+    }
+    assert!(disk.health().await.is_ok());
+    during(|| Ok(())).await.unwrap();
+    assert!(get(&disk, "key").await.is_err());
+}

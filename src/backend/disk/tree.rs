@@ -370,28 +370,35 @@ impl Held<'_> {
 
     /// Reads the directory. Where it has more names than may be remembered of one, those from `from` on.
     fn load(&mut self, root: BorrowedFd<'_>, faults: &Faults, from: &[u8]) -> Result<(), Errno> {
-        let most = (self.node.shared.budget / 2 / NAME).max(1024);
+        // Less than what is kept when others are forgotten, or it would be the next to go.
+        let most = self.node.shared.budget / 4 * 3 / NAME;
+        let most = most.saturating_sub(64).max(1024);
         let mut found: Vec<(Box<[u8]>, Entry)> = Vec::new();
         let mut known = Known {
             from: Vec::new(),
             upto: None,
             entries: BTreeMap::new(),
         };
-        read(root, faults, self.node, |name, entry| {
-            if !known.covers(&name) {
-                return;
-            }
-            found.push((name, entry));
-            if found.len() >= most.saturating_mul(2) {
-                known.from = from.to_vec();
+        let narrow = |known: &mut Known, found: &mut Vec<(Box<[u8]>, Entry)>| {
+            known.from = from.to_vec();
+            found.retain(|(name, _)| known.covers(name));
+            if found.len() > most {
+                let (_, last, _) = found.select_nth_unstable_by(most, |a, b| a.0.cmp(&b.0));
+                known.upto = Some(last.0.to_vec());
                 found.retain(|(name, _)| known.covers(name));
-                if found.len() > most {
-                    let (_, last, _) = found.select_nth_unstable_by(most, |a, b| a.0.cmp(&b.0));
-                    known.upto = Some(last.0.to_vec());
-                    found.retain(|(name, _)| known.covers(name));
-                }
+            }
+        };
+        read(root, faults, self.node, |name, entry| {
+            if known.covers(&name) {
+                found.push((name, entry));
+            }
+            if found.len() >= most.saturating_mul(2) {
+                narrow(&mut known, &mut found);
             }
         })?;
+        if found.len() > most {
+            narrow(&mut known, &mut found);
+        }
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         known.entries = found.into_iter().collect();
         self.state.known = Some(known);

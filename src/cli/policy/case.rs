@@ -59,11 +59,6 @@ impl Facts {
         self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(key));
         self.0.push((key.to_owned(), values));
     }
-
-    /// Every key with its values.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(String, Vec<String>)> {
-        self.0.iter()
-    }
 }
 
 impl Context for Facts {
@@ -140,14 +135,7 @@ impl Case {
 
     /// The policies as the engine takes them.
     pub(super) fn policies(&self) -> Policies<'_> {
-        Policies {
-            identity: &self.documents.identity,
-            groups: &self.documents.groups,
-            boundary: self.documents.boundary.as_deref(),
-            session: self.documents.session.as_deref(),
-            service_account: self.documents.service_account.as_deref(),
-            resource: self.documents.resource.as_deref(),
-        }
+        self.documents.policies()
     }
 
     /// The request as the engine takes it.
@@ -163,6 +151,20 @@ impl Case {
     /// Decides it.
     pub(super) fn decide(&self) -> Decision {
         evaluate(&self.policies(), &self.request())
+    }
+}
+
+impl Documents {
+    /// The policies as the engine takes them.
+    pub(super) fn policies(&self) -> Policies<'_> {
+        Policies {
+            identity: &self.identity,
+            groups: &self.groups,
+            boundary: self.boundary.as_deref(),
+            session: self.session.as_deref(),
+            service_account: self.service_account.as_deref(),
+            resource: self.resource.as_deref(),
+        }
     }
 }
 

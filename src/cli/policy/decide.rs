@@ -1,6 +1,7 @@
 //! `portcullis policy decide`: one case a line in, one decision a line out, as fast as they come.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -34,7 +35,7 @@ struct Statement<'a> {
 }
 
 /// Answers until the input ends.
-pub(super) fn run(decide: &Decide) -> Result<(), String> {
+pub(super) fn run(decide: &Decide) -> Result<ExitCode, String> {
     let rules = Rules {
         account: decide.account.as_str().into(),
         limits: PolicyLimits::default(),
@@ -43,13 +44,16 @@ pub(super) fn run(decide: &Decide) -> Result<(), String> {
     let mut input = BufReader::with_capacity(CHUNK, std::io::stdin().lock());
     let mut output = BufWriter::with_capacity(CHUNK, std::io::stdout().lock());
     let mut line = Vec::new();
+    let mut invalid = 0_usize;
     loop {
         line.clear();
         let ended = input.read_until(b'\n', &mut line).map_err(failed)? == 0;
         let waits = memchr::memchr(b'\n', input.buffer()).is_none();
         let mut told = match line.trim_ascii() {
             [] => Ok(()),
-            line => answer(&rules, line, &mut output),
+            line => answer(&rules, line, &mut output).map(|valid| {
+                invalid = invalid.saturating_add(usize::from(!valid));
+            }),
         };
         // Who waits for an answer before the next question gets it.
         if told.is_ok() && waits {
@@ -57,16 +61,24 @@ pub(super) fn run(decide: &Decide) -> Result<(), String> {
         }
         match told {
             // Whoever read has gone.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                return Ok(ExitCode::SUCCESS);
+            }
             told => told.map_err(failed)?,
         }
         if ended {
-            return Ok(());
+            break;
         }
+    }
+    match invalid {
+        0 => Ok(ExitCode::SUCCESS),
+        1 => Err("a case is invalid".to_owned()),
+        some => Err(format!("{some} cases are invalid")),
     }
 }
 
-fn answer(rules: &Rules, line: &[u8], output: &mut impl Write) -> std::io::Result<()> {
+/// Answers one case; whether it could be decided.
+fn answer(rules: &Rules, line: &[u8], output: &mut impl Write) -> std::io::Result<bool> {
     let case = Case::read(rules, line);
     let decision = case.as_ref().map(Case::decide);
     let answer = match &decision {
@@ -82,7 +94,8 @@ fn answer(rules: &Rules, line: &[u8], output: &mut impl Write) -> std::io::Resul
         },
     };
     serde_json::to_writer(&mut *output, &answer)?;
-    output.write_all(b"\n")
+    output.write_all(b"\n")?;
+    Ok(decision.is_ok())
 }
 
 /// A decision's name.
@@ -95,7 +108,7 @@ pub(super) fn name(decision: &Decision) -> &'static str {
 }
 
 /// The statement that decided.
-fn by(decision: &Decision) -> Option<&By> {
+pub(super) fn by(decision: &Decision) -> Option<&By> {
     match decision {
         Decision::Allow(by) => by.as_ref(),
         Decision::ExplicitDeny(by) => Some(by),

@@ -1,25 +1,35 @@
-//! `portcullis policy explain`: why a request is allowed or denied, by every statement in play.
+//! `portcullis policy explain`: whether the gateway would allow a request, and why, by every statement in
+//! play. The decision is `authz`'s own.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod play;
+mod told;
 
-use super::case::{Case, Documents, Facts, Rules};
-use super::decide::{name, why};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use time::OffsetDateTime;
+
+use super::case::Rules;
+use crate::authz::{Authorizer, Supposed};
 use crate::config::{Config, Overrides};
-use crate::iam::{
-    Considered, Decision, Effect, Explanation, Failure, PolicyKind, PolicyLimits, Principal,
-    explain,
-};
-use crate::identity::BucketPolicies;
-use crate::s3::BucketName;
+use crate::iam::{Key, Name, PolicyLimits, check_resource, known_action};
+use crate::s3::PublicAccessBlock;
+use crate::server::write_out;
 
 /// Its flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Explain {
     /// Who asks: the ARN of a user or of a role's session, `anonymous` or `root`
-    #[arg(long, value_name = "ARN")]
-    principal: String,
+    #[arg(long, value_name = "ARN", required_unless_present = "access_key")]
+    principal: Option<String>,
+    /// Who asks, by an access key of the configuration: its user, within the key's own policy
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with = "principal",
+        requires = "config"
+    )]
+    access_key: Option<String>,
     /// The ARN of a session's role
     #[arg(long, value_name = "ARN")]
     role: Option<String>,
@@ -35,6 +45,9 @@ pub(in crate::cli) struct Explain {
     /// The gateway's configuration: its users' policies and its bucket policies are in play
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     config: Option<PathBuf>,
+    /// The gateway's data directory, instead of the configuration's: its bucket policies are in play
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// A policy of the user or the role
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
@@ -50,19 +63,31 @@ pub(in crate::cli) struct Explain {
     /// The service account's policy
     #[arg(long, value_name = "FILE")]
     service_account: Option<PathBuf>,
-    /// The bucket's policy
+    /// The bucket's policy, instead of the one that it has
     #[arg(long, value_name = "FILE")]
     bucket_policy: Option<PathBuf>,
+    /// As if neither the server nor the bucket blocked public access
+    #[arg(long)]
+    allow_public_access: bool,
     /// Statements of other actions and resources too
     #[arg(long)]
     all: bool,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
-/// How many near misses are shown.
-const CLOSEST: usize = 5;
+/// Explains one request. The exit code is 0 where it is allowed, 1 where it is denied, and 2 where it is no
+/// request that could come.
+pub(super) fn run(arguments: &Explain) -> Result<ExitCode, String> {
+    explained(arguments).inspect_err(|why| {
+        if arguments.json {
+            write_out(&told::invalid(why));
+        }
+    })
+}
 
-/// Explains one request.
-pub(super) fn run(arguments: &Explain) -> Result<(), String> {
+fn explained(arguments: &Explain) -> Result<ExitCode, String> {
     let config = match &arguments.config {
         None => None,
         Some(path) => {
@@ -75,224 +100,120 @@ pub(super) fn run(arguments: &Explain) -> Result<(), String> {
         }
     };
     let account = config.as_ref().map(|config| config.account.clone());
+    let region = config.as_ref().map(|config| config.region.clone());
     let rules = Rules {
         account: account.unwrap_or_else(|| "123456789012".into()),
-        limits: PolicyLimits::default(),
+        limits: config
+            .as_ref()
+            .map_or_else(PolicyLimits::default, |config| config.policy_limits),
     };
-    let principal = rules.principal(&arguments.principal, arguments.role.as_deref())?;
-    let mut context = Facts::default();
-    fill_in(&mut context, &principal);
-    let mut documents = Documents::default();
-    let mut blocked = false;
-    if let Some(config) = &config {
-        blocked = of_config(
-            &rules,
-            config,
-            arguments,
-            &principal,
-            &mut documents,
-            &mut context,
-        )?;
-    }
-    of_files(&rules, arguments, &mut documents)?;
-    given(&mut context, &arguments.context)?;
-    let case = Case {
-        principal,
-        action: arguments.action.clone(),
-        target: arguments.resource.clone(),
-        context,
-        documents,
+    let action = known_action(&arguments.action)?;
+    check_resource(action, &arguments.resource)?;
+    // Requests for no one resource are asked on every one.
+    let resource = match arguments.resource.as_str() {
+        "*" if action.starts_with("s3:") => "arn:aws:s3:::*",
+        resource => resource,
     };
-    let (policies, request) = (case.policies(), case.request());
-    let explanation = explain(&policies, &request);
-    let mut out = told(&case, &explanation, arguments.all);
-    if blocked {
-        out.push_str("\nThe bucket's policy is public, and public access is blocked: what it grants reaches nobody who did not sign.\n");
+    let authorizer = Authorizer::new(
+        rules.account.clone(),
+        region.unwrap_or_else(|| "us-east-1".into()),
+    );
+    let authorizer = authorizer.blocking(play::blocked_by_server(config.as_ref()));
+    let mut play = play::in_play(&rules, config.as_ref(), arguments, resource, &authorizer)?;
+    if arguments.allow_public_access {
+        play.block = PublicAccessBlock::NONE;
     }
-    crate::server::write_out(&out);
-    Ok(())
-}
-
-/// What follows from who asks, and from the clock.
-fn fill_in(context: &mut Facts, principal: &Principal) {
-    let mut set = |key: &str, value: String| context.set(key, vec![value]);
-    let now = time::OffsetDateTime::now_utc();
-    set("aws:CurrentTime", crate::s3::time::iso8601(now));
-    set("aws:EpochTime", now.unix_timestamp().to_string());
-    let (kind, arn) = match principal {
-        Principal::Anonymous => ("Anonymous", None),
-        Principal::Root { account } => ("Account", Some(format!("arn:aws:iam::{account}:root"))),
-        Principal::User { arn, .. } => ("User", Some(arn.to_string())),
-        Principal::Session { role, .. } => ("AssumedRole", Some(role.to_string())),
+    let (now, said) = given(&arguments.context)?;
+    let supposed = Supposed {
+        identity: play.identity.as_ref(),
+        principal: play.principal.clone(),
+        policies: play.documents.policies(),
+        block: play.block,
+        action,
+        resource,
+        given: said.into_iter().chain(play.of_session()).collect(),
+        now: now.unwrap_or_else(OffsetDateTime::now_utc),
     };
-    set("aws:PrincipalType", kind.to_owned());
-    if let Some(arn) = arn {
-        set("aws:PrincipalArn", arn);
-    }
-    if let Some(account) = principal.account() {
-        set("aws:PrincipalAccount", account.to_string());
-    }
-    if let Principal::User { arn, .. } = principal {
-        let name = arn.rsplit('/').next().unwrap_or_default();
-        set("aws:username", name.to_owned());
-        set("aws:userid", name.to_owned());
-    }
-}
-
-/// The policies of a user of the configuration, and of the bucket; whether public access, which this
-/// would be, is blocked.
-fn of_config(
-    rules: &Rules,
-    config: &Config,
-    arguments: &Explain,
-    principal: &Principal,
-    documents: &mut Documents,
-    context: &mut Facts,
-) -> Result<bool, String> {
-    if let Principal::User { arn, .. } = principal {
-        let name = arn.rsplit('/').next().unwrap_or_default();
-        let user = config.users.user(name).filter(|user| user.arn == *arn);
-        let user = user.ok_or_else(|| format!("the configuration has no user `{arn}`"))?;
-        documents.identity.clone_from(&user.policies);
-        documents.groups.clone_from(&user.group_policies);
-        documents.boundary.clone_from(&user.boundary);
-        for (tag, value) in &user.tags {
-            context.set(&format!("aws:PrincipalTag/{tag}"), vec![value.to_string()]);
+    authorizer.suppose(&supposed, |verdict| {
+        if !verdict.unsaid.is_empty() {
+            let keys = verdict.unsaid.join("`, `");
+            return Err(format!(
+                "policies ask for `{keys}`, which every such request has: give it with --context KEY=VALUE"
+            ));
         }
-    }
-    let place = arguments.resource.strip_prefix("arn:aws:s3:::");
-    let bucket = place
-        .and_then(|place| place.split('/').next())
-        .unwrap_or_default();
-    let state = config.data.join("state");
-    let Ok(bucket) = BucketName::parse(bucket) else {
-        return Ok(false);
-    };
-    // Asking must not create a state that is not there.
-    let failed = |error: std::io::Error| error.to_string();
-    let policies = BucketPolicies::existing(&state).map_err(failed)?;
-    let policy = policies.policy(&bucket);
-    let policy = policy.map_err(|_| format!("the policy of bucket `{bucket}` cannot be read"))?;
-    let Some(policy) = policy else {
-        return Ok(false);
-    };
-    let id = format!("bucket:{bucket}");
-    documents.resource = Some(rules.compile(PolicyKind::Resource, &id, policy.document())?);
-    let block = config
-        .public_access_block
-        .or(policies.public_access_block(&bucket));
-    let outside = matches!(principal, Principal::Anonymous);
-    Ok(outside && policy.is_public() && block.restrict_public_buckets)
+        let told = told::Told::new(verdict, &play);
+        write_out(&match arguments.json {
+            true => told.as_json(),
+            false => told.as_text(arguments.all),
+        });
+        Ok(match told.is_allowed() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    })
 }
 
-fn of_files(rules: &Rules, arguments: &Explain, documents: &mut Documents) -> Result<(), String> {
-    let compile = |kind, path: &PathBuf| {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
-        rules.compile(kind, &shown(path), &text)
-    };
-    let one = |kind, path: &Option<PathBuf>| path.as_ref().map(|p| compile(kind, p)).transpose();
-    for path in &arguments.identity {
-        documents
-            .identity
-            .push(compile(PolicyKind::Identity, path)?);
-    }
-    for path in &arguments.group {
-        documents.groups.push(compile(PolicyKind::Identity, path)?);
-    }
-    for path in &arguments.session {
-        let policy = compile(PolicyKind::Session, path)?;
-        documents.session.get_or_insert_default().push(policy);
-    }
-    let keep = |place: &mut Option<Arc<_>>, policy| {
-        if let Some(policy) = policy {
-            *place = Some(policy);
-        }
-    };
-    keep(
-        &mut documents.boundary,
-        one(PolicyKind::Identity, &arguments.boundary)?,
-    );
-    keep(
-        &mut documents.service_account,
-        one(PolicyKind::Identity, &arguments.service_account)?,
-    );
-    keep(
-        &mut documents.resource,
-        one(PolicyKind::Resource, &arguments.bucket_policy)?,
-    );
-    Ok(())
-}
+/// Keys with their values.
+type Keys = Vec<(Key, Vec<String>)>;
 
-fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// What is given outweighs what is filled in; a key that is given again has one value more.
-fn given(context: &mut Facts, pairs: &[String]) -> Result<(), String> {
-    let mut keys: Vec<(&str, Vec<String>)> = Vec::new();
+/// What the request says, as it would say it, and when it comes, where that is given.
+fn given(pairs: &[String]) -> Result<(Option<OffsetDateTime>, Keys), String> {
+    let mut keys: Keys = Vec::new();
+    let mut now = None;
     for pair in pairs {
-        let (key, value) = pair
+        let (name, value) = pair
             .split_once('=')
             .filter(|(key, _)| key.contains(':'))
             .ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
-        match keys
-            .iter_mut()
-            .find(|(known, _)| known.eq_ignore_ascii_case(key))
-        {
-            Some((_, values)) => values.push(value.to_owned()),
-            None => keys.push((key, vec![value.to_owned()])),
+        let key = Key::parse(name)?;
+        if key.name() == Name::CurrentTime {
+            let at = crate::s3::time::parse_iso8601(value);
+            now = Some(at.ok_or_else(|| {
+                format!("`{name}`: `{value}` is not a moment such as 2026-07-01T12:00:00Z")
+            })?);
+            continue;
+        }
+        let values = values(&key, value)?;
+        match keys.iter_mut().find(|(known, _)| *known == key) {
+            None => keys.push((key, values)),
+            Some((_, known)) if key.name() == Name::RequestObjectTagKeys => known.extend(values),
+            Some(_) => return Err(format!("`{name}` has one value in a request")),
         }
     }
-    for (key, values) in keys {
-        context.set(key, values);
+    // They follow from the tags.
+    let tags: Vec<_> = keys
+        .iter()
+        .filter(|(key, _)| key.name() == Name::RequestObjectTag)
+        .filter_map(|(key, _)| key.tag().map(str::to_owned))
+        .collect();
+    let is_said = keys
+        .iter()
+        .any(|(key, _)| key.name() == Name::RequestObjectTagKeys);
+    if !tags.is_empty() && !is_said {
+        keys.push((Key::parse("s3:RequestObjectTagKeys")?, tags));
     }
-    Ok(())
+    Ok((now, keys))
 }
 
-fn told(case: &Case, explanation: &Explanation<'_>, all: bool) -> String {
-    let mut out = String::new();
-    let decision = &explanation.decision;
-    let _ = writeln!(out, "{}: {}", name(decision), why(decision));
-    let _ = writeln!(out, "\ncontext:");
-    for (key, values) in case.context.iter() {
-        let _ = writeln!(out, "  {key} = {}", values.join(", "));
-    }
-    let mut section = |title: &str, statements: &[&Considered<'_>]| {
-        if !statements.is_empty() {
-            let _ = writeln!(out, "\n{title}:");
+/// A value in the form in which requests have it.
+fn values(key: &Key, value: &str) -> Result<Vec<String>, String> {
+    let wrong = |what: &str| format!("`{}`: `{value}` is not {what}", key.as_written());
+    match key.name() {
+        Name::SourceIp => match value.parse::<std::net::IpAddr>() {
+            Ok(address) => Ok(vec![address.to_canonical().to_string()]),
+            Err(_) => Err(wrong("an address such as 192.0.2.7")),
+        },
+        Name::SecureTransport | Name::ObjectCreationOperation | Name::ViaAwsService => {
+            match matches!(value, "true" | "false") {
+                true => Ok(vec![value.to_owned()]),
+                false => Err(wrong("`true` or `false`")),
+            }
         }
-        for considered in statements {
-            line(&mut out, considered);
+        // Policies may write it with and without.
+        Name::CopySource => {
+            let bare = value.trim_start_matches('/');
+            Ok(vec![bare.to_owned(), format!("/{bare}")])
         }
-    };
-    let applying: Vec<_> = explanation.applying().collect();
-    section("applies", &applying);
-    let closest = explanation.closest(CLOSEST);
-    section("came closest", &closest);
-    // Every condition that was asked and not met may be what somebody wonders about.
-    let others = explanation.statements.iter().filter(|considered| {
-        let of_another = |f: &Failure<'_>| matches!(f, Failure::Action | Failure::Resource);
-        let elsewhere = considered.failures.iter().any(of_another);
-        let told = closest
-            .iter()
-            .any(|c| c.by == considered.by && c.place == considered.place);
-        !considered.failures.is_empty() && !told && (all || !elsewhere)
-    });
-    section("does not apply", &others.collect::<Vec<_>>());
-    if matches!(decision, Decision::ImplicitDeny(_)) && explanation.statements.is_empty() {
-        out.push_str("\nno policy is in play\n");
-    }
-    out
-}
-
-fn line(out: &mut String, considered: &Considered<'_>) {
-    let effect = match considered.effect {
-        Effect::Allow => "Allow",
-        Effect::Deny => "Deny",
-    };
-    let _ = writeln!(out, "  {effect}, {}: {}", considered.place, considered.by);
-    for failure in &considered.failures {
-        let _ = writeln!(out, "    {failure}");
+        _ => Ok(vec![value.to_owned()]),
     }
 }

@@ -6,7 +6,12 @@ mod explain;
 mod test;
 mod validate;
 
+use std::process::ExitCode;
+
 use clap::Subcommand;
+
+/// The exit code where something that was asked cannot be decided.
+const INVALID: u8 = 2;
 
 /// What can be asked of the policy engine.
 #[derive(Debug, Subcommand)]
@@ -17,12 +22,15 @@ pub(super) enum Policy {
     /// `root`), `role` (a session's), the documents `identity`, `groups`, `boundary`, `session`,
     /// `service_account` and `resource`, `action`, `target` and `context` (lists of texts by condition
     /// key). An answer has `decision` (`allow`, `explicit_deny`, `implicit_deny` or `invalid`), `by` and
-    /// `why`.
+    /// `why`. The exit code is 2 when a case was invalid.
     Decide(decide::Decide),
-    /// Say why a request is allowed or denied: by every statement in play
+    /// Say whether the gateway would allow a request, and why: by every statement in play
     ///
     /// The policies are those of a user of the configuration, with the bucket's, or the documents that
-    /// are named. Keys that follow from who asks and from the clock are filled in unless they are given.
+    /// are named. Keys that follow from who asks and from the clock are filled in; a request comes over TLS
+    /// and is signed in a header, unless --context says otherwise. Without a configuration the defaults
+    /// hold, which block public access. The exit code is 0 when it is allowed, 1 when it is denied, and 2
+    /// when it is no request that could come: an action, a condition key or a resource that there is not.
     Explain(Box<explain::Explain>),
     /// Check that policies decide what the tables beside them say
     ///
@@ -36,12 +44,17 @@ pub(super) enum Policy {
     Validate(validate::Validate),
 }
 
-/// Runs one.
-pub(super) fn run(policy: &Policy) -> Result<(), String> {
-    match policy {
-        Policy::Decide(decide) => decide::run(decide),
-        Policy::Explain(explain) => explain::run(explain),
-        Policy::Test(test) => test::run(test),
-        Policy::Validate(validate) => validate::run(validate),
-    }
+/// Runs one; its failure is told on standard error.
+pub(super) fn run(policy: &Policy) -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
+    let (outcome, failure) = match policy {
+        Policy::Decide(decide) => (decide::run(decide), ExitCode::from(INVALID)),
+        Policy::Explain(explain) => (explain::run(explain), ExitCode::from(INVALID)),
+        Policy::Test(test) => (test::run(test).map(done), ExitCode::FAILURE),
+        Policy::Validate(validate) => (validate::run(validate).map(done), ExitCode::FAILURE),
+    };
+    outcome.unwrap_or_else(|why| {
+        super::complain(&why);
+        failure
+    })
 }

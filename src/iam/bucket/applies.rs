@@ -10,7 +10,7 @@ use super::super::action::{ActionPattern, NoContext};
 use super::super::key::Key;
 use super::super::pattern::Pattern;
 use super::super::policy::Error;
-use super::super::reference::{Action, GLOBALS, On, RESOURCES, S3_COMMON, SERVICES};
+use super::super::reference::{Action, GLOBALS, On, RESOURCES, S3_COMMON, SERVICES, nearest};
 use super::super::statement::{Rule, Statement};
 
 /// S3's actions, each with its name in lower case.
@@ -27,6 +27,8 @@ static ACTIONS: LazyLock<Vec<(String, &'static Action)>> = LazyLock::new(|| {
 pub(super) struct Stray {
     words: &'static str,
     what: String,
+    /// What may have been meant, as the end of the message.
+    meant: String,
 }
 
 impl Stray {
@@ -34,12 +36,13 @@ impl Stray {
         Self {
             words,
             what: what.to_owned(),
+            meant: String::new(),
         }
     }
 
     pub(super) fn of_statement(&self, statement: &str) -> Error {
-        let Self { words, what } = self;
-        Error::Document(format!("{words}: statement {statement}, `{what}`"))
+        let Self { words, what, meant } = self;
+        Error::Document(format!("{words}: statement {statement}, `{what}`{meant}"))
     }
 }
 
@@ -52,7 +55,13 @@ pub(super) fn check(statement: &Statement, bucket_arn: &str) -> Result<(), Stray
         let taken: Vec<usize> = taken(pattern).collect();
         if taken.is_empty() {
             let words = "Policy has invalid action";
-            return Err(Stray::new(words, pattern.as_written()));
+            let text = pattern.as_written();
+            let meant = nearest::action(text).filter(|name| name.starts_with("s3:"));
+            let meant = meant.map(|name| format!("; did you mean `{name}`?"));
+            return Err(Stray {
+                meant: meant.unwrap_or_default(),
+                ..Stray::new(words, text)
+            });
         }
         match &statement.actions {
             Rule::Only(_) => apply(&taken, pattern.as_written(), reach, &keys)?,

@@ -8,6 +8,7 @@
 mod global;
 mod iam;
 mod kms;
+pub(in crate::iam) mod nearest;
 mod others;
 mod s3;
 mod sts;
@@ -120,6 +121,23 @@ pub(in crate::iam) fn supplies(action: &Action, key: &str) -> bool {
     }
     let of_s3 = action.name.starts_with("s3:");
     action.keys.contains(&key) || (of_s3 && S3_COMMON.contains(&key))
+}
+
+/// How a message names what an action is asked on.
+pub(in crate::iam) fn describe(on: &[On]) -> &'static str {
+    match on.first() {
+        Some(On::Service) | None => "no one resource, so that it needs `*`",
+        Some(On::Bucket) => "a bucket, as in `arn:aws:s3:::bucket`",
+        Some(On::Object) => "an object, as in `arn:aws:s3:::bucket/*`",
+        Some(On::AccessPoint) => "an access point",
+        Some(On::Job) => "a job of batch operations",
+        Some(On::Other) => "a resource of its own kind",
+        Some(On::User) => "a user, as in `arn:aws:iam::123456789012:user/name`",
+        Some(On::Role) => "a role, as in `arn:aws:iam::123456789012:role/name`",
+        Some(On::Group) => "a group, as in `arn:aws:iam::123456789012:group/name`",
+        Some(On::Policy) => "a policy, as in `arn:aws:iam::123456789012:policy/name`",
+        Some(On::Key) => "a key, as in `arn:aws:kms:region:123456789012:key/id`",
+    }
 }
 
 /// Whether requests for `action` have `key`; `None` where there is no such action.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::super::key::Key;
-use super::super::reference::{Action, GLOBALS, On, RESOURCES, S3_COMMON, SERVICES, Type};
+use super::super::reference::{Action, GLOBALS, RESOURCES, S3_COMMON, SERVICES, Type};
 use super::super::statement::{Rule, Statement};
 
 /// Every action, by its name in lower case.
@@ -106,21 +106,4 @@ fn supplies(action: &Action, key: &str) -> bool {
         .chain(action.keys)
         .chain(common);
     keys.any(|name| names(name, key))
-}
-
-/// How a message names what an action is asked on.
-pub(super) fn describe(on: &[On]) -> &'static str {
-    match on.first() {
-        Some(On::Service) | None => "no one resource, so that it needs `*`",
-        Some(On::Bucket) => "a bucket, as in `arn:aws:s3:::bucket`",
-        Some(On::Object) => "an object, as in `arn:aws:s3:::bucket/*`",
-        Some(On::AccessPoint) => "an access point",
-        Some(On::Job) => "a job of batch operations",
-        Some(On::Other) => "a resource of its own kind",
-        Some(On::User) => "a user, as in `arn:aws:iam::123456789012:user/name`",
-        Some(On::Role) => "a role, as in `arn:aws:iam::123456789012:role/name`",
-        Some(On::Group) => "a group, as in `arn:aws:iam::123456789012:group/name`",
-        Some(On::Policy) => "a policy, as in `arn:aws:iam::123456789012:policy/name`",
-        Some(On::Key) => "a key, as in `arn:aws:kms:region:123456789012:key/id`",
-    }
 }

@@ -5,7 +5,7 @@
 
 use super::super::action::ActionPattern;
 use super::super::arn;
-use super::super::reference::{Action, On};
+use super::super::reference::{Action, On, describe};
 use super::Report;
 use super::cover;
 use super::document::Element;
@@ -53,7 +53,7 @@ fn check_actions(view: &View<'_>, wholes: &[Whole], report: &mut Report) -> bool
         let fits = |action: &&'static Action| wholes.iter().any(|whole| whole.is_for(action));
         if let (Some(first), false) = (actions.first(), actions.iter().any(fits)) {
             found = true;
-            let asked = known::describe(first.on);
+            let asked = describe(first.on);
             report.warn(
                 "ACTION_WITHOUT_RESOURCE",
                 element,
