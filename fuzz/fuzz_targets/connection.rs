@@ -15,7 +15,7 @@ use portcullis::authz::Granted;
 use portcullis::backend::router::Backends;
 use portcullis::backend::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
-    UploadPage, Written,
+    UploadPage, Versioning, Written,
 };
 use portcullis::s3::call::{
     CompleteMultipartUpload, CopyObject, CopySource, CreateBucket, CreateMultipartUpload,
@@ -200,11 +200,13 @@ impl Backend for Spy {
     async fn delete_bucket(&self, call: Granted<&OnBucket>) -> Result<(), Error> { never(call) }
     async fn head_bucket(&self, call: Granted<&OnBucket>) -> Result<BucketInfo, Error> { never(call) }
     async fn list_objects(&self, call: Granted<&ListObjects>) -> Result<ObjectPage, Error> { never(call) }
+    async fn versioning(&self, call: Granted<&OnBucket>) -> Result<Versioning, Error> { never(call) }
     async fn delete_object(&self, call: Granted<&DeleteObject>) -> Result<Deleted, Error> { never(call) }
     async fn delete_objects(&self, calls: &[Granted<DeleteObject>]) -> Result<Vec<Result<Deleted, Error>>, Error> { never(calls) }
     async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, Error> { untagged(call.tags.as_ref().expect("the source's were not granted")); copies(&call.source, &call.bucket) }
     async fn get_object_tagging(&self, call: Granted<&OnObject>) -> Result<Tagging, Error> { never(call) }
     async fn put_object_tagging(&self, call: Granted<&OnObject>, _: &TagSet) -> Result<Option<String>, Error> { never(call) }
+    async fn put_object_tagging_of(&self, call: Granted<&OnObject>, _: &ETag, _: &TagSet) -> Result<Option<String>, Error> { never(call) }
     async fn delete_object_tagging(&self, call: Granted<&OnObject>) -> Result<Option<String>, Error> { never(call) }
     async fn create_multipart_upload(&self, call: Granted<&CreateMultipartUpload>) -> Result<String, Error> { only(&call.bucket, "inbox"); untagged(&call.tags); Ok("u".to_owned()) }
     async fn upload_part(&self, call: Granted<&UploadPart>, _: &mut dyn Upload) -> Result<Written, Error> { only(&call.upload.bucket, "inbox"); Err(REACHED.into()) }

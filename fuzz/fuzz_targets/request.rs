@@ -193,7 +193,9 @@ fn named(call: &Call) -> (Option<&BucketName>, Option<&ObjectKey>) {
         | Call::PutPublicAccessBlock(c)
         | Call::DeletePublicAccessBlock(c) => (Some(&c.bucket), None),
         Call::GetConfiguration(c) => (Some(&c.bucket), None),
-        Call::ListObjects(c) | Call::ListObjectsV2(c) | Call::ListObjectVersions(c) => (Some(&c.bucket), None),
+        Call::ListObjects(c) | Call::ListObjectsV2(c) | Call::ListObjectVersions(c) => {
+            (Some(&c.bucket), None)
+        }
         Call::ListMultipartUploads(c) => (Some(&c.bucket), None),
         Call::GetObject(c) | Call::HeadObject(c) => (Some(&c.bucket), Some(&c.key)),
         Call::PutObject(c) => (Some(&c.bucket), Some(&c.key)),
@@ -214,7 +216,9 @@ fn named(call: &Call) -> (Option<&BucketName>, Option<&ObjectKey>) {
 
 fn is_within_bounds(call: &Call) {
     match call {
-        Call::ListObjects(c) | Call::ListObjectsV2(c) | Call::ListObjectVersions(c) => assert!(c.max_keys <= 1000),
+        Call::ListObjects(c) | Call::ListObjectsV2(c) | Call::ListObjectVersions(c) => {
+            assert!(c.max_keys <= 1000)
+        }
         Call::ListMultipartUploads(c) => assert!(c.max_uploads <= 1000),
         Call::ListParts(c) => assert!(c.max_parts <= 1000 && c.after <= 10_000),
         Call::ListBuckets(c) => assert!(c.max_buckets.is_none_or(|n| (1..=10_000).contains(&n))),

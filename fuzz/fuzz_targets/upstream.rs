@@ -113,6 +113,7 @@ static WIRE: LazyLock<Wire> = LazyLock::new(|| {
         region: "us-east-1".to_owned(),
         ca: None,
         path_style: true,
+        keys: portcullis::backend::upstream::Keys::Normalized,
         payload: Payload::Auto,
         checksums: true,
         credentials: CredentialsSource::Static {
@@ -137,6 +138,7 @@ static WIRE: LazyLock<Wire> = LazyLock::new(|| {
             rename: Some("hidden-bucket".to_owned()),
             key_prefix: "hidden-prefix/".to_owned(),
         },
+        shared: false,
     };
     let stores = vec![("hidden-name".to_owned(), Store::Upstream(Box::new(config)))];
     Wire::new(

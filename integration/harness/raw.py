@@ -1,6 +1,7 @@
 """Raw HTTP/1.1 over TLS, and a Signature Version 4 signer of our own, so that a test can get any
 one field wrong. Written from AWS's documentation of the signing process."""
 
+import base64
 import datetime
 import hashlib
 import hmac
@@ -45,10 +46,12 @@ def signature(secret, date, scope, text):
 
 
 def signed_headers(gateway, method, path, query=(), headers=(), body=b"", payload=None, key=ROOT_KEY, secret=ROOT_SECRET,
-                   date=None, region="us-east-1", service="s3", terminator="aws4_request", skip=(), host=None, scope_date=None, listed=None):
+                   date=None, region="us-east-1", service="s3", terminator="aws4_request", skip=(), host=None, scope_date=None, listed=None, digest=True):
     """Headers of a correctly signed request; each argument is a way to get it wrong. `listed` is the
-    text of SignedHeaders, which is then what is signed."""
+    text of SignedHeaders, which is then what is signed. A DeleteObjects has its digest unless told otherwise."""
     date = date or amz_now()
+    if digest and method == "POST" and ("delete", "") in list(query) and not any(k.lower() == "content-md5" or k.lower().startswith("x-amz-checksum-") for k, _ in headers):
+        headers = [*headers, ("content-md5", base64.b64encode(hashlib.md5(body).digest()).decode())]
     payload = payload or hashlib.sha256(body).hexdigest()
     all_headers = [("host", host or f"127.0.0.1:{gateway.port}"), ("x-amz-date", date), ("x-amz-content-sha256", payload), *headers]
     names = sorted({k.lower() for k, _ in all_headers if k.lower() in ("host", "content-type", "content-md5") or k.lower().startswith("x-amz-")} - set(skip))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 /// How a caller was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mechanism {
-    /// Signature Version 4 in the `Authorization` header.
+    /// A signature in the `Authorization` header.
     Header,
-    /// Signature Version 4 in the query: a presigned URL.
+    /// A signature in the query: a presigned URL.
     Presigned,
 }
 
@@ -18,6 +18,26 @@ impl Mechanism {
         match self {
             Self::Header => "REST-HEADER",
             Self::Presigned => "REST-QUERY-STRING",
+        }
+    }
+}
+
+/// Which of AWS's signatures it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// Signature Version 2.
+    Two,
+    /// Signature Version 4.
+    Four,
+}
+
+impl Version {
+    /// The value of the condition key `s3:signatureversion`.
+    #[must_use]
+    pub const fn signature_version(self) -> &'static str {
+        match self {
+            Self::Two => "AWS",
+            Self::Four => "AWS4-HMAC-SHA256",
         }
     }
 }
@@ -40,10 +60,13 @@ pub struct Proof {
     pub access_key_id: Arc<str>,
     /// Where the signature stood.
     pub mechanism: Mechanism,
-    /// When the request was signed.
+    /// Which signature it was.
+    pub version: Version,
+    /// When the request was signed; 1970 for a link that does not say.
     pub signed_at: time::OffsetDateTime,
-    /// The key and seed that an `aws-chunked` body's chunk signatures continue from.
-    pub chunks: crate::sigv4::ChunkSigner,
+    /// The key and seed that an `aws-chunked` body's chunk signatures continue from, which Version 2 has
+    /// not.
+    pub chunks: Option<crate::sigv4::ChunkSigner>,
 }
 
 /// Who asks. Made by `authn` only.

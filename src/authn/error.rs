@@ -8,7 +8,19 @@ pub enum Error {
     /// More than one mechanism is offered.
     #[error("more than one authentication mechanism is offered")]
     TwoMechanisms,
-    /// Signature Version 2, SigV4A, or another scheme that is known and not supported.
+    /// Signature Version 2, where it is not taken.
+    #[error("Signature Version 2 is not taken here")]
+    VersionTwo,
+    /// The header of a Version 2 is not well-formed.
+    #[error("the header of Signature Version 2 is malformed")]
+    VersionTwoMalformed,
+    /// The query of a Version 2 is not well-formed.
+    #[error("the query of Signature Version 2 is malformed")]
+    VersionTwoParameters,
+    /// Version 2 does not cover a word of the query that chooses the operation.
+    #[error("Signature Version 2 does not sign `{0}`")]
+    VersionTwoOpen(&'static str),
+    /// SigV4A, or another scheme of AWS's that is not supported.
     #[error("the authentication mechanism is not supported")]
     Unsupported,
     /// The `Authorization` header names no scheme of AWS's.
@@ -73,7 +85,7 @@ pub struct Mismatch {
     /// What we would have signed.
     pub string_to_sign: String,
     /// What that was calculated from: nothing but what the client sent.
-    pub canonical_request: String,
+    pub canonical_request: Option<String>,
 }
 
 impl Error {
@@ -82,7 +94,10 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::TwoMechanisms => "two_mechanisms",
-            Self::Unsupported | Self::NoScheme => "unsupported_mechanism",
+            Self::Unsupported | Self::NoScheme | Self::VersionTwo | Self::VersionTwoOpen(_) => {
+                "unsupported_mechanism"
+            }
+            Self::VersionTwoMalformed | Self::VersionTwoParameters => "malformed",
             Self::HeaderMalformed(_) | Self::QueryMalformed(_) | Self::MissingHeader(_) => {
                 "malformed"
             }
@@ -114,6 +129,23 @@ impl From<Error> for s3::Error {
                 "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. \
                  Older clients sign so when told to, by `aws configure set default.s3.signature_version s3v4` \
                  or boto3's Config(signature_version='s3v4').",
+            ),
+            Error::VersionTwo => with(
+                ErrorCode::InvalidRequest,
+                "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. This one is Signature Version 2, which old clients and old defaults make: set signature_version = s3v4 for boto3 and awscli (s3.signature_version in its configuration), or ask for listener.signature_v2 where a client knows no other.",
+            ),
+            Error::VersionTwoMalformed => with(
+                ErrorCode::InvalidArgument,
+                "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature",
+            )
+            .detail("ArgumentName", "Authorization"),
+            Error::VersionTwoParameters => with(
+                ErrorCode::AccessDenied,
+                "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
+            ),
+            Error::VersionTwoOpen(word) => with(
+                ErrorCode::InvalidRequest,
+                &format!("Signature Version 2 does not sign the query parameter '{word}'. Please use AWS4-HMAC-SHA256."),
             ),
             // Not what it holds, which may be a password.
             Error::NoScheme => with(ErrorCode::InvalidArgument, "Unsupported Authorization Type")
@@ -148,11 +180,16 @@ impl From<Error> for s3::Error {
             Error::UnknownAccessKey(id) => {
                 Self::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", id)
             }
-            Error::Mismatch(what) => Self::new(ErrorCode::SignatureDoesNotMatch)
-                .detail("AWSAccessKeyId", what.access_key_id)
-                .detail("StringToSign", what.string_to_sign)
-                .detail("SignatureProvided", what.signature)
-                .detail("CanonicalRequest", what.canonical_request),
+            Error::Mismatch(what) => {
+                let error = Self::new(ErrorCode::SignatureDoesNotMatch)
+                    .detail("AWSAccessKeyId", what.access_key_id)
+                    .detail("StringToSign", what.string_to_sign)
+                    .detail("SignatureProvided", what.signature);
+                match what.canonical_request {
+                    Some(text) => error.detail("CanonicalRequest", text),
+                    None => error,
+                }
+            }
             Error::Token => ErrorCode::InvalidToken.into(),
             Error::Anonymous(what) => with(ErrorCode::InvalidRequest, what),
         };

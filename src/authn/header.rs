@@ -14,7 +14,7 @@ use crate::sigv4::{ALGORITHM, CredentialScope, InvalidScope};
 
 /// Whether an `Authorization` header names a signature of AWS's that is not supported.
 pub(super) fn names_other_mechanism(value: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 2] = [b"AWS ", b"AWS4-"];
+    const KNOWN: [&[u8]; 1] = [b"AWS4-"];
     KNOWN.iter().any(|scheme| {
         value
             .get(..scheme.len())

@@ -11,8 +11,9 @@ mod header;
 mod presigned;
 mod signed_headers;
 mod verify;
+mod version_two;
 
-pub use caller::{Caller, Identity, Mechanism, Proof};
+pub use caller::{Caller, Identity, Mechanism, Proof, Version};
 pub use error::Error;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ const CACHED_FOR: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Authenticator {
     region: Arc<str>,
+    takes_version_two: bool,
     keys: Cache<(Arc<str>, String), SigningKey>,
 }
 
@@ -45,6 +47,8 @@ enum Offer {
     Nothing,
     Header,
     Presigned,
+    HeaderTwo,
+    PresignedTwo,
     Unsupported,
 }
 
@@ -56,7 +60,20 @@ impl Authenticator {
             .max_capacity(CACHED_KEYS)
             .time_to_live(CACHED_FOR)
             .build();
-        Self { region, keys }
+        Self {
+            region,
+            takes_version_two: false,
+            keys,
+        }
+    }
+
+    /// The same, which takes Signature Version 2 as well where `takes` says so.
+    #[must_use]
+    pub fn with_version_two(self, takes: bool) -> Self {
+        Self {
+            takes_version_two: takes,
+            ..self
+        }
     }
 
     /// Says who sent `request`, at `now`.
@@ -72,6 +89,11 @@ impl Authenticator {
         match offer(&request.head)? {
             Offer::Nothing => anonymous::authenticate(request),
             Offer::Unsupported => Err(Error::Unsupported),
+            Offer::HeaderTwo | Offer::PresignedTwo if !self.takes_version_two => {
+                Err(Error::VersionTwo)
+            }
+            Offer::HeaderTwo => version_two::of_header(request, directory, now),
+            Offer::PresignedTwo => version_two::of_query(request, directory, now),
             Offer::Header => {
                 let claim = header::claim(request, now, &self.region)?;
                 verify::verify(self, request, directory, &claim)
@@ -102,11 +124,12 @@ fn offer(head: &Head) -> Result<Offer, Error> {
     match (authorization, v4_query, v2_query) {
         (None, false, false) => Ok(Offer::Nothing),
         (None, true, false) => Ok(Offer::Presigned),
-        (None, false, true) => Ok(Offer::Unsupported),
+        (None, false, true) => Ok(Offer::PresignedTwo),
         (Some(value), false, false) => {
             Ok(match value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 ") {
                 true => Offer::Header,
                 false if value.as_bytes() == b"AWS4-HMAC-SHA256" => Offer::Header,
+                false if value.as_bytes().starts_with(b"AWS ") => Offer::HeaderTwo,
                 false if header::names_other_mechanism(value.as_bytes()) => Offer::Unsupported,
                 false => return Err(Error::NoScheme),
             })

@@ -16,10 +16,9 @@ fn malformed(what: String) -> Error {
     Error::QueryMalformed(what)
 }
 
-fn of_credential(what: String) -> Error {
-    malformed(format!(
-        "Error parsing the X-Amz-Credential parameter; {what}"
-    ))
+fn of_credential(mut what: String) -> Error {
+    what.insert_str(0, "Error parsing the X-Amz-Credential parameter; ");
+    malformed(what)
 }
 
 fn parameter<'r>(head: &'r Head, name: &str) -> Result<&'r str, Error> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::claim::Claim;
 use super::error::Mismatch;
-use super::{Authenticator, Caller, Error, Identity, Proof, signed_headers};
+use super::{Authenticator, Caller, Error, Identity, Proof, Version, signed_headers};
 use crate::crypto::{Secret, constant_time_eq};
 use crate::identity::{Directory, Owner};
 use crate::s3::Request;
@@ -14,7 +14,7 @@ use crate::sigv4::{CanonicalRequest, ChunkSigner, SigningKey, StringToSign};
 pub(super) const NOBODY: &str = "";
 
 /// What stands in for an unknown key's secret. Its signatures are refused like any other.
-static NOBODYS_SECRET: LazyLock<Secret> =
+pub(super) static NOBODYS_SECRET: LazyLock<Secret> =
     LazyLock::new(|| Secret::new("nobody has this secret".to_owned()));
 
 /// Verifies `claim`. An unknown key costs what a known one costs, so that time does not tell which
@@ -63,7 +63,7 @@ pub(super) fn verify(
             access_key_id: shown(claim.access_key_id),
             signature: claim.signature.to_owned(),
             string_to_sign: string.text().to_owned(),
-            canonical_request: canonical.text(),
+            canonical_request: Some(canonical.text()),
         })));
     }
     // Keys of the configuration are permanent: a token beside one belongs to something else (T13).
@@ -74,8 +74,9 @@ pub(super) fn verify(
     let proof = Proof {
         access_key_id: key.id.clone(),
         mechanism: claim.mechanism,
+        version: Version::Four,
         signed_at: claim.signed_at,
-        chunks,
+        chunks: Some(chunks),
     };
     let identity = match &key.owner {
         Owner::Root => Identity::Root,
@@ -85,6 +86,6 @@ pub(super) fn verify(
 }
 
 /// An access key id as it may be shown: bounded.
-fn shown(id: &str) -> String {
+pub(super) fn shown(id: &str) -> String {
     id.chars().take(128).collect()
 }

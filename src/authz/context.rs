@@ -10,7 +10,7 @@ use super::decide::Asked;
 use super::facts::{Document, Lacking};
 use super::requirement::Requirement;
 use super::surroundings::{self, tag};
-use crate::authn::Mechanism;
+use crate::authn::{Mechanism, Version};
 use crate::iam::{Context, Key, Name, Principal, Supplied, Value, Values};
 use crate::s3::{Call, TagSet};
 
@@ -62,7 +62,7 @@ impl RequestContext<'_> {
         };
         match name {
             Name::AuthType => Values::text(proof.mechanism.auth_type()),
-            Name::SignatureVersion => Values::text("AWS4-HMAC-SHA256"),
+            Name::SignatureVersion => Values::text(proof.version.signature_version()),
             _ => {
                 let age = (self.asked.now - proof.signed_at)
                     .whole_milliseconds()
@@ -78,7 +78,10 @@ impl RequestContext<'_> {
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html>
     fn content_sha256(&self) -> Values<'_> {
         let presigned = self.asked.caller.proof();
-        let presigned = presigned.is_some_and(|proof| proof.mechanism == Mechanism::Presigned);
+        // Version 2 never says it, and signs no body.
+        let presigned = presigned.is_some_and(|proof| {
+            proof.mechanism == Mechanism::Presigned || proof.version == Version::Two
+        });
         match self.header("x-amz-content-sha256") {
             Values::Absent if presigned => Values::text("UNSIGNED-PAYLOAD"),
             said => said,

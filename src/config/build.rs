@@ -179,6 +179,7 @@ impl<'a> Builder<'a> {
             external_url: file.listener.external_url.clone(),
             trusted_proxies: self.proxies(&file.listener.trusted_proxies)?,
             forwarded_proto: self.forwarded_proto(&file.listener)?,
+            signature_v2: file.listener.signature_v2.unwrap_or(false),
             root,
             disk: self.disk(&file.disk, &data)?,
             upstreams: self.upstreams(file.upstreams, &region)?,

@@ -66,6 +66,8 @@ pub struct Listener {
     pub trusted_proxies: Vec<String>,
     /// Whether their `X-Forwarded-Proto` is believed as well.
     pub forwarded_proto: Option<bool>,
+    /// Whether Signature Version 2 is taken.
+    pub signature_v2: Option<bool>,
     /// TLS.
     pub tls: Tls,
 }

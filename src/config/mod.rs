@@ -110,6 +110,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether they say if their client came by TLS.
     pub forwarded_proto: bool,
+    /// Whether Signature Version 2 is taken.
+    pub signature_v2: bool,
     /// Root's key, when it is configured.
     pub root: Option<RootKey>,
     /// The disk backend.

@@ -33,6 +33,18 @@ pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; SHA256_LENGTH] {
     HmacKey::new(key).sign(data)
 }
 
+/// HMAC-SHA-1 (RFC 2104) of `data` under `key`, which Signature Version 2 is made of. SHA-1's collisions
+/// are no help against an HMAC.
+#[must_use]
+pub fn hmac_sha1(key: &[u8], data: &[u8]) -> [u8; 20] {
+    let mac = Hmac::<sha1::Sha1>::new_from_slice(key);
+    // Any length is taken, so nobody comes here; what does answers as an empty key.
+    let mut mac =
+        mac.unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<sha1::Sha1>>::default()));
+    mac.update(data);
+    mac.finalize().into_bytes().into()
+}
+
 /// An HMAC-SHA-256 key whose inner and outer pads are already hashed: half the work per signature
 /// for a key that is used more than once.
 #[derive(Clone)]

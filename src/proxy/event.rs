@@ -9,7 +9,7 @@ use super::state::State;
 use pingora_http::RequestHeader;
 
 use crate::audit::{Event, Key, Statement, bounded};
-use crate::authn::{Caller, Identity, Mechanism};
+use crate::authn::{Caller, Identity, Mechanism, Version};
 use crate::handler::DecidedKey;
 use crate::iam::By;
 use crate::metrics::Observation;
@@ -163,9 +163,12 @@ fn arn(state: &State, caller: &Caller) -> String {
 }
 
 fn mechanism(caller: &Caller) -> &'static str {
-    match caller.proof().map(|proof| proof.mechanism) {
-        Some(Mechanism::Header) => "header",
-        Some(Mechanism::Presigned) => "presigned",
+    let proof = caller.proof();
+    match proof.map(|proof| (proof.version, proof.mechanism)) {
+        Some((Version::Four, Mechanism::Header)) => "header",
+        Some((Version::Four, Mechanism::Presigned)) => "presigned",
+        Some((Version::Two, Mechanism::Header)) => "header_v2",
+        Some((Version::Two, Mechanism::Presigned)) => "presigned_v2",
         None => "none",
     }
 }

@@ -385,8 +385,13 @@ impl HttpServerApp for Gateway {
         session.set_write_timeout(Some(limits.body_timeout));
         let closes = *shutdown.borrow() || framing::is_single(session.req_header());
         session.set_keepalive((!closes).then_some(limits.idle_timeout.as_secs()));
-        // Who sends the next request before this one is answered is answered in turn.
-        session.set_pipelining_enabled(true);
+        // Who sends the next request before this one is answered is answered in turn. Not behind chunks,
+        // whose end two servers could see in two places (T47): there the connection ends.
+        let chunked = session
+            .req_header()
+            .headers
+            .contains_key(http::header::TRANSFER_ENCODING);
+        session.set_pipelining_enabled(!chunked);
         // Boxed: an idle connection does not hold what a request needs.
         let sent = Box::pin(self.serve(&state, &mut session, &mut seen, reserved)).await;
         self.record(&state, Some(session.req_header()), &seen, sent, place);

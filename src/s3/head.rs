@@ -171,7 +171,8 @@ impl Head {
         }
         let marks = headers.keys().map(|name| mark(name.as_str()));
         let query = Query::parse(raw_query)?;
-        let presigned = query.has(SIGNATURE);
+        let presigned =
+            query.has(SIGNATURE) || (query.has("Signature") && query.has("AWSAccessKeyId"));
         Ok(Self {
             marks: marks.fold(0, |all, bit| all | bit),
             method,
@@ -200,6 +201,12 @@ impl Head {
     #[must_use]
     pub fn is_presigned(&self) -> bool {
         self.presigned
+    }
+
+    /// Whether the signature in the query is one of Version 2.
+    #[must_use]
+    pub fn is_presigned_by_version_two(&self) -> bool {
+        self.presigned && !self.query.has(SIGNATURE)
     }
 
     /// Whether `key` is one of the query keys that carry a Signature Version 4.

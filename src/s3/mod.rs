@@ -10,7 +10,7 @@ mod checksum;
 mod condition;
 mod error;
 mod fault;
-mod head;
+pub(crate) mod head;
 mod key;
 mod object;
 pub mod operation;

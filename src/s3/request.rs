@@ -38,7 +38,7 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
     use super::*;
     use crate::s3::{ChecksumRequest, ErrorCode, Peer};
     use http::{HeaderMap, HeaderValue, Method};
@@ -106,6 +106,26 @@ mod tests {
     }
 
     #[test]
+    fn versions_are_text_that_a_url_can_carry() {
+        let long = "v".repeat(1025);
+        for bad in ["", "a%20b", "%C3%A9", "%01", &long] {
+            for method in [Method::GET, Method::HEAD, Method::DELETE] {
+                let call = parse(method, &format!("/bucket/key?versionId={bad}"), &[]);
+                assert_eq!(call.err(), Some(ErrorCode::InvalidArgument), "{bad}");
+            }
+        }
+        for good in [
+            "null",
+            "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY",
+            long.get(1..).unwrap(),
+        ] {
+            let target = format!("/bucket/key?versionId={}", good.replace('+', "%2B"));
+            let call = parse(Method::DELETE, &target, &[]).unwrap();
+            assert!(matches!(call, Call::DeleteObject(c) if c.version_id.as_deref() == Some(good)));
+        }
+    }
+
+    #[test]
     fn elsewhere_only_what_is_a_clients_own() {
         for (method, path) in [
             (Method::PUT, "/bucket/key"),
@@ -139,7 +159,7 @@ mod tests {
     fn a_checksum_in_a_presigned_query_says_nothing_of_the_body() {
         let of = |target: &str, headers| match parse(Method::PUT, target, headers).unwrap() {
             Call::PutObject(call) => call.checksum,
-            other => unreachable!("{other:?}"),
+            other => panic!("{other:?}"),
         };
         let query = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32";
         let presigned = format!("/bucket/key?{query}&X-Amz-Signature=0");

@@ -10,7 +10,7 @@ use http::Method;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-/// Query keys of Signature Version 2, which `authn` refuses by name.
+/// Query keys of Signature Version 2.
 const SIGNATURE_V2: [&str; 3] = ["AWSAccessKeyId", "Expires", "Signature"];
 
 /// Words of S3's that no row has.
@@ -24,6 +24,9 @@ static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let all = of_rows.chain(&RESERVED).chain(&SIGNATURE_V2);
     all.map(|word| word.to_ascii_lowercase()).collect()
 });
+
+/// What presigners of Version 2 repeat in the query: it is signed as the header that comes as well.
+const CONTENT: [&str; 2] = ["content-md5", "content-type"];
 
 type Rows = HashMap<(Method, TargetKind), Vec<&'static Row>>;
 
@@ -112,6 +115,7 @@ fn only_known_keys(head: &Head, row: &Row) -> Result<(), Error> {
             || SIGNATURE_V2.contains(&key)
             || Head::is_signature_parameter(key)
             || (head.is_presigned() && Head::is_hoisted(key))
+            || (head.is_presigned_by_version_two() && CONTENT.contains(&key))
     };
     let unknown = head.query.pairs().find(|(key, _)| !known(key));
     match unknown {

@@ -219,7 +219,8 @@ fn state(
     let backends = Backends::new(stores, config.routes.clone(), Some(config::DISK));
     Ok(State {
         addressing: Addressing::new(config.domains.iter().cloned()),
-        authenticator: Authenticator::new(config.region.clone()),
+        authenticator: Authenticator::new(config.region.clone())
+            .with_version_two(config.signature_v2),
         authorizer: Authorizer::new(config.account.clone(), config.region.clone())
             .explaining(config.explain_denials)
             .blocking(config.public_access_block),

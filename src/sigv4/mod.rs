@@ -11,6 +11,7 @@ mod chunk;
 mod sign;
 mod signing_key;
 mod string_to_sign;
+pub mod version_two;
 
 pub use authorize::authorize;
 pub use canonical_request::{CanonicalRequest, encode, encode_path};

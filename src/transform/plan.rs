@@ -152,14 +152,18 @@ fn framing(
             signer: None,
             trailer,
         }),
-        Payload::SignedChunks | Payload::SignedChunksTrailer => match caller.proof() {
-            Some(proof) => {
-                let signer = Some(Box::new(proof.chunks.clone()));
+        Payload::SignedChunks | Payload::SignedChunksTrailer => match chunks(caller) {
+            Some(chunks) => {
+                let signer = Some(Box::new(chunks));
                 Ok(Framing::Chunked { signer, trailer })
             }
             None => Err(ErrorCode::AccessDenied.into()),
         },
     }
+}
+
+fn chunks(caller: &Caller) -> Option<ChunkSigner> {
+    caller.proof()?.chunks.clone()
 }
 
 fn expected(

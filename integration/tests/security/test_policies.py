@@ -115,6 +115,10 @@ ACTIONS = {
     "GetObject": "s3:GetObject", "HeadObject": "s3:GetObject", "PutObject": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject", "CreateMultipartUpload": "s3:PutObject", "UploadPart": "s3:PutObject", "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload", "ListParts": "s3:ListMultipartUploadParts", "DeleteBucket": "s3:DeleteBucket",
+    "ListObjectVersions": "s3:ListBucketVersions", "GetBucketVersioning": "s3:GetBucketVersioning", "GetBucketAcl": "s3:GetBucketAcl",
+    "GetBucketOwnershipControls": "s3:GetBucketOwnershipControls", "GetBucketRequestPayment": "s3:GetBucketRequestPayment",
+    "GetBucketAccelerateConfiguration": "s3:GetAccelerateConfiguration", "GetBucketLogging": "s3:GetBucketLogging",
+    "GetBucketNotificationConfiguration": "s3:GetBucketNotification", "ListBucketMetricsConfigurations": "s3:GetMetricsConfiguration", "GetObjectAcl": "s3:GetObjectAcl",
     "GetObjectTagging": "s3:GetObjectTagging", "PutObjectTagging": "s3:PutObjectTagging", "DeleteObjectTagging": "s3:DeleteObjectTagging",
 }
 

@@ -187,7 +187,7 @@ fn check_given(
         && kind != computed.kind
     {
         let message = "The upload was created with another checksum type. The complete request must carry the same one.";
-        return Err(Error::with_message(ErrorCode::InvalidRequest, message));
+        return Err(Error::with_message(ErrorCode::BadDigest, message));
     }
     let Some(given) = &call.checksum else {
         return Ok(());

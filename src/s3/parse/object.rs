@@ -7,6 +7,9 @@ use super::super::head::decode;
 use super::super::{BucketName, ByteRange, ETag, Error, ErrorCode, Head, ObjectKey};
 use super::{checksum, condition, invalid, metadata, tagging};
 
+/// The longest version id; any store's is text that needs no encoding in a URL.
+const MAX_VERSION: usize = 1024;
+
 /// Query keys that set a header of the answer, and that header.
 const OVERRIDES: [(&str, &str); 6] = [
     ("response-cache-control", "cache-control"),
@@ -61,6 +64,9 @@ pub(super) fn version(head: &Head) -> Result<Option<String>, Error> {
             "",
             "Version id cannot be the empty string",
         )),
+        Some(id) if id.len() > MAX_VERSION || !id.bytes().all(|b| b.is_ascii_graphic()) => {
+            Err(invalid("versionId", "", "Invalid version id specified"))
+        }
         other => Ok(other.map(str::to_owned)),
     }
 }
