@@ -277,3 +277,36 @@ def test_an_action_that_there_is_not_is_refused(tmp_path):
     run = subprocess.run([BINARY, "serve", "--config", "portcullis.toml"], cwd=gateway.directory, capture_output=True, text=True, timeout=60) if (
         gateway.directory / "portcullis.toml").write_text(written) else None
     assert run.returncode == 1 and "did you mean `s3:DeleteObject`" in run.stderr, run
+
+
+def test_a_configuration_is_checked_without_its_secrets(tmp_path):
+    """What is wrong is said with its line, its key and what is right, in the words of who writes the file."""
+    def check(text=None, *more, path=None):
+        if text is not None:
+            (tmp_path / "c.toml").write_text(text)
+        return subprocess.run([BINARY, "check-config", *more, path or tmp_path / "c.toml"], capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]})
+    for example in ["examples/full.toml", *sorted((ROOT / "examples").glob("*/*.toml"))]:
+        said = check(path=ROOT / example)
+        assert said.returncode == 0 and "is valid" in said.stdout, said
+    secret = '[[users]]\nname = "alice"\naccess_keys = [{ id = "AKALICE", secret = { env = "NOT_SET_HERE" } }]\n'
+    assert check(secret).returncode == 0 and "--resolve" in check(secret).stdout
+    said = check(secret, "--resolve")
+    assert said.returncode == 1 and "NOT_SET_HERE" in said.stderr
+    upstream = '[[upstreams]]\nname = "u"\nendpoint = "https://s3.example.com"\ncredentials = 5\n'
+    for text, *words in (
+            ('[listener]\naddress = ":9000"\n', "line 2", "`address`", "127.0.0.1:9000"),
+            ('[limits]\nrequests = "many"\n', "line 2", "`requests`", "a whole number"),
+            ('[listener]\nforwarded_proto = "yes"\n', "line 2", "`forwarded_proto`", "`true` or `false`"),
+            ('region = 5\n', "line 1", "`region`", "a text in quotes"),
+            ('[audit]\noutput = 5\n', "line 2", "`output`", "stdout"),
+            (upstream, "line 4", "`credentials`", "chain"),
+            ('[logging]\nlevel = "inof"\n', "logging.level", "`inof`", "`info`"),
+            ('[listener]\naddress = "127.0.0.1:9001"\n', "admin.address", "listener.address"),
+            ('[listener]\nhttp_address = "127.0.0.1:9000"\n', "listener.http_address", "listener.address"),
+            ('[listener]\naddress = "0.0.0.0:9001"\n', "admin.address"),
+            ('[[routes]]\nbucket = "abc"\nbackend = "nowhere"\n', "nowhere")):
+        said = check(text)
+        assert said.returncode == 1 and all(word in said.stderr for word in words), (text, said)
+        assert not any(word in said.stderr for word in ("untagged", "usize", "u64", "variant", "expected a bool")), said
+    for text in ('[logging]\nlevel = "warn,portcullis::proxy=debug"\n', '[listener]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n'):
+        assert check(text).returncode == 0, text
