@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(policy) => Arc::new(policy),
         Err(why) => {
             assert!(why.to_string().len() < 1024 + 8 * json.len());
-            assert_eq!(validate(&PolicyLimits::default(), kind, json).len(), 1);
+            assert!(!validate(&PolicyLimits::default(), kind, json).is_empty());
             return;
         }
     };

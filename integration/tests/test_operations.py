@@ -93,7 +93,7 @@ def test_first_start_without_configuration(tmp_path):
 def check(tmp_path, text):
     file = tmp_path / "c.toml"
     file.write_text(text)
-    done = subprocess.run([BINARY, "check-config", str(file)], env=clean_env(), capture_output=True, text=True)
+    done = subprocess.run([BINARY, "check-config", "--resolve", str(file)], env=clean_env(), capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
 

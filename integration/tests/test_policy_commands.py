@@ -136,17 +136,85 @@ def test_validate_finds_what_is_hardly_meant(tmp_path):
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket/*",
          "Condition": {"ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": ["team"]}}}]}
     (tmp_path / "odd.json").write_text(json.dumps(document, indent=1))
-    said = policy("validate", tmp_path / "odd.json")
+    said = policy("validate", tmp_path / "odd.json", code=1)
     for word in ("s3:GetObject", "Statement[1]", "Statement[2].Condition", "ForAllValues", "fix:", "Null"):
         assert word in said, (word, said)
-    findings = [json.loads(line) for line in policy("validate", "--format", "json", tmp_path / "odd.json").splitlines()]
+    findings = [json.loads(line) for line in policy("validate", "--format", "json", tmp_path / "odd.json", code=1).splitlines() if line.startswith("{")]
     assert len(findings) >= 4 and all(finding["line"] for finding in findings), findings
     policy("validate", "--strict", tmp_path / "odd.json", code=1)
     document["Statement"][0]["Principal"] = "*"
     said = policy("validate", "--kind", "identity", "-", given=json.dumps(document), code=1)
     assert "error" in said and "Principal" in said
-    said = policy("validate", "-", given=json.dumps({"Version": "2012-10-17", "Statement": document["Statement"][:1]}))
+    said = policy("validate", "-", given=json.dumps({"Version": "2012-10-17", "Statement": document["Statement"][:1]}), code=1)
     assert "security-warning" in said
+
+
+def test_validate_tells_every_error_and_what_a_bucket_refuses(tmp_path):
+    """All of a document at once, of every document of a directory; with `--bucket`, what PutBucketPolicy would say."""
+    statement = lambda **more: {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"} | more
+    documents = {
+        "good.json": statement(), "typo.json": statement(Action=["s3:GetObjekt", "s3:Foo"]), "other.json": statement(Resource="arn:aws:s3:::other/*"),
+        "apart.json": statement(Action="s3:ListBucket"), "keys.json": statement(Condition={"StringLike": {"s3:prefix": "a/*"}}),
+        "nobody.json": statement(Principal={"AWS": "arn:aws:iam::123456789012:user/${aws:username}"}), "service.json": statement(Action="iam:GetUser", Resource="*")}
+    (tmp_path / "deep").mkdir()
+    for name, one in documents.items():
+        (tmp_path / "deep" / name).write_text(json.dumps({"Version": "2012-10-17", "Statement": one}, indent=1))
+    (tmp_path / "deep" / "table.test.json").write_text("{}")
+    (tmp_path / "deep" / "notes.txt").write_text("none")
+    said = policy("validate", tmp_path, code=1)
+    assert "table.test.json" not in said and "notes.txt" not in said
+    assert said.count("INVALID_ACTION") == 2 and "did you mean `s3:GetObject`?" in said and "RestoreObject" not in said, said
+    assert " warning INVALID_ACTION" in policy("validate", "--unknown-actions", "warn", tmp_path / "deep/typo.json")
+    assert "no document" in policy("validate", tmp_path / "deep" / "table.test.json", code=1)
+    for name in documents:
+        said = policy("validate", "--bucket", "bucket", tmp_path / "deep" / name, code=0 if name == "good.json" else 1)
+        assert name == "good.json" or " error " in said, (name, said)
+    assert "Policy has invalid resource" in policy("validate", "--bucket", "bucket", tmp_path / "deep/other.json", code=1)
+    assert "Action does not apply to any resource" in policy("validate", "--bucket", "bucket", tmp_path / "deep/apart.json", code=1)
+    assert "is not the name of a bucket" in policy("validate", "--bucket", "No", tmp_path / "deep/good.json", code=1)
+    # Every statement that is refused is told, by its own number.
+    many = {"Version": "2012-10-17", "ID": "minio", "Statement": [documents["good.json"], documents["other.json"], {"Effect": "allow", "Action": "s3", "Resource": "b", "Principal": "*"}, documents["apart.json"]]}
+    found = [json.loads(line) for line in policy("validate", "--format", "json", "--bucket", "bucket", "-", given=json.dumps(many), code=1).splitlines() if line.startswith("{")]
+    told = [(f["code"], f["path"]) for f in found if f["severity"] == "error"]
+    assert sorted(told) == sorted([("INVALID_POLICY_ELEMENT", "ID"), ("MALFORMED_POLICY", "Statement[2]"), ("INVALID_EFFECT", "Statement[3].Effect"),
+                                   ("INVALID_ACTION", "Statement[3].Action"), ("INVALID_ARN_PREFIX", "Statement[3].Resource"), ("MALFORMED_POLICY", "Statement[4]")]), told
+    assert "MinIO" in next(f["fix"] for f in found if f["path"] == "ID")
+    # The gateway says the same of each.
+    with Gateway(tmp_path / "g") as gateway:
+        client = s3(gateway)
+        client.create_bucket(Bucket="bucket")
+        for name, one in documents.items():
+            put = lambda: client.put_bucket_policy(Bucket="bucket", Policy=json.dumps({"Version": "2012-10-17", "Statement": one}))
+            if name == "good.json":
+                put()
+                continue
+            with pytest.raises(botocore.exceptions.ClientError, match="MalformedPolicy"):
+                put()
+
+
+def test_a_table_that_names_what_there_is_not_is_refused(tmp_path):
+    (tmp_path / "p.json").write_text(json.dumps({"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}))
+    case = {"name": "x", "principal": ALICE, "action": "s3:PutObject", "target": "arn:aws:s3:::bucket/x", "expect": "implicit_deny"}
+    for more, word in (({}, None), ({"action": "s3:PutObjetc"}, "did you mean `s3:PutObject`?"), ({"expect": "deny"}, "`deny` is none of"),
+                       ({"context": {"aws:SourcIp": "192.0.2.7"}}, "did you mean `aws:SourceIp`?"), ("none", "no `cases`")):
+        cases = [] if more == "none" else [case | more]
+        (tmp_path / "p.test.json").write_text(json.dumps({"cases": cases}))
+        said = policy("test", tmp_path, code=1 if word else 0)
+        assert not word or word in said and "p.test.json" in said, said
+
+
+def test_what_aws_only_warns_of_is_refused(tmp_path):
+    """An empty list or object, and `Null` with a qualifier, say nothing or always the same: nobody means them."""
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    for more, code in (({"Condition": {"StringEquals": {}}}, "EMPTY_OBJECT_CONDITION"), ({"Condition": {"StringEquals": {"aws:username": []}}}, "EMPTY_ARRAY_CONDITION"),
+                       ({"Action": []}, "EMPTY_ARRAY_ACTION"), ({"Resource": []}, "EMPTY_ARRAY_RESOURCE"),
+                       ({"Condition": {"ForAllValues:Null": {"aws:username": "true"}}}, "NULL_WITH_QUALIFIER"), ({"Condition": {}}, None)):
+        (tmp_path / "p.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": statement | more}))
+        (tmp_path / "c.toml").write_text('[[policies]]\nname = "p"\ndocument = "p.json"\n')
+        check = subprocess.run([BINARY, "check-config", tmp_path / "c.toml"], capture_output=True, text=True, timeout=60)
+        assert (check.returncode == 1) == bool(code), check
+        said = policy("validate", tmp_path / "p.json", code=1 if code else 0)
+        assert not code or f" error {code}" in said, said
 
 
 def test_the_length_of_policies_is_configured(tmp_path):
@@ -209,3 +277,36 @@ def test_an_action_that_there_is_not_is_refused(tmp_path):
     run = subprocess.run([BINARY, "serve", "--config", "portcullis.toml"], cwd=gateway.directory, capture_output=True, text=True, timeout=60) if (
         gateway.directory / "portcullis.toml").write_text(written) else None
     assert run.returncode == 1 and "did you mean `s3:DeleteObject`" in run.stderr, run
+
+
+def test_a_configuration_is_checked_without_its_secrets(tmp_path):
+    """What is wrong is said with its line, its key and what is right, in the words of who writes the file."""
+    def check(text=None, *more, path=None):
+        if text is not None:
+            (tmp_path / "c.toml").write_text(text)
+        return subprocess.run([BINARY, "check-config", *more, path or tmp_path / "c.toml"], capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]})
+    for example in ["examples/full.toml", *sorted((ROOT / "examples").glob("*/*.toml"))]:
+        said = check(path=ROOT / example)
+        assert said.returncode == 0 and "is valid" in said.stdout, said
+    secret = '[[users]]\nname = "alice"\naccess_keys = [{ id = "AKALICE", secret = { env = "NOT_SET_HERE" } }]\n'
+    assert check(secret).returncode == 0 and "--resolve" in check(secret).stdout
+    said = check(secret, "--resolve")
+    assert said.returncode == 1 and "NOT_SET_HERE" in said.stderr
+    upstream = '[[upstreams]]\nname = "u"\nendpoint = "https://s3.example.com"\ncredentials = 5\n'
+    for text, *words in (
+            ('[listener]\naddress = ":9000"\n', "line 2", "`address`", "127.0.0.1:9000"),
+            ('[limits]\nrequests = "many"\n', "line 2", "`requests`", "a whole number"),
+            ('[listener]\nforwarded_proto = "yes"\n', "line 2", "`forwarded_proto`", "`true` or `false`"),
+            ('region = 5\n', "line 1", "`region`", "a text in quotes"),
+            ('[audit]\noutput = 5\n', "line 2", "`output`", "stdout"),
+            (upstream, "line 4", "`credentials`", "chain"),
+            ('[logging]\nlevel = "inof"\n', "logging.level", "`inof`", "`info`"),
+            ('[listener]\naddress = "127.0.0.1:9001"\n', "admin.address", "listener.address"),
+            ('[listener]\nhttp_address = "127.0.0.1:9000"\n', "listener.http_address", "listener.address"),
+            ('[listener]\naddress = "0.0.0.0:9001"\n', "admin.address"),
+            ('[[routes]]\nbucket = "abc"\nbackend = "nowhere"\n', "nowhere")):
+        said = check(text)
+        assert said.returncode == 1 and all(word in said.stderr for word in words), (text, said)
+        assert not any(word in said.stderr for word in ("untagged", "usize", "u64", "variant", "expected a bool")), said
+    for text in ('[logging]\nlevel = "warn,portcullis::proxy=debug"\n', '[listener]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n'):
+        assert check(text).returncode == 0, text

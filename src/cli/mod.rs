@@ -33,13 +33,16 @@ enum Command {
     Serve(Box<Serve>),
     /// Read a configuration, say what is wrong with it, and serve nothing
     ///
-    /// With --probe the upstream of a bucket is asked what it makes of keys with empty segments, dots, other
+    /// Secrets are read with --resolve only. With --probe the upstream of a bucket is asked what it makes of keys with empty segments, dots, other
     /// case and other forms of Unicode, of checksums and of conditional writes. The exit code is 1 where
     /// the configuration promises what the store does not keep.
     CheckConfig {
         /// The TOML file
         file: PathBuf,
-        /// Write and remove objects in this bucket of an upstream, under a random prefix
+        /// Read the secrets too: their files and environment variables must be there
+        #[arg(long)]
+        resolve: bool,
+        /// Write and remove objects in this bucket of an upstream, under a random prefix; reads the secrets
         #[arg(long, value_name = "BUCKET")]
         probe: Option<String>,
     },
@@ -97,7 +100,11 @@ pub fn run() -> ExitCode {
             }
             Err(error) => Err(error),
         },
-        Command::CheckConfig { file, probe } => check_config(&file, probe.as_deref()),
+        Command::CheckConfig {
+            file,
+            resolve,
+            probe,
+        } => check_config(&file, resolve, probe.as_deref()),
         Command::Fsck(fsck) => return fsck::run(&fsck),
         Command::Policy(policy) => return policy::run(&policy),
         Command::Completions { shell } => {
@@ -124,15 +131,25 @@ fn complain(error: &str) {
     let _ = writeln!(std::io::stderr(), "portcullis: {error}");
 }
 
-fn check_config(file: &Path, bucket: Option<&str>) -> Result<(), String> {
-    let config = Config::load(Some(file), &Overrides::default()).map_err(|e| e.to_string())?;
+fn check_config(file: &Path, resolve: bool, bucket: Option<&str>) -> Result<(), String> {
+    // Where a configuration is written is seldom where its secrets are.
+    let without_secrets = !resolve && bucket.is_none();
+    let overrides = Overrides {
+        without_secrets,
+        ..Overrides::default()
+    };
+    let config = Config::load(Some(file), &overrides).map_err(|e| e.to_string())?;
     let wrong = |error: server::Error| format!("`{}`: {error}", file.display());
     server::check(&config).map_err(wrong)?;
     for what in &config.warnings {
         server::write_out(&format!("warning: `{}`: {what}\n", file.display()));
     }
     let Some(bucket) = bucket else {
-        server::write_out(&format!("`{}` is valid\n", file.display()));
+        let but = match without_secrets {
+            true => "; its secrets were not read, which --resolve does",
+            false => "",
+        };
+        server::write_out(&format!("`{}` is valid{but}\n", file.display()));
         return Ok(());
     };
     let findings = server::probe(&config, bucket).map_err(wrong)?;

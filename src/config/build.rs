@@ -165,14 +165,18 @@ impl<'a> Builder<'a> {
             .or(file.listener.address)
             .unwrap_or_else(Config::default_listen);
         self.plain_http(listen, &file, overrides)?;
+        let admin = overrides.admin_listen.or(file.admin.address);
+        let admin = admin.unwrap_or_else(Config::default_admin_listen);
+        self.different(&[
+            ("listener.address", Some(listen)),
+            ("listener.http_address", file.listener.http_address),
+            ("admin.address", Some(admin)),
+        ])?;
         Ok(Config {
             listen,
             insecure_http: overrides.insecure_http,
             http_listen: file.listener.http_address,
-            admin_listen: overrides
-                .admin_listen
-                .or(file.admin.address)
-                .unwrap_or_else(Config::default_admin_listen),
+            admin_listen: admin,
             admin_hosts: file.admin.hosts.clone(),
             tls: self.tls(&file.listener.tls)?,
             domains: self.domains(&file.listener)?,
@@ -267,6 +271,28 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(root)
+    }
+
+    /// Two listeners cannot have one port of one address, nor of all addresses and one of them.
+    fn different(&self, listeners: &[(&str, Option<SocketAddr>)]) -> Result<(), Error> {
+        let given = listeners
+            .iter()
+            .filter_map(|(key, address)| Some((*key, (*address)?)));
+        let mut before: Vec<(&str, SocketAddr)> = Vec::new();
+        for (key, address) in given {
+            let meets = |other: &SocketAddr| {
+                let any = address.ip().is_unspecified() || other.ip().is_unspecified();
+                let same_port = address.port() == other.port() && address.port() != 0;
+                same_port && (any || address.ip() == other.ip())
+            };
+            if let Some((other, taken)) = before.iter().find(|(_, other)| meets(other)) {
+                let what =
+                    format!("`{address}` has the port of `{other}`, `{taken}`: give it another");
+                return Err(self.value(key, what));
+            }
+            before.push((key, address));
+        }
+        Ok(())
     }
 
     /// Plain HTTP shows everything to whoever is on the wire: off loopback it must be asked for twice.
@@ -493,6 +519,19 @@ impl<'a> Builder<'a> {
             }
         };
         let level = written.level.clone().unwrap_or_else(|| "info".to_owned());
+        // A word that is no level would be a module's name, of which everything is logged.
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let bare = level.split(',').find(|part| {
+            let part = part.trim();
+            !part.contains(['=', '[']) && !LEVELS.iter().any(|l| part.eq_ignore_ascii_case(l))
+        });
+        if let Some(part) = bare {
+            let what = format!(
+                "`{part}` is none of `{}`; of one module it is written `portcullis::proxy=debug`",
+                LEVELS.join("`, `")
+            );
+            return Err(self.value("logging.level", what));
+        }
         if let Err(why) = tracing_subscriber::EnvFilter::try_new(&level) {
             return Err(self.value("logging.level", why.to_string()));
         }

@@ -44,11 +44,70 @@ pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error 
         .filter(|b| *b == b'\n')
         .count()
         .saturating_add(1);
-    let what = nearest(error.message()).unwrap_or_else(|| without_values(error.message()));
+    let what = nearest(error.message()).unwrap_or_else(|| plain(&without_values(error.message())));
+    let key = text
+        .lines()
+        .nth(line.saturating_sub(1))
+        .and_then(|line| line.split_once('='))
+        .map(|(key, _)| key.trim())
+        .filter(|key| {
+            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        });
+    let what = match key {
+        Some(key) if !what.contains(&format!("`{key}`")) && !what.starts_with("unknown") => {
+            format!("`{key}`: {what}")
+        }
+        _ => what,
+    };
     Error::Syntax {
         path: path.to_owned(),
         line,
         what,
+    }
+}
+
+/// What the TOML reader says, in the words of who writes the file.
+fn plain(message: &str) -> String {
+    const INSTEAD: [(&str, &str); 3] = [
+        (
+            "socket address",
+            "it is an address and a port, as in \"127.0.0.1:9000\" or, for all addresses, \"0.0.0.0:9000\"",
+        ),
+        (
+            "UpstreamCredentials",
+            "it is \"chain\" or { access_key = { env = \"…\" }, secret_key = { env = \"…\" } }",
+        ),
+        (
+            "AuditOutput",
+            "it is \"stdout\", \"off\" or { file = \"…\" }",
+        ),
+    ];
+    if let Some((_, instead)) = INSTEAD.iter().find(|(words, _)| message.contains(words)) {
+        return (*instead).to_owned();
+    }
+    const EXPECTED: [(&str, &str); 6] = [
+        ("bool", "`true` or `false`"),
+        ("u", "a whole number, as in 1000"),
+        ("i", "a whole number, as in 1000"),
+        ("a string", "a text in quotes, as in \"text\""),
+        ("path string", "a path in quotes, as in \"some/file\""),
+        ("a sequence", "a list, as in [\"one\", \"two\"]"),
+    ];
+    let Some((_, expected)) = message.rsplit_once("expected ") else {
+        return message.to_owned();
+    };
+    let expected = expected.lines().next().unwrap_or_default().trim();
+    let number = |kind: &str| {
+        let width = expected.strip_prefix(kind);
+        width.is_some_and(|width| matches!(width, "8" | "16" | "32" | "64" | "size"))
+    };
+    let known = EXPECTED.iter().find(|(kind, _)| match *kind {
+        "u" | "i" => number(kind),
+        kind => expected == kind || expected == "a boolean" && kind == "bool",
+    });
+    match known {
+        Some((_, right)) => format!("it must be {right}"),
+        None => message.to_owned(),
     }
 }
 

@@ -69,7 +69,12 @@ impl ActionPattern {
             None => text == "*",
         };
         if !well_formed {
-            return Err(format!("`{text}` is not an action"));
+            let service = text.split_once(':').map_or("", |(service, _)| service);
+            let why = match service.contains(['*', '?']) {
+                true => ": there is a wildcard in its service",
+                false => "",
+            };
+            return Err(format!("`{text}` is not an action{why}"));
         }
         Ok(Self {
             pattern: Pattern::parse(

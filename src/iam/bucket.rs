@@ -35,6 +35,15 @@ impl Policy {
                     reason: "Allow with NotPrincipal is not allowed".to_owned(),
                 });
             }
+            // A principal has no variables: one of that name is nobody, whom a Deny would not reach.
+            let principals = statement.principals.iter().flat_map(Principals::named);
+            let mut texts = principals.map(|named| named.write().1);
+            if let Some(text) = texts.find(|text| text.contains("${")) {
+                return Err(Error::Document(format!(
+                    "Invalid principal in policy: statement {}, `{text}`: a principal has no variables",
+                    number(at, statement.sid.as_deref())
+                )));
+            }
             applies::check(statement, bucket_arn)
                 .map_err(|why| why.of_statement(&number(at, statement.sid.as_deref())))?;
         }

@@ -40,6 +40,9 @@ impl<'a> Json<'a> {
                 items.iter().try_for_each(text)?;
                 Ok(items.iter().filter_map(Self::text).collect())
             }
+            Self::Array(_) => {
+                Err("the list is empty, so that the statement means nothing".to_owned())
+            }
             _ => Err(not()),
         }
     }

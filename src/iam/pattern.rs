@@ -213,7 +213,7 @@ fn pieces(text: &str, syntax: Syntax) -> Result<Vec<Piece>, String> {
             '$' if syntax.variables && after.starts_with('{') => {
                 let (inner, behind) = split_variable(rest)
                     .ok_or_else(|| format!("`{text}` has a variable that does not end"))?;
-                match variable(inner)? {
+                match variable(inner).map_err(|why| format!("`{text}`: {why}"))? {
                     Ok(literal) => plain.push_str(literal),
                     Err(piece) => {
                         flush(&mut plain, &mut pieces);

@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html>
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 
-mod parse;
+pub(super) mod parse;
 mod write;
 
 use std::sync::Arc;
@@ -148,7 +148,7 @@ impl PartialEq for Policy {
 }
 
 impl PolicyLimits {
-    fn check(&self, kind: PolicyKind, text: &str) -> Result<(), Error> {
+    pub(super) fn check(&self, kind: PolicyKind, text: &str) -> Result<(), Error> {
         // Nothing has more characters than bytes.
         if text.len() <= self.of(kind) {
             return Ok(());

@@ -38,7 +38,7 @@ pub(super) enum Policy {
     Test(test::Test),
     /// Say what in policies is wrong, or is hardly meant so
     ///
-    /// Errors are what a gateway refuses; security warnings, warnings and suggestions are what AWS's
+    /// Errors are what a gateway or AWS refuses; security warnings, warnings and suggestions are what AWS's
     /// IAM Access Analyzer would say, and what has no effect here. The exit code is 1 when a policy has
     /// an error or a file cannot be read.
     Validate(validate::Validate),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::case::{Case, Documents, Facts, Rules, Texts};
 use super::decide::{name, why};
-use crate::iam::{Policy, PolicyKind, PolicyLimits};
+use crate::iam::{Key, Policy, PolicyKind, PolicyLimits, known_action};
 
 /// Its flags.
 #[derive(Debug, clap::Args)]
@@ -149,6 +149,7 @@ fn run_table(rules: &Rules, path: &Path) -> Result<Outcomes, String> {
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
     };
     let table: Table = serde_json::from_str(&read(path)?).map_err(|why| why.to_string())?;
+    exists(&table)?;
     let beside = path.to_str().and_then(|name| name.strip_suffix(ENDING));
     let beside = beside.ok_or_else(|| format!("a table's name ends in `{ENDING}`"))?;
     let policy = PathBuf::from(format!("{beside}.json"));
@@ -157,6 +158,32 @@ fn run_table(rules: &Rules, path: &Path) -> Result<Outcomes, String> {
     Ok(rows
         .map(|row| (row.name.clone(), run_row(rules, &table, row, &documents)))
         .collect())
+}
+
+/// What a case may expect.
+const DECISIONS: [&str; 4] = ["allow", "explicit_deny", "implicit_deny", "invalid"];
+
+/// Looks whether everything that a table names exists: a case of what does not proves nothing, whatever is
+/// decided of it.
+fn exists(table: &Table) -> Result<(), String> {
+    if table.cases.is_empty() {
+        return Err("it has no `cases`".to_owned());
+    }
+    let keys = |context: &BTreeMap<String, Option<Texts>>| {
+        let mut keys = context.keys();
+        keys.try_for_each(|key| Key::parse(key).map(|_| ()))
+    };
+    keys(&table.context)?;
+    for row in &table.cases {
+        let wrong = |why: String| format!("`{}`: {why}", row.name);
+        if !DECISIONS.contains(&row.expect.as_str()) {
+            let all = DECISIONS.join("`, `");
+            return Err(wrong(format!("`{}` is none of `{all}`", row.expect)));
+        }
+        known_action(&row.action).map_err(wrong)?;
+        keys(&row.context).map_err(wrong)?;
+    }
+    Ok(())
 }
 
 /// Compiles everything in play; an error is what cases may expect as `invalid`.

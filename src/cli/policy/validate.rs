@@ -7,15 +7,23 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::iam::{Finding, PolicyKind, PolicyLimits, Severity, validate_at};
+use crate::iam::{Finding, PolicyKind, PolicyLimits, Severity, validate_at, validate_for_bucket};
+use crate::s3::BucketName;
 use crate::server;
 
 /// Its flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Validate {
-    /// The documents; `-` is standard input
+    /// The documents; `-` is standard input, and of a directory every `*.json` in it and below
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Check them as PutBucketPolicy of this bucket does
+    #[arg(long, value_name = "NAME", conflicts_with = "kind")]
+    bucket: Option<String>,
+    /// What an action that there is not is: an error, or with `warn` a warning, as for a gateway whose
+    /// configuration has `authorization.unknown_actions`
+    #[arg(long, default_value = "refuse")]
+    unknown_actions: UnknownActions,
     /// What they are attached to [default: resource where a statement has a principal, else identity]
     #[arg(long)]
     kind: Option<Kind>,
@@ -38,6 +46,12 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum UnknownActions {
+    Refuse,
+    Warn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
     Json,
@@ -48,9 +62,17 @@ pub(super) fn run(flags: &Validate) -> Result<(), String> {
     let now = OffsetDateTime::now_utc();
     let mut found: Vec<Severity> = Vec::new();
     let mut unread: Vec<String> = Vec::new();
-    // The tables that stand beside policies are none: `*.json` names them too.
-    let table = |file: &&PathBuf| !file.to_string_lossy().ends_with(".test.json");
-    for file in flags.files.iter().filter(table) {
+    let bucket = flags.bucket.as_deref().map(arn_of).transpose()?;
+    let mut files = Vec::new();
+    for file in &flags.files {
+        if let Err(why) = documents(file, true, &mut files) {
+            unread.push(format!("`{}`: {why}", file.display()));
+        }
+    }
+    if files.is_empty() && unread.is_empty() {
+        return Err("no document (*.json) is there".to_owned());
+    }
+    for file in &files {
         let document = match read(file) {
             Ok(document) => document,
             Err(why) => {
@@ -58,11 +80,20 @@ pub(super) fn run(flags: &Validate) -> Result<(), String> {
                 continue;
             }
         };
-        let kind = flags
-            .kind
-            .map_or_else(|| guess(&document), PolicyKind::from);
-        let findings = validate_at(now, &PolicyLimits::default(), kind, &document);
-        for finding in &findings {
+        let kind = match (&bucket, flags.kind) {
+            (Some(_), _) => PolicyKind::Resource,
+            (None, Some(kind)) => kind.into(),
+            (None, None) => guess(&document),
+        };
+        let mut findings = validate_at(now, &PolicyLimits::default(), kind, &document);
+        if let Some(arn) = &bucket {
+            findings.extend(validate_for_bucket(arn, &document, &findings));
+        }
+        for finding in &mut findings {
+            let unknown = matches!(finding.code, "INVALID_ACTION" | "SERVICE_NOT_ANSWERED");
+            if unknown && bucket.is_none() && flags.unknown_actions == UnknownActions::Warn {
+                finding.severity = Severity::Warning;
+            }
             server::write_out(&match flags.format {
                 Format::Text => as_text(file, finding),
                 Format::Json => as_json(file, finding),
@@ -74,6 +105,43 @@ pub(super) fn run(flags: &Validate) -> Result<(), String> {
         server::write_out(&format!("{}\n", counts(&found)));
     }
     outcome(&found, &unread, flags.strict)
+}
+
+fn arn_of(bucket: &str) -> Result<String, String> {
+    match BucketName::parse(bucket) {
+        Ok(bucket) => Ok(format!("arn:aws:s3:::{bucket}")),
+        Err(_) => Err(format!("`{bucket}` is not the name of a bucket")),
+    }
+}
+
+/// The documents that a path names. The tables that stand beside policies are none: `*.json` names them too.
+fn documents(path: &Path, named: bool, found: &mut Vec<PathBuf>) -> Result<(), String> {
+    let failed = |why: std::io::Error| why.to_string();
+    let name = path.to_string_lossy();
+    let is_folder = path != Path::new("-") && std::fs::metadata(path).map_err(failed)?.is_dir();
+    if !is_folder {
+        let is_one = named || name.ends_with(".json");
+        if is_one && !name.ends_with(".test.json") {
+            found.push(path.to_owned());
+        }
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).map_err(failed)?;
+    let paths: Result<Vec<_>, _> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect();
+    let mut paths = paths.map_err(failed)?;
+    paths.sort();
+    for inner in paths {
+        // A link to a folder may lead back here.
+        let is_link = std::fs::symlink_metadata(&inner)
+            .map_err(failed)?
+            .is_symlink();
+        if !(is_link && inner.is_dir()) {
+            documents(&inner, false, found)?;
+        }
+    }
+    Ok(())
 }
 
 fn outcome(found: &[Severity], unread: &[String], strict: bool) -> Result<(), String> {

@@ -135,7 +135,11 @@ impl<'j, 'a> Reader<'j, 'a> {
         let effect = match self.element("Effect") {
             Some(Json::String(text)) if text == "Allow" => Effect::Allow,
             Some(Json::String(text)) if text == "Deny" => Effect::Deny,
-            _ => return Err(self.wrong("Effect", "it is `Allow` or `Deny`".to_owned())),
+            None => {
+                let why = "it is missing, and is `Allow` or `Deny`";
+                return Err(self.wrong("Effect", why.to_owned()));
+            }
+            Some(_) => return Err(self.wrong("Effect", "it is `Allow` or `Deny`".to_owned())),
         };
         Ok(Statement {
             sid: self.sid.map(Arc::from),
@@ -191,7 +195,11 @@ impl<'j, 'a> Reader<'j, 'a> {
         match (self.element(only), self.element(except)) {
             (Some(json), None) => all(json, only).map(Rule::Only),
             (None, Some(json)) => all(json, except).map(Rule::Except),
-            _ => Err(self.wrong(only, format!("give either `{only}` or `{except}`"))),
+            (None, None) => Err(self.wrong(only, format!("give either `{only}` or `{except}`"))),
+            (Some(_), Some(_)) => Err(self.wrong(
+                only,
+                format!("both are there: give either `{only}` or `{except}`"),
+            )),
         }
     }
 
@@ -230,7 +238,10 @@ impl<'j, 'a> Reader<'j, 'a> {
     }
 }
 
-fn conditions(json: &Json<'_>, variables: bool) -> Result<Vec<Condition>, String> {
+pub(in crate::iam) fn conditions(
+    json: &Json<'_>,
+    variables: bool,
+) -> Result<Vec<Condition>, String> {
     let Json::Object(operators) = json else {
         return Err("it is not an object".to_owned());
     };

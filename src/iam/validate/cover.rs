@@ -21,6 +21,11 @@ pub(super) fn superfluous<'p>(patterns: impl Iterator<Item = &'p str>) -> Vec<(u
     all.iter().enumerate().filter_map(superfluous).collect()
 }
 
+/// Whether `wider` takes in all that `narrower` does.
+pub(super) fn covers(wider: &str, narrower: &str) -> bool {
+    Prepared::of(wider).covers(&Prepared::of(narrower))
+}
+
 /// A pattern, and texts that it stands for. Variables are texts like others.
 struct Prepared<'p> {
     text: &'p str,

@@ -15,15 +15,16 @@ pub(super) struct Element<'a> {
 pub(super) enum Shape<'a> {
     Object(Vec<(Cow<'a, str>, Element<'a>)>),
     List(Vec<Element<'a>>),
-    /// A text, or whatever else is one word.
     Text(Cow<'a, str>),
+    /// A number, `true`, `false` or `null`.
+    Word(Cow<'a, str>),
 }
 
 impl<'a> Element<'a> {
     pub(super) fn members(&self) -> &[(Cow<'a, str>, Element<'a>)] {
         match &self.value {
             Shape::Object(members) => members,
-            Shape::List(_) | Shape::Text(_) => &[],
+            Shape::List(_) | Shape::Text(_) | Shape::Word(_) => &[],
         }
     }
 
@@ -36,14 +37,94 @@ impl<'a> Element<'a> {
     pub(super) fn items(&self) -> &[Element<'a>] {
         match &self.value {
             Shape::List(items) => items,
-            Shape::Object(_) | Shape::Text(_) => std::slice::from_ref(self),
+            Shape::Object(_) | Shape::Text(_) | Shape::Word(_) => std::slice::from_ref(self),
         }
     }
 
     pub(super) fn text(&self) -> &str {
         match &self.value {
-            Shape::Text(text) => text,
+            Shape::Text(text) | Shape::Word(text) => text,
             Shape::Object(_) | Shape::List(_) => "",
+        }
+    }
+}
+
+impl Element<'_> {
+    /// The document again.
+    pub(super) fn write(&self, out: &mut String) {
+        let text = |text: &str| serde_json::to_string(text).unwrap_or_default();
+        match &self.value {
+            Shape::Object(members) => {
+                out.push('{');
+                for (at, (name, element)) in members.iter().enumerate() {
+                    out.push_str(if at == 0 { "" } else { "," });
+                    out.push_str(&text(name));
+                    out.push(':');
+                    element.write(out);
+                }
+                out.push('}');
+            }
+            Shape::List(items) => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    out.push_str(if at == 0 { "" } else { "," });
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Shape::Text(value) => out.push_str(&text(value)),
+            Shape::Word(word) => out.push_str(word),
+        }
+    }
+
+    /// Takes out what stands at `path`, and what is empty without it.
+    pub(super) fn remove(&mut self, path: &str) {
+        let keep = |element: &mut Element<'_>| {
+            let found = element.path == path;
+            let within = path.starts_with(element.path.as_str());
+            if within && !found {
+                element.remove(path);
+            }
+            !(found || within && element.is_empty())
+        };
+        match &mut self.value {
+            Shape::Object(members) => members.retain_mut(|(_, element)| keep(element)),
+            Shape::List(items) => items.retain_mut(keep),
+            Shape::Text(_) | Shape::Word(_) => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match &self.value {
+            Shape::Object(members) => members.is_empty(),
+            Shape::List(items) => items.is_empty(),
+            Shape::Text(_) | Shape::Word(_) => false,
+        }
+    }
+
+    /// The statements, to be changed.
+    pub(super) fn statements_mut(&mut self) -> &mut [Self] {
+        let Shape::Object(members) = &mut self.value else {
+            return &mut [];
+        };
+        let found = members.iter_mut().find(|(name, _)| name == "Statement");
+        match found.map(|(_, element)| element) {
+            None => &mut [],
+            Some(element) if matches!(element.value, Shape::List(_)) => match &mut element.value {
+                Shape::List(items) => items,
+                _ => &mut [],
+            },
+            Some(one) => std::slice::from_mut(one),
+        }
+    }
+
+    /// Gives a statement the member `name` with the text `value`, and takes `other` away.
+    pub(super) fn set(&mut self, name: &'static str, value: &'static str, other: &str) {
+        let (path, line) = (format!("{}.{name}", self.path), self.line);
+        if let Shape::Object(members) = &mut self.value {
+            members.retain(|(known, _)| known != name && known != other);
+            let value = Shape::Text(Cow::Borrowed(value));
+            members.push((Cow::Borrowed(name), Element { path, line, value }));
         }
     }
 }
@@ -91,7 +172,7 @@ impl<'a> Reader<'a> {
             b'{' => self.object(&path)?,
             b'[' => self.list(&path)?,
             b'"' => Shape::Text(self.string()?),
-            _ => Shape::Text(Cow::Borrowed(self.word()?)),
+            _ => Shape::Word(Cow::Borrowed(self.word()?)),
         };
         Some(Element { path, line, value })
     }

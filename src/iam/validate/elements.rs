@@ -7,6 +7,7 @@ use super::super::policy::Policy;
 use super::super::principal::{Named, Principals};
 use super::super::statement::{Effect, Statement};
 use super::Report;
+use super::cover;
 use super::document::Element;
 use super::view::View;
 
@@ -35,8 +36,51 @@ pub(super) fn check(document: &Element<'_>, policy: &Policy, report: &mut Report
                 format!("it says what statement {number} says"),
                 "remove it",
             );
+        } else if let Some(wider) = wider(elements, statements, at) {
+            report.suggest(
+                "REDUNDANT_STATEMENT",
+                element,
+                format!("all that it says, statement {wider} says too"),
+                "remove it",
+            );
         }
     }
+}
+
+/// The number of a statement that takes in all that the one at `at` does, and more.
+fn wider(elements: &[Element<'_>], statements: &[Statement], at: usize) -> Option<usize> {
+    let (one, own) = (statements.get(at)?, elements.get(at)?);
+    let list = |element: &Element<'_>, name: &str| -> Option<Vec<String>> {
+        let texts = element.member(name)?.items().iter();
+        let lower = |text: &str| match name {
+            "Action" => text.to_ascii_lowercase(),
+            _ => text.to_owned(),
+        };
+        Some(texts.map(|item| lower(item.text())).collect())
+    };
+    let covers = |narrow: &Element<'_>, wide: &Element<'_>, name: &str| {
+        let (Some(narrow), Some(wide)) = (list(narrow, name), list(wide, name)) else {
+            return false;
+        };
+        let taken = |text: &String| {
+            wide.contains(text) || wide.iter().any(|wider| cover::covers(wider, text))
+        };
+        narrow.iter().all(taken)
+    };
+    let within = |(element, one): (&Element<'_>, &Statement),
+                  (wide, other): (&Element<'_>, &Statement)| {
+        one.effect == other.effect
+            && one.principals == other.principals
+            && (other.conditions.is_empty() || one.conditions == other.conditions)
+            && covers(element, wide, "Action")
+            && covers(element, wide, "Resource")
+    };
+    let mut pairs = elements.iter().zip(statements).enumerate();
+    // Of two that say the same in other words one stays.
+    let found = pairs.find(|(number, pair)| {
+        *number != at && within((own, one), *pair) && (*number < at || !within(*pair, (own, one)))
+    });
+    found.map(|(number, _)| number.saturating_add(1))
 }
 
 fn says_same(one: &Statement, other: &Statement) -> bool {

@@ -99,10 +99,20 @@ fn check_roles(view: &View<'_>, report: &mut Report) {
         return;
     };
     let patterns = view.statement.actions.named().iter();
+    let all = |text: &str| matches!(text, "*" | "*:*");
+    let mut named = patterns.clone().map(|pattern| pattern.as_written());
+    if view.conditions.is_empty() && everywhere.text() == "*" && named.any(all) {
+        report.security(
+            "PASS_ROLE_WITH_STAR_IN_ACTION_AND_RESOURCE",
+            everywhere,
+            "`*` on `*` is every right there is, handing rights to others among them".to_owned(),
+            "list what is granted; who administers the store may have it all",
+        );
+    }
     for (action, code, keys) in HANDED_OVER {
-        let mut some = patterns.clone().filter(|pattern| {
-            !matches!(pattern.as_written(), "*" | "*:*") && pattern.matches(action)
-        });
+        let mut some = patterns
+            .clone()
+            .filter(|pattern| !all(pattern.as_written()) && pattern.matches(action));
         let mut asked = view
             .conditions
             .iter()

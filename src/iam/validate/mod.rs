@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html>
 
 mod actions;
+mod arns;
 mod conditions;
 mod cover;
 mod document;
@@ -12,6 +13,7 @@ mod grants;
 mod known;
 mod refused;
 mod resources;
+mod texts;
 mod view;
 
 use time::OffsetDateTime;
@@ -65,8 +67,8 @@ pub struct Finding {
     pub fix: String,
 }
 
-/// Looks a document over, in the order of its lines. One that does not parse has its error and nothing
-/// else.
+/// Looks a document over, in the order of its lines. Of what is refused every error is told, and of a
+/// statement that has one nothing else.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-policy-validation.html>
 #[must_use]
@@ -85,32 +87,115 @@ pub fn validate_at(
     look_over(limits, kind, json, Some(now))
 }
 
+/// What PutBucketPolicy of the bucket with that ARN refuses in a document besides the errors in `found`:
+/// of every statement that has none, the first.
+#[must_use]
+pub fn validate_for_bucket(bucket_arn: &str, json: &[u8], found: &[Finding]) -> Vec<Finding> {
+    let text = std::str::from_utf8(json).unwrap_or_default();
+    let Some(document) = document::read(text) else {
+        return Vec::new();
+    };
+    // The whole of it first: what is no document, or too long, has no statements to ask about.
+    let has_error = |path: &str| {
+        let errors = found.iter().filter(|f| f.severity == Severity::Error);
+        let mut paths = errors.map(|finding| finding.path.as_str());
+        paths.any(|at| at.starts_with(path))
+    };
+    if Policy::parse_for_bucket("", bucket_arn, text).is_ok() {
+        return Vec::new();
+    }
+    let statements = document.member("Statement").map_or(&[][..], Element::items);
+    let mut told = Vec::new();
+    for (at, element) in statements.iter().enumerate() {
+        if has_error(&element.path) {
+            continue;
+        }
+        if let Err(error) =
+            Policy::parse_for_bucket("", bucket_arn, &alone(bucket_arn, &document, at))
+        {
+            told.push(refused::by_bucket(&error, element));
+        }
+    }
+    if told.is_empty()
+        && !has_error("")
+        && let Err(error) = Policy::parse_for_bucket("", bucket_arn, text)
+    {
+        told.push(refused::by_bucket(&error, &document));
+    }
+    told
+}
+
+/// A document with the statement at `at`, and in the place of the others ones that any bucket takes.
+fn alone(bucket_arn: &str, document: &Element<'_>, at: usize) -> String {
+    let version = document.member("Version").map(|version| {
+        let mut text = String::new();
+        version.write(&mut text);
+        format!("\"Version\":{text},")
+    });
+    let filler = format!(
+        r#"{{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"{bucket_arn}/*"}}"#
+    );
+    let statements = document.member("Statement").map_or(&[][..], Element::items);
+    let each = statements.iter().enumerate().map(|(number, element)| {
+        let mut text = String::new();
+        match number == at {
+            true => element.write(&mut text),
+            false => text.push_str(&filler),
+        }
+        text
+    });
+    let each: Vec<_> = each.collect();
+    format!(
+        "{{{}\"Statement\":[{}]}}",
+        version.unwrap_or_default(),
+        each.join(",")
+    )
+}
+
 fn look_over(
     limits: &PolicyLimits,
     kind: PolicyKind,
     json: &[u8],
     now: Option<OffsetDateTime>,
 ) -> Vec<Finding> {
-    let policy = match Policy::parse_within(limits, kind, "", json) {
-        Ok(policy) => policy,
-        Err(error) => return vec![refused::finding(&error, json)],
-    };
-    let text = std::str::from_utf8(json).unwrap_or_default();
-    let Some(document) = document::read(text) else {
-        return Vec::new();
-    };
     let mut report = Report::default();
-    elements::check(&document, &policy, &mut report);
-    elements::check_length(&document, limits.measure(kind, text), &mut report);
-    grants::check_public(&document, &policy, &mut report);
-    for view in view::statements(&document, &policy) {
-        check_statement(&view, now, &mut report);
+    if let Some(rest) = refused::read(limits, kind, json, &mut report) {
+        look_at(limits, &rest, json, now, &mut report);
     }
-    report.findings.sort_by_key(|finding| finding.line);
-    report.findings
+    let mut findings = report.findings;
+    findings.sort_by_key(|finding| finding.line);
+    findings
+}
+
+/// What a document does that is one, or the rest of one.
+fn look_at(
+    limits: &PolicyLimits,
+    rest: &refused::Rest<'_>,
+    json: &[u8],
+    now: Option<OffsetDateTime>,
+    report: &mut Report,
+) {
+    let refused::Rest {
+        document,
+        policy,
+        broken,
+        ..
+    } = rest;
+    if broken.is_empty() {
+        let text = std::str::from_utf8(json).unwrap_or_default();
+        elements::check(document, policy, report);
+        elements::check_length(document, limits.measure(rest.kind, text), report);
+        grants::check_public(document, policy, report);
+    }
+    for view in view::statements(document, policy) {
+        if !broken.contains(&view.element.path) {
+            check_statement(&view, now, report);
+        }
+    }
 }
 
 fn check_statement(view: &View<'_>, now: Option<OffsetDateTime>, report: &mut Report) {
+    texts::check(view, report);
     elements::check_principals(view, report);
     grants::check(view, report);
     actions::check(view, report);
@@ -125,6 +210,10 @@ struct Report {
 }
 
 impl Report {
+    fn error(&mut self, code: &'static str, at: &Element<'_>, message: String, fix: &str) {
+        self.add(Severity::Error, code, at, message, fix);
+    }
+
     fn security(&mut self, code: &'static str, at: &Element<'_>, message: String, fix: &str) {
         self.add(Severity::SecurityWarning, code, at, message, fix);
     }

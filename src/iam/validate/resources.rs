@@ -7,6 +7,7 @@ use super::super::action::ActionPattern;
 use super::super::arn;
 use super::super::reference::{Action, On, describe};
 use super::Report;
+use super::arns;
 use super::cover;
 use super::document::Element;
 use super::known;
@@ -16,6 +17,7 @@ pub(super) fn check(view: &View<'_>, report: &mut Report) {
     let wholes: Vec<Whole> = view.resources.iter().map(Whole::of).collect();
     for (element, whole) in view.resources.iter().zip(&wholes) {
         check_s3(element, whole, report);
+        arns::check(element, &without_variables(element.text()), report);
         let text = element.text();
         if !view.variables && text.contains("${") {
             report.warn(

@@ -27,6 +27,7 @@ pub(super) fn check(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) -> 
         );
         return false;
     }
+    check_each(asked, view, report);
     if key.name() == Name::Other {
         // That the statement never applies has been said of its principal.
         if !view.is_anyones() {
@@ -45,6 +46,32 @@ pub(super) fn check(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) -> 
         return false;
     }
     true
+}
+
+/// Of the actions that are named, those that do not have a key that others have.
+fn check_each(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) {
+    let key = &asked.condition.key;
+    let patterns = view.statement.actions.named();
+    for (element, pattern) in view.actions.iter().zip(patterns) {
+        let takes = known::taken_by(|name| pattern.matches(name));
+        let reaches = !takes.is_empty() && view.names_actions();
+        if reaches && !known::is_supplied(key, &takes) {
+            let so = match asked.holds_without() {
+                true => "always holds of it",
+                false => "never holds of it",
+            };
+            report.warn(
+                "UNSUPPORTED_ACTION_FOR_CONDITION_KEY",
+                element,
+                format!(
+                    "`{}` does not have the key `{}`: the condition {so}",
+                    element.text(),
+                    key.as_written()
+                ),
+                "put it into a statement of its own, without the condition or with a key that it has",
+            );
+        }
+    }
 }
 
 /// Variables in values whose keys no request has.

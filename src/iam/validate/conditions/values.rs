@@ -7,6 +7,8 @@ use time::OffsetDateTime;
 use super::super::super::condition::{Compare, Test};
 use super::super::super::key::Name;
 use super::super::Report;
+use super::super::arns::is_region;
+use super::super::cover;
 use super::super::document::Element;
 use super::super::view::{Asked, View};
 
@@ -39,6 +41,92 @@ pub(super) fn check(asked: &Asked<'_>, variables: bool, report: &mut Report) {
         }
     }
     check_both(asked, report);
+    check_bounds(asked, report);
+    for item in items {
+        check_network(asked, item, report);
+        check_region(asked, item, report);
+        check_date(asked, item, report);
+    }
+    if asked.condition.operator.test == Test::StringLike {
+        let texts = || items.iter().map(Element::text);
+        for (at, by) in cover::superfluous(texts()) {
+            if let (Some(item), Some(by)) = (items.get(at), items.get(by))
+                && item.text() != by.text()
+            {
+                report.suggest(
+                    "REDUNDANT_CONDITION_VALUE",
+                    item,
+                    format!("`{}` is taken in by `{}`", item.text(), by.text()),
+                    "remove it",
+                );
+            }
+        }
+    }
+}
+
+/// Of several bounds one counts: the widest, or none where all must be different.
+fn check_bounds(asked: &Asked<'_>, report: &mut Report) {
+    let bound = match asked.condition.operator.test {
+        Test::Numeric(compare) | Test::Date(compare) => compare != Compare::Equals,
+        _ => false,
+    };
+    if bound && asked.element.items().len() > 1 {
+        report.suggest(
+            "REDUNDANT_CONDITION_VALUE_NUM",
+            asked.element,
+            format!(
+                "`{}` needs one value: of several the widest counts",
+                asked.condition.operator
+            ),
+            "leave the one that is meant",
+        );
+    }
+}
+
+/// Bits of an address that its network's length leaves out.
+fn check_network(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
+    if asked.condition.operator.test != Test::IpAddress {
+        return;
+    }
+    if let Ok(network) = item.text().parse::<ipnet::IpNet>()
+        && network.addr() != network.network()
+    {
+        report.suggest(
+            "IMPROVE_IP_RANGE",
+            item,
+            format!("`{}` is the network `{}`", item.text(), network.trunc()),
+            &format!("write `{}`", network.trunc()),
+        );
+    }
+}
+
+fn check_region(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
+    let text = item.text();
+    let literal = !text.contains(['*', '?', '$']);
+    let key = asked.condition.key.name() == Name::RequestedRegion;
+    if key && asked.condition.operator.test != Test::Null && literal && !is_region(text) {
+        report.warn(
+            "INVALID_REGION",
+            item,
+            format!("`{text}` is not like a region of AWS's"),
+            "write it as in `us-east-1`, unless the gateway's own region is called so",
+        );
+    }
+}
+
+/// Digits alone are seconds since 1970, but four of them a year.
+fn check_date(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
+    let text = item.text();
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let date = matches!(asked.condition.operator.test, Test::Date(_));
+    if date && digits && (5..=8).contains(&text.len()) {
+        report.warn(
+            "INVALID_DATE_VALUE",
+            item,
+            format!("`{text}` is a moment in 1970 or 1971: digits alone are seconds since 1970"),
+            "write it as in `2026-07-01T00:00:00Z`",
+        );
+    }
 }
 
 /// A wildcard where none is one.

@@ -145,7 +145,9 @@ fn dates() {
     ] {
         let condition = format!(r#"{{"{operator}":{{"aws:CurrentTime":{values}}}}}"#);
         let expected: Vec<_> = said.then(|| past(operator)).into_iter().collect();
-        assert_eq!(on_read("Allow", &condition), expected, "{condition}");
+        let mut found = on_read("Allow", &condition);
+        found.retain(|code| !code.starts_with("REDUNDANT_CONDITION_VALUE_NUM"));
+        assert_eq!(found, expected, "{condition}");
     }
     // A time that has begun and has not ended.
     let open = r#"{"DateGreaterThan":{"aws:CurrentTime":"2026-01-01T00:00:00Z"},"DateLessThan":{"aws:CurrentTime":"2027-01-01T00:00:00Z"}}"#;

@@ -7,7 +7,7 @@ use super::*;
 fn actions() {
     table(IDENTITY, &[
         (r#""Effect":"Allow","Action":["s3:GetObject","S3:PUTOBJECT"],"Resource":"*""#, &[]),
-        (r#""Effect":"Allow","Action":"*","Resource":"*""#, &[]),
+        (r#""Effect":"Allow","Action":"*","Resource":"*""#, &["PASS_ROLE_WITH_STAR_IN_ACTION_AND_RESOURCE Resource"]),
         (r#""Effect":"Allow","Action":["s3:GetObjekt","s3:PutObject"],"Resource":"*""#, &["INVALID_ACTION Action[1]"]),
         (r#""Effect":"Allow","Action":"s3:Fetch*","Resource":"*""#, &["INVALID_ACTION Action"]),
         (r#""Effect":"Deny","NotAction":"s3:GetObjekt","Resource":"*""#, &["INVALID_ACTION NotAction"]),
@@ -25,7 +25,7 @@ fn nearest_names_are_told() {
     let findings = of(IDENTITY, json);
     let finding = findings.first().unwrap();
     assert_eq!(finding.fix, "did you mean `s3:GetObject`?");
-    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.severity, Severity::Error);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn resources_and_actions_go_together() {
         (r#""Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::123456789012:role/r""#, &[]),
         (r#""Effect":"Allow","Action":"kms:Decrypt","Resource":"arn:aws:kms:eu-west-1:123456789012:key/k""#, &[]),
         (r#""Effect":"Allow","Action":"admin:ServerInfo","Resource":"arn:aws:s3:::*""#, &[]),
-        (r#""Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3""#, &[]),
+        (r#""Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3""#, &["MISSING_ARN_FIELD Resource"]),
         (r#""Effect":"Deny","Action":"s3:GetObject","NotResource":"arn:aws:s3:::bucket""#, &[]),
     ]);
 }
@@ -133,4 +133,54 @@ fn grants() {
     // What its condition limits, and what the keys of that condition are, are two questions.
     let limited = r#""Effect":"Allow","Action":"iam:PassRole","Resource":"*","Condition":{"StringEquals":{"iam:PassedToService":"ec2.amazonaws.com"}}"#;
     assert!(!found(IDENTITY, limited).iter().any(|code| code.starts_with("PASS_ROLE")));
+}
+
+#[test]
+#[rustfmt::skip]
+fn parts_of_arns() {
+    let get = |action: &str, resource: &str| found(IDENTITY, &format!(r#""Effect":"Deny","Action":"{action}","Resource":"{resource}""#));
+    for (action, resource, expected) in [
+        ("iam:GetUser", "arn:aws:iam:us-east-1:123456789012:user/a", Some("ARN_REGION_NOT_ALLOWED")),
+        ("iam:GetUser", "arn:aws:iam::12345678901:user/a", Some("INVALID_ARN_ACCOUNT")),
+        ("iam:GetUser", "arn:aws:iam::*:user/a", None),
+        ("iam:GetUser", "arn:aws:iam::${aws:PrincipalAccount}:user/a", None),
+        ("kms:Decrypt", "arn:aws:kms::123456789012:key/k", Some("MISSING_ARN_REGION")),
+        ("kms:Decrypt", "arn:aws:kms:useast1:123456789012:key/k", Some("INVALID_ARN_REGION")),
+        ("kms:Decrypt", "arn:aws:kms:us-gov-west-1:123456789012:key/k", None),
+        ("s3:GetObject", "arn:aws:S3:::bucket/*", Some("INVALID_ARN_SERVICE_CASE")),
+        ("s3:GetObject", "arn:aws:s3:::bucket/*", None),
+    ] {
+        let found = get(action, resource);
+        let code = found.iter().map(|one| one.split(' ').next().unwrap()).find(|code| code.contains("ARN"));
+        assert_eq!(code, expected, "{resource}");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn what_the_parser_lets_pass() {
+    let put = r#""Effect":"Deny","Action":"s3:PutObject","Resource":"arn:aws:s3:::bucket/*""#;
+    let on = |condition: &str| format!(r#"{put},"Condition":{condition}"#);
+    table(IDENTITY, &[
+        (&format!(r#""Sid":"",{put}"#), &["EMPTY_SID_VALUE Sid"]),
+        (&on(r#"{"StringEquals":{"aws:username":"a","AWS:UserName":"b"}}"#), &["DUPLICATE_KEYS_WITH_DIFFERENT_CASE Condition.StringEquals.AWS:UserName"]),
+        (&on(r#"{"StringEquals":{"aws:username":"a"},"StringLike":{"AWS:UserName":"b"}}"#), &[]),
+        (&on(r#"{"NumericEquals":{"s3:signatureAge":["1",2]}}"#), &["INVALID_CONDITION_DATA_TYPE Condition.NumericEquals.s3:signatureAge"]),
+        (&on(r#"{"NumericEquals":{"s3:signatureAge":[1,2]}}"#), &[]),
+        (&on(r#"{"StringEquals":{"aws:UserAgent":"${ aws:username }"}}"#), &["UNSUPPORTED_SPACE_IN_VARIABLE Condition.StringEquals.aws:UserAgent"]),
+        (&on(r#"{"StringEquals":{"aws:UserAgent":"${aws:username, 'x y'}"}}"#), &[]),
+        (&on(r#"{"NumericLessThan":{"s3:signatureAge":["5","10"]}}"#), &["REDUNDANT_CONDITION_VALUE_NUM Condition.NumericLessThan.s3:signatureAge"]),
+        (&on(r#"{"NumericEquals":{"s3:signatureAge":["5","10"]}}"#), &[]),
+        (&on(r#"{"StringLike":{"aws:UserAgent":["a*","ab*"]}}"#), &["REDUNDANT_CONDITION_VALUE Condition.StringLike.aws:UserAgent[2]"]),
+        (&on(r#"{"IpAddress":{"aws:SourceIp":["192.0.2.0/24","198.51.100.7/24"]}}"#), &["IMPROVE_IP_RANGE Condition.IpAddress.aws:SourceIp[2]"]),
+        (&on(r#"{"StringEquals":{"aws:RequestedRegion":["us-east-1","useast1"]}}"#), &["INVALID_REGION Condition.StringEquals.aws:RequestedRegion[2]"]),
+        (&on(r#"{"StringLike":{"aws:RequestedRegion":"us-*"}}"#), &[]),
+        (&on(r#"{"DateEquals":{"aws:TokenIssueTime":"20260701"}}"#), &["KEY_NEVER_SUPPLIED Condition.DateEquals.aws:TokenIssueTime", "INVALID_DATE_VALUE Condition.DateEquals.aws:TokenIssueTime"]),
+        (r#""Effect":"Allow","Action":["s3:ListBucket","s3:GetObject"],"Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"],"Condition":{"StringLike":{"s3:prefix":"a/*"}}"#,
+            &["UNSUPPORTED_ACTION_FOR_CONDITION_KEY Action[2]"]),
+    ]);
+    table(RESOURCE, &[
+        (r#""Effect":"Deny","Principal":{"AWS":"arn:aws:iam::123456789012:user/${aws:username}"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*""#,
+            &["VARIABLE_UNSUPPORTED_IN_ELEMENT Principal.AWS"]),
+    ]);
 }

@@ -1,0 +1,85 @@
+//! Parts of ARNs: regions and accounts that there are not, parts that are missing.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
+
+use super::super::arn::is_account;
+use super::Report;
+use super::document::Element;
+
+/// Checks a resource's ARN, whose variables are one character each.
+pub(super) fn check(element: &Element<'_>, whole: &str, report: &mut Report) {
+    let text = element.text();
+    if text == "*" {
+        return;
+    }
+    let given = whole.split(':').count();
+    let parts: Vec<&str> = whole.splitn(6, ':').collect();
+    if given < 6 {
+        report.error(
+            "MISSING_ARN_FIELD",
+            element,
+            format!("`{text}` has {given} of an ARN's six parts: it stands for all that begins so"),
+            "write all of it, as in `arn:aws:s3:::bucket/*`",
+        );
+        return;
+    }
+    let [_, _, service, region, account, _] = parts.as_slice() else {
+        return;
+    };
+    if service.bytes().any(|b| b.is_ascii_uppercase()) {
+        report.error(
+            "INVALID_ARN_SERVICE_CASE",
+            element,
+            format!("`{text}` is nothing: services are in lower case"),
+            &format!("write `{}`", service.to_ascii_lowercase()),
+        );
+    }
+    let literal = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let global = *service == "iam";
+    if global && !matches!(*region, "" | "*") {
+        report.error(
+            "ARN_REGION_NOT_ALLOWED",
+            element,
+            format!("`{text}` is nothing: what IAM has is in no region"),
+            "leave the region empty",
+        );
+    } else if *service == "kms" && region.is_empty() {
+        report.error(
+            "MISSING_ARN_REGION",
+            element,
+            format!("`{text}` is nothing: keys are in a region"),
+            "name the region, or write `*`",
+        );
+    } else if *service != "s3" && !region.is_empty() && literal(region) && !is_region(region) {
+        report.error(
+            "INVALID_ARN_REGION",
+            element,
+            format!("`{region}` in `{text}` is not like a region"),
+            "write it as in `us-east-1`",
+        );
+    }
+    let named = !account.is_empty() && literal(account) && *account != "aws";
+    if *service != "s3" && named && !is_account(account) {
+        report.error(
+            "INVALID_ARN_ACCOUNT",
+            element,
+            format!("`{account}` in `{text}` is not an account"),
+            "an account is 12 digits",
+        );
+    }
+}
+
+/// Whether it is written as AWS writes its regions: `us-east-1`, `us-gov-west-1`.
+pub(super) fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    match parts.as_slice() {
+        [words @ .., number] => {
+            words.len() >= 2
+                && words.iter().all(word)
+                && number.len() == 1
+                && number.bytes().all(|b| b.is_ascii_digit())
+        }
+        [] => false,
+    }
+}

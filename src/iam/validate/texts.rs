@@ -1,0 +1,102 @@
+//! What AWS refuses in the text of a statement and the parser lets pass.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html>
+
+use super::Report;
+use super::document::{Element, Shape};
+use super::view::View;
+
+pub(super) fn check(view: &View<'_>, report: &mut Report) {
+    let statement = view.element;
+    if let Some(sid) = statement.member("Sid").filter(|sid| sid.text().is_empty()) {
+        report.suggest(
+            "EMPTY_SID_VALUE",
+            sid,
+            "the `Sid` is empty".to_owned(),
+            "say what the statement is for, or remove it",
+        );
+    }
+    for name in ["Principal", "NotPrincipal"] {
+        let members = statement.member(name).map_or(&[][..], Element::members);
+        for one in members.iter().flat_map(|(_, list)| list.items()) {
+            check_principal(one, report);
+        }
+    }
+    let operators = statement.member("Condition");
+    let operators = operators.map_or(&[][..], Element::members);
+    for (_, keys) in operators {
+        check_keys(keys, report);
+        for (_, values) in keys.members() {
+            check_types(values, report);
+            check_all_variables(values, view.variables, report);
+        }
+    }
+    for name in ["Resource", "NotResource"] {
+        if let Some(list) = statement.member(name) {
+            check_all_variables(list, view.variables, report);
+        }
+    }
+}
+
+/// A variable is one in resources and conditions only: a principal of that name is nobody.
+fn check_principal(one: &Element<'_>, report: &mut Report) {
+    if one.text().contains("${") {
+        report.error(
+            "VARIABLE_UNSUPPORTED_IN_ELEMENT",
+            one,
+            format!("`{}` is nobody: a principal has no variables", one.text()),
+            "name the principal, or ask for it in a condition on aws:PrincipalArn",
+        );
+    }
+}
+
+/// Names of keys are the same in any case, so that both must hold.
+fn check_keys(keys: &Element<'_>, report: &mut Report) {
+    for (at, (name, element)) in keys.members().iter().enumerate() {
+        let mut before = keys.members().iter().take(at);
+        if let Some((first, _)) = before.find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            report.error(
+                "DUPLICATE_KEYS_WITH_DIFFERENT_CASE",
+                element,
+                format!("`{name}` is the key `{first}` again: both conditions must hold"),
+                "put the values into one list",
+            );
+        }
+    }
+}
+
+/// Values of one key are all texts, or all numbers, or all true or false.
+fn check_types(values: &Element<'_>, report: &mut Report) {
+    let kind = |element: &Element<'_>| match &element.value {
+        Shape::Word(word) if matches!(&**word, "true" | "false") => 1,
+        Shape::Word(_) => 2,
+        _ => 0,
+    };
+    let items = values.items();
+    if let Some(first) = items.first()
+        && items.iter().any(|item| kind(item) != kind(first))
+    {
+        report.error(
+            "INVALID_CONDITION_DATA_TYPE",
+            values,
+            "its values are of several types of JSON".to_owned(),
+            "write all of them in quotes",
+        );
+    }
+}
+
+fn check_all_variables(values: &Element<'_>, variables: bool, report: &mut Report) {
+    for item in values.items().iter().filter(|_| variables) {
+        let inner = item.text().split("${").skip(1);
+        let inner = inner.filter_map(|text| text.split('}').next());
+        let mut keys = inner.map(|text| text.split(',').next().unwrap_or_default());
+        if let Some(key) = keys.find(|key| key.contains(char::is_whitespace)) {
+            report.error(
+                "UNSUPPORTED_SPACE_IN_VARIABLE",
+                item,
+                format!("the variable `{key}` has a space, with which AWS takes it for none"),
+                &format!("write `${{{}}}`", key.trim()),
+            );
+        }
+    }
+}
