@@ -91,8 +91,9 @@ class Answer:
 class Connection:
     """One connection, on which anything can be sent and answers are read one by one."""
 
-    def __init__(self, gateway, timeout=15, alpn=None):
-        self.sock, self.data = socket.create_connection(("127.0.0.1", gateway.port), timeout), b""
+    def __init__(self, gateway, timeout=15, alpn=None, source=None):
+        source = source and (source, 0)
+        self.sock, self.data = socket.create_connection(("127.0.0.1", gateway.port), timeout, source), b""
         if gateway.tls:
             context = ssl.create_default_context(cafile=gateway.ca)
             if alpn:

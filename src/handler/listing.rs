@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::bucket::owner;
-use super::document::LongDocument;
+use super::document::{LongDocument, has_room};
 use super::{Answer, Context};
 use crate::authz::Granted;
 use crate::backend::{ListedObject, ObjectPage, Versioning};
@@ -33,6 +33,7 @@ pub(super) async fn objects(
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
     let asker = call.asker();
+    has_room(context, asker)?;
     let page = context
         .backends
         .of(&call.bucket)?
@@ -60,6 +61,7 @@ pub(super) async fn objects_v2(
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
     let asker = call.asker();
+    has_room(context, asker)?;
     let page = context
         .backends
         .of(&call.bucket)?
@@ -153,6 +155,7 @@ pub(super) async fn versions(
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
     let asker = call.asker();
+    has_room(context, asker)?;
     let backend = context.backends.of(&call.bucket)?;
     if backend.versioning(call.versioning().as_ref()).await? != Versioning::Never {
         let message =
@@ -195,6 +198,7 @@ pub(super) async fn uploads(
     call: Granted<&ListMultipartUploads>,
 ) -> Result<Answer, Error> {
     let asker = call.asker();
+    has_room(context, asker)?;
     let page = context
         .backends
         .of(&call.bucket)?

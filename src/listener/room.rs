@@ -2,7 +2,8 @@
 //!
 //! Who asks for nothing gives way: a connection between two requests, one whose request does not come
 //! to an end, one that does not finish its handshake. Of those the network's with the most go first, so
-//! that nobody's crowd pushes out another's connections.
+//! that nobody's crowd pushes out another's connections. And a network gets no more than [`SHARE`] times
+//! as many as are left, however busy its connections are: three quarters of the room where it is alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -23,6 +24,9 @@ const TOLD: usize = 64;
 const GRACE: Duration = Duration::from_secs(1);
 #[cfg(test)]
 const GRACE: Duration = Duration::from_millis(50);
+
+/// How many times as many connections as are left a network may have.
+const SHARE: usize = 3;
 
 /// How long connections may be refused, and none be let in, before that is said of this listener.
 const FULL: Duration = Duration::from_secs(5);
@@ -58,6 +62,8 @@ struct State {
     open: usize,
     /// Those of them that have been told to give way.
     leaving: usize,
+    /// How many of them each network has.
+    each: HashMap<IpAddr, usize>,
     /// Those that would give way, by their network, in the order of their tickets.
     line: HashMap<IpAddr, BTreeMap<u64, Arc<Guest>>>,
     /// How many of each network are in line.
@@ -130,20 +136,35 @@ impl Room {
     /// Where the next connection goes. The limit is exact but for those that are told, and for those
     /// whose predecessor is just leaving, who are no more.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
+        let network = network(address);
         let mut state = self.lock();
         let has_room = state.open < self.most_told;
-        let is_let_in = state.open.saturating_sub(state.leaving) < self.most || state.make_way();
+        let theirs = state
+            .each
+            .get(&network)
+            .map_or(1, |each| each.saturating_add(1));
+        let left = (self.most).saturating_sub(state.open.saturating_sub(state.leaving));
+        let (is_crowd, is_let_in) = match left {
+            // One of many is let in for one who asks for nothing, one of a crowd for one of its own.
+            0 if theirs <= self.most / 4 => (false, state.make_way()),
+            0 => (false, state.make_way_of(network)),
+            left if theirs > left.saturating_mul(SHARE) => (true, state.make_way_of(network)),
+            _ => (false, true),
+        };
+        if has_room {
+            state.open = state.open.saturating_add(1);
+            state.each.insert(network, theirs);
+        }
+        drop(state);
+        if !is_crowd {
+            self.refuses(!(has_room && is_let_in));
+        }
         if !has_room {
-            drop(state);
             self.counters.closed.inc();
-            self.refuses(true);
             return Entry::Closed;
         }
-        state.open = state.open.saturating_add(1);
-        drop(state);
         self.counters.open.inc();
-        let place = Place(Arc::new(Guest::new(self, network(address))));
-        self.refuses(!is_let_in);
+        let place = Place(Arc::new(Guest::new(self, network)));
         match is_let_in {
             true => Entry::Welcome(place),
             false => Entry::Told(place),
@@ -193,6 +214,12 @@ impl Room {
         state.step_out(guest);
         state.stays(guest);
         state.open = state.open.saturating_sub(1);
+        if let Some(each) = state.each.get_mut(&guest.network) {
+            *each = each.saturating_sub(1);
+            if *each == 0 {
+                state.each.remove(&guest.network);
+            }
+        }
         self.counters.open.dec();
     }
 
@@ -203,9 +230,14 @@ impl Room {
 
 impl State {
     fn make_way(&mut self) -> bool {
-        let Some((_, network)) = self.lengths.last().copied() else {
-            return false;
-        };
+        match self.lengths.last().copied() {
+            Some((_, network)) => self.make_way_of(network),
+            None => false,
+        }
+    }
+
+    /// Has one of this network close that asks for nothing, if there is any.
+    fn make_way_of(&mut self, network: IpAddr) -> bool {
         let first = self.line.get(&network).and_then(BTreeMap::first_key_value);
         let Some(guest) = first.map(|(_, guest)| Arc::clone(guest)) else {
             return false;
@@ -365,7 +397,7 @@ mod tests {
     fn assert_untouched(room: &Room) {
         let state = room.lock();
         assert_eq!((state.open, state.leaving), (0, 0));
-        assert!(state.line.is_empty() && state.lengths.is_empty());
+        assert!(state.line.is_empty() && state.lengths.is_empty() && state.each.is_empty());
         assert_eq!(room.counters.open.get(), 0);
     }
 
@@ -373,33 +405,57 @@ mod tests {
     fn t87_room_is_for_so_many() {
         let room = room(2);
         let _first = from(&room, 1);
-        let second = from(&room, 1);
+        let second = from(&room, 2);
         assert!(matches!(second, Entry::Welcome(_)));
-        let told: Vec<Entry> = (2..room.most_told).map(|_| from(&room, 1)).collect();
+        let told: Vec<Entry> = (2..room.most_told).map(|_| from(&room, 3)).collect();
         assert!(!told.is_empty());
         assert!(told.iter().all(|entry| matches!(entry, Entry::Told(_))));
-        assert!(matches!(from(&room, 1), Entry::Closed));
+        assert!(matches!(from(&room, 3), Entry::Closed));
         drop(told);
-        assert!(matches!(from(&room, 1), Entry::Told(_)));
+        assert!(matches!(from(&room, 3), Entry::Told(_)));
         drop(second);
-        assert!(matches!(from(&room, 1), Entry::Welcome(_)));
+        assert!(matches!(from(&room, 3), Entry::Welcome(_)));
         assert_eq!(room.counters.open.get(), 1);
+    }
+
+    #[test]
+    fn t87_no_network_has_every_place_however_busy_it_is() {
+        let room = room(100);
+        let mut held = Vec::new();
+        let mut has = |network| {
+            let mut count = 0;
+            while let entry @ Entry::Welcome(_) = from(&room, network) {
+                held.push(entry);
+                count += 1;
+            }
+            count
+        };
+        assert_eq!(has(1), 75);
+        assert_eq!(has(1), 0);
+        // As many as three times what is left beside them.
+        assert_eq!(has(2), 19);
+        assert!(has(3) > 0 && has(4) > 0);
+        assert_eq!(room.why_not(), None);
+        drop(held);
+        let state = room.lock();
+        assert!(state.open == 0 && state.each.is_empty());
     }
 
     #[tokio::test]
     async fn t87_the_longest_idle_gives_way() {
-        let room = room(2);
+        let room = room(4);
         let first = idles(&room, 1);
         in_line(&room, 1).await;
         let second = idles(&room, 1);
         in_line(&room, 2).await;
-        let third = from(&room, 1);
+        let others = [2, 3].map(|network| from(&room, network));
+        let third = from(&room, 4);
         assert!(matches!(third, Entry::Welcome(_)));
         first.await.unwrap();
         assert!(!second.is_finished());
-        assert_eq!(room.lock().open, 2);
+        assert_eq!(room.lock().open, 4);
         second.abort();
-        drop((second.await, third));
+        drop((second.await, third, others));
         assert_untouched(&room);
     }
 
@@ -409,8 +465,9 @@ mod tests {
         let room = room(8);
         let one = idles(&room, 1);
         in_line(&room, 1).await;
-        let crowd: Vec<_> = (0..7).map(|_| idles(&room, 2)).collect();
-        in_line(&room, 8).await;
+        let crowd: Vec<_> = (0..5).map(|_| idles(&room, 2)).collect();
+        in_line(&room, 6).await;
+        let busy = [4, 5].map(|network| from(&room, network));
         for _ in 0..20 {
             let another = from(&room, 3);
             assert!(matches!(another, Entry::Welcome(_)));
@@ -420,7 +477,7 @@ mod tests {
         assert!(!one.is_finished());
         let gone = crowd.iter().filter(|guest| guest.is_finished()).count();
         assert!(gone >= 1, "nobody gave way");
-        assert!(matches!(from(&room, 2), Entry::Welcome(_)));
+        drop(busy);
     }
 
     #[tokio::test]

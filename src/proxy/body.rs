@@ -55,7 +55,43 @@ impl<'s> SessionBody<'s> {
     }
 }
 
+/// A body of which there is none.
+pub(super) struct NoBody;
+
+#[async_trait]
+impl RequestBody for NoBody {
+    fn content_length(&self) -> Option<u64> {
+        None
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, Error> {
+        Ok(None)
+    }
+}
+
 impl SessionBody<'_> {
+    /// Whether all of it has come, or there is none.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.session.is_body_done()
+    }
+
+    /// What `work` comes to, unless the client resets its stream or leaves with its connection before.
+    /// Only HTTP/2 says so while nothing is read.
+    pub(super) async fn unless_gone<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let ServerSession::H2(session) = &mut *self.session else {
+            return work.await;
+        };
+        tokio::select! {
+            biased;
+            outcome = work => outcome,
+            _ = session.idle() => Err(Error::new(ErrorCode::BadRequest)
+                .because("the client left before there was an answer")),
+        }
+    }
+
     fn failed(&mut self, error: &pingora_error::Error) -> Error {
         self.failed = true;
         read_error(error)

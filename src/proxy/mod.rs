@@ -36,11 +36,11 @@ use tokio::sync::watch;
 use crate::audit::{Audit, Place};
 use crate::authz::{Permit, Standing, Undecided, Unpermitted, still_granted};
 use crate::fair::Asker;
-use crate::handler::{self, Answer, DecidedKeys};
+use crate::handler::{self, Answer, DecidedKeys, RequestBody};
 use crate::listener::{Application, TooLarge, linger, peer};
 use crate::metrics::Metrics;
 use crate::s3::{Error, ErrorCode, Operation, Peer, Request};
-use body::SessionBody;
+use body::{NoBody, SessionBody};
 use glance::Glance;
 use ids::RequestIds;
 use places::Places;
@@ -207,8 +207,18 @@ impl Gateway {
                 let keys = DecidedKeys::default();
                 let context = state.context(seen.now, &keys);
                 let reads = matches!(permit.request().head.method, Method::GET | Method::HEAD);
-                let work = answer(&context, permit, reads, &mut body);
-                let outcome = self.unless_cut_off(standing.during(work)).await;
+                let outcome = match reads && body.is_over() {
+                    true => {
+                        let work = answer(&context, permit, reads, &mut NoBody);
+                        let work = standing.during(work);
+                        // What nobody waits for any more is not begun.
+                        self.unless_cut_off(body.unless_gone(work)).await
+                    }
+                    false => {
+                        let work = answer(&context, permit, reads, &mut body);
+                        self.unless_cut_off(standing.during(work)).await
+                    }
+                };
                 seen.keys = keys.take();
                 outcome
             }
@@ -540,7 +550,7 @@ async fn answer(
     context: &handler::Context<'_>,
     permit: &Permit,
     reads: bool,
-    body: &mut SessionBody<'_>,
+    body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
     still_granted()?;
     let answer = handler::answer(context, permit, body).await?;
