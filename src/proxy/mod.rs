@@ -209,8 +209,8 @@ impl Gateway {
                 let reads = matches!(permit.request().head.method, Method::GET | Method::HEAD);
                 let outcome = match reads && body.is_over() {
                     true => {
-                        let work = answer(&context, permit, reads, &mut NoBody);
-                        let work = standing.during(work);
+                        let mut none = NoBody;
+                        let work = standing.during(answer(&context, permit, reads, &mut none));
                         // What nobody waits for any more is not begun.
                         self.unless_cut_off(body.unless_gone(work)).await
                     }
