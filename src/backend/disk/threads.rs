@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::fair::{Asker, Crowded, Turn, Turns};
 use crate::s3::{Error, ErrorCode};
+use tokio::sync::Semaphore;
 
 /// How many threads work at a time for requests whose work is short.
-const SHORT: usize = 256;
+const SHORT: usize = 128;
 
 /// How many requests that may take long, such as a page or many deletions, run at a time, so that the
 /// others keep cores.
@@ -17,6 +18,9 @@ const LONG: usize = 8;
 /// How many bodies are read at a time, and how many written before their last bytes: more would have
 /// as many threads, and be no faster.
 const BODIES: usize = 64;
+
+/// How many threads work at a time for nobody.
+const ASIDE: usize = 16;
 
 /// Turns for each kind of work.
 #[derive(Debug)]
@@ -63,10 +67,22 @@ pub(super) async fn run<T: Send + 'static>(
         .map_err(Error::internal)?
 }
 
-/// Runs file work that nobody waits for, not on the reactor.
+/// Runs file work that nobody waits for, not on the reactor: a few at a time, however many clients leave at
+/// once.
 pub(super) fn aside(work: impl FnOnce() + Send + 'static) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(work)),
-        Err(_) => work(),
+    static TURNS: Semaphore = Semaphore::const_new(ASIDE);
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return work();
+    };
+    match TURNS.try_acquire() {
+        Ok(turn) => drop(runtime.spawn_blocking(move || {
+            work();
+            drop(turn);
+        })),
+        Err(_) => drop(runtime.spawn(async move {
+            let turn = TURNS.acquire().await;
+            let worked = tokio::task::spawn_blocking(work).await;
+            drop((turn, worked));
+        })),
     }
 }

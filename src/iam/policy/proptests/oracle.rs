@@ -261,7 +261,11 @@ pub(super) fn allows(sheet: &Sheet, asked: &Asked) -> bool {
     let everyone = |drafts: &[Draft]| {
         let of = |draft: &&Draft| draft.allow && takes(draft, asked);
         let mut all = drafts.iter().filter(of);
-        all.any(|draft| draft.principal.1 == "*" || draft.principal.0)
+        // All but some are everyone to who is none of them, and all but everyone are nobody.
+        all.any(|draft| match draft.principal.0 {
+            true => is_of(draft, asked).0,
+            false => draft.principal.1 == "*",
+        })
     };
     let [session, service_account] = &limits;
     let within = |limit: &Option<Vec<Draft>>| limit.as_ref().is_none_or(|l| hit(l, true));
