@@ -8,8 +8,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::s3::xml::{
-    Delete, DeleteKey, MAX_DELETE_KEYS, MAX_PARTS, Writer, read_complete, read_delete,
-    read_location, read_tagging, tagging,
+    Delete, DeleteKey, MAX_DELETE_KEYS, MAX_PARTS, Writer, is_character, read_complete,
+    read_delete, read_location, read_tagging, tagging,
 };
 use portcullis::s3::xml::{public_access_block, read_public_access_block};
 use portcullis::s3::{ETag, MAX_TAGS, ObjectKey, TagSet};
@@ -67,6 +67,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(read == 0 || !declares, "a document type was read");
     if let Some(key) = std::str::from_utf8(data)
         .ok()
+        .filter(|text| text.chars().all(is_character))
         .and_then(|text| ObjectKey::parse(text).ok())
     {
         let keys = vec![DeleteKey {

@@ -174,7 +174,7 @@ pub fn answers(heard: &[u8], bodiless: impl Fn(&[u8]) -> bool) -> Vec<Answer> {
 
 /// The headers that an answer may have.
 fn known(name: &str) -> bool {
-    const KNOWN: [&str; 26] = [
+    const KNOWN: [&str; 27] = [
         "accept-ranges",
         "cache-control",
         "connection",
@@ -194,13 +194,14 @@ fn known(name: &str) -> bool {
         "x-amz-access-point-alias",
         "x-amz-bucket-region",
         "x-amz-checksum-type",
+        "x-amz-copy-source-version-id",
         "x-amz-delete-marker",
         "x-amz-mp-parts-count",
-        "x-amz-tagging-count",
         "x-amz-request-id",
         "x-amz-storage-class",
+        "x-amz-tagging-count",
         "x-amz-version-id",
-        "x-amz-copy-source-version-id",
+        "x-content-type-options",
     ];
     let open = ["x-amz-meta-", "x-amz-checksum-"];
     KNOWN.contains(&name) || open.iter().any(|prefix| name.starts_with(prefix))

@@ -101,7 +101,7 @@ kinds! {
 
     "signed headers: one removed" |p| p.signed.len(), |p, i, _| { p.signed.remove(i); Some(()) }, &["signature_mismatch", "unsigned_headers", "malformed"];
     "signed headers: one more that is there" one, |p, _, _| signed_more(p), MISMATCH;
-    "signed headers: one more that is not" one, |p, _, _| { p.signed.push("zzz".to_owned()); Some(()) }, MALFORMED;
+    "signed headers: one more that is not" one, |p, _, _| { p.signed.push("zzz".to_owned()); Some(()) }, MISMATCH;
     "signed headers: one twice" |p| p.signed.len(), |p, i, _| { let t = p.signed.get(i)?.clone(); p.signed.insert(i, t); Some(()) }, MALFORMED;
     "signed headers: in another order" one, |p, _, _| { p.signed.reverse(); (p.signed.len() > 1).then_some(()) }, MALFORMED;
     "signed headers: in capitals" |p| p.signed.len(), |p, i, at| other_case(p.signed.get_mut(i)?, at), MALFORMED;

@@ -71,12 +71,16 @@ class Signer:
         key = "/".join(self.rng.choice(SEGMENTS) if self.chance(0.4) else self.text(6) for _ in range(count))
         return key or "/"
 
+    def version(self):
+        """What a version id may be: what a URL carries as it is."""
+        return "".join(c for c in self.text(4, VISIBLE) if "!" <= c <= "~") or "x"
+
     def plausible(self):
         """A request that S3 answers: method, bucket or none, key or none, query."""
         draw, bucket, key = self.rng.random(), self.rng.choice(["bucket", "my.bucket-1"]), self.key()
         if draw < 0.4:
             names = self.rng.sample(READS, self.rng.randint(0, 2))
-            return self.rng.choice(["GET", "HEAD"]), bucket, key, [(n, self.text(4, VISIBLE) or "x") for n in names]
+            return self.rng.choice(["GET", "HEAD"]), bucket, key, [(n, self.version() if n == "versionId" else self.text(4, VISIBLE) or "x") for n in names]
         if draw < 0.6:
             return "PUT", bucket, key, []
         if draw < 0.7:

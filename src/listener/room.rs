@@ -62,6 +62,8 @@ struct State {
     open: usize,
     /// Those of them that have been told to give way.
     leaving: usize,
+    /// Those of them that are told that there are too many.
+    told: usize,
     /// How many of them each network has.
     each: HashMap<IpAddr, usize>,
     /// Those that would give way, by their network, in the order of their tickets.
@@ -76,6 +78,8 @@ struct State {
 pub(super) struct Guest {
     room: Arc<Room>,
     network: IpAddr,
+    /// Whether it is told that there are too many.
+    is_told: bool,
     /// Requests that have come to the end of their heads, and are answered.
     busy: AtomicUsize,
     /// How many have been so far.
@@ -138,12 +142,14 @@ impl Room {
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
         let network = network(address);
         let mut state = self.lock();
-        let has_room = state.open < self.most_told;
         let theirs = state
             .each
             .get(&network)
             .map_or(1, |each| each.saturating_add(1));
-        let left = (self.most).saturating_sub(state.open.saturating_sub(state.leaving));
+        let guests = state
+            .open
+            .saturating_sub(state.leaving.saturating_add(state.told));
+        let left = self.most.saturating_sub(guests);
         let (is_crowd, is_let_in) = match left {
             // One of many is let in for one who asks for nothing, one of a crowd for one of its own.
             0 if theirs <= self.most / 4 => (false, state.make_way()),
@@ -151,20 +157,26 @@ impl Room {
             left if theirs > left.saturating_mul(SHARE) => (true, state.make_way_of(network)),
             _ => (false, true),
         };
-        if has_room {
+        // Whoever leaves has not left yet: not without end.
+        let enters = match is_let_in {
+            true => state.leaving <= self.most.max(TOLD),
+            false => state.told < self.most_told.saturating_sub(self.most),
+        };
+        if enters {
             state.open = state.open.saturating_add(1);
+            state.told = state.told.saturating_add(usize::from(!is_let_in));
             state.each.insert(network, theirs);
         }
         drop(state);
         if !is_crowd {
-            self.refuses(!(has_room && is_let_in));
+            self.refuses(!(enters && is_let_in));
         }
-        if !has_room {
+        if !enters {
             self.counters.closed.inc();
             return Entry::Closed;
         }
         self.counters.open.inc();
-        let place = Place(Arc::new(Guest::new(self, network)));
+        let place = Place(Arc::new(Guest::new(self, network, !is_let_in)));
         match is_let_in {
             true => Entry::Welcome(place),
             false => Entry::Told(place),
@@ -214,6 +226,7 @@ impl Room {
         state.step_out(guest);
         state.stays(guest);
         state.open = state.open.saturating_sub(1);
+        state.told = state.told.saturating_sub(usize::from(guest.is_told));
         if let Some(each) = state.each.get_mut(&guest.network) {
             *each = each.saturating_sub(1);
             if *each == 0 {
@@ -283,10 +296,11 @@ impl State {
 }
 
 impl Guest {
-    fn new(room: &Arc<Room>, network: IpAddr) -> Self {
+    fn new(room: &Arc<Room>, network: IpAddr, is_told: bool) -> Self {
         Self {
             room: Arc::clone(room),
             network,
+            is_told,
             busy: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             in_line: AtomicBool::new(false),
@@ -396,7 +410,7 @@ mod tests {
 
     fn assert_untouched(room: &Room) {
         let state = room.lock();
-        assert_eq!((state.open, state.leaving), (0, 0));
+        assert_eq!((state.open, state.leaving, state.told), (0, 0, 0));
         assert!(state.line.is_empty() && state.lengths.is_empty() && state.each.is_empty());
         assert_eq!(room.counters.open.get(), 0);
     }

@@ -244,7 +244,7 @@ def test_a_hung_disk_holds_only_who_needs_it(watched, bucket):
         assert admin(watched, "/readyz")[0] in (200, 503)
         # Refused before any backend is asked.
         assert raw.send(watched, "GET", f"/{bucket}/small").status == 403
-        assert raw.request(watched, "GET", f"/{bucket}", [("versions", "")]).status == 501
+        assert raw.request(watched, "GET", f"/{bucket}/small", [("retention", "")]).status == 501
     for connection in waiting:
         assert connection.answer().status in (200, 503)
         connection.sock.close()
