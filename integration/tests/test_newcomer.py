@@ -276,8 +276,8 @@ def test_the_readme_runs_as_printed(tmp_path):
             elif re.search(r"^portcullis serve", text, re.M):
                 newcomer.serves(text)
             elif "policy explain" in text:
-                # Its status says what was decided.
-                said = newcomer.runs(text.rstrip() + " || true\n")
+                # Its status says what was decided: 1 is denied.
+                said = newcomer.runs("{\n" + text.rstrip() + "\n} && exit 9 || test $? = 1\n")
                 assert "read-demo" in said and "implicit_deny" in said, said
             else:
                 newcomer.runs(text)

@@ -144,7 +144,9 @@ impl Probe<'_> {
             answer.drain().await?;
             return Ok(None);
         }
-        let length = answer.content_length()?.unwrap_or_default();
+        // Taken for an empty object, it would say of the store what is not so.
+        let length = answer.content_length()?;
+        let length = length.ok_or_else(|| Error::garbage("an object without a length"))?;
         match answer.body(length).await? {
             Body::Whole(bytes) => Ok(Some(bytes)),
             Body::Empty => Ok(Some(Bytes::new())),
