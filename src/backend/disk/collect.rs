@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use super::files::{self, Is};
-use super::store::{Place, Store, Trouble, is_random_name};
+use super::opened::Trouble;
+use super::store::{Place, Store, is_random_name};
 use super::{parts, upload};
 use crate::s3::{BucketName, Error, ObjectKey, call::OnUpload};
 

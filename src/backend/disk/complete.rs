@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 
 use super::files::{self, error};
 use super::object::check_write;
+use super::opened::Opened;
 use super::record::{Manifest, Record};
-use super::store::{Opened, Place, Store, is_random_name, random_name};
+use super::store::{Place, Store, is_random_name, random_name};
 use super::upload::{directory, find, open_part, remove};
 use super::{parts, write::Draft};
 use crate::backend::CompletedPart;

@@ -4,8 +4,9 @@
 
 use super::files::error;
 use super::name::{Kind, Level, PIECE, entry};
+use super::opened::Trouble;
 use super::record::Listed;
-use super::store::{Store, Trouble};
+use super::store::Store;
 use super::tree::{Entry, Node};
 use crate::backend::{ListedObject, ObjectPage};
 use crate::s3::Error;

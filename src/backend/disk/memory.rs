@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moka::sync::Cache;
 
+use super::opened::Opened;
 use super::record::{Record, crc32c};
-use super::store::Opened;
 use crate::s3::BucketName;
 
 /// What an object takes in memory beside its texts and bytes.

@@ -18,6 +18,7 @@ mod memory;
 mod name;
 mod object;
 mod open;
+mod opened;
 mod parts;
 mod place;
 mod read;

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use rustix::io::Errno;
 use time::OffsetDateTime;
 
+use super::opened::Opened;
 use super::record::Record;
-use super::store::{Opened, Place, Store};
+use super::store::{Place, Store};
 use super::write::Draft;
 use super::{files, parts, read, threads, upload as uploading};
 use crate::authz::Granted;

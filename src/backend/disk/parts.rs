@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use rustix::io::Errno;
 
 use super::files;
-use super::store::{Opened, Place, Store, Trouble, lock, random_name};
+use super::opened::{Opened, Trouble};
+use super::store::{Place, Store, lock, random_name};
 use crate::s3::{BucketName, Error};
 
 /// Directories of parts in use, by their paths.

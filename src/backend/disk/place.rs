@@ -8,8 +8,9 @@ use rustix::io::Errno;
 
 use super::files::{self, error};
 use super::name::{Kind, Level, decode};
+use super::opened::{Opened, Trouble};
 use super::record::{Listed, Record};
-use super::store::{Opened, Place, Store, Trouble, no_bucket};
+use super::store::{Place, Store, no_bucket};
 use super::tree::{self, Entry, Node};
 use crate::s3::{BucketName, Error};
 

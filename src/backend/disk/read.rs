@@ -14,9 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::files;
+use super::opened::{Opened, Trouble};
 use super::parts::Using;
 use super::record::{BLOCK, crc32c};
-use super::store::{Opened, Store, Trouble};
+use super::store::Store;
 use super::threads;
 use crate::backend::{Body, Download};
 use crate::fair::{Asker, Turn, Turns};

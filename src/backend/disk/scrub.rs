@@ -12,8 +12,9 @@ use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::files::{self, Is};
+use super::opened::Trouble;
 use super::record::Manifest;
-use super::store::{Place, Store, Trouble, is_random_name};
+use super::store::{Place, Store, is_random_name};
 use super::upload::{directory, part_number};
 use super::verify::{self, File, Flaw};
 use super::walk::{self, BATCH, Visit};

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::io::Errno;
-use time::OffsetDateTime;
 
 use super::Durability;
 use super::faults::Faults;
@@ -16,28 +15,21 @@ use super::files::{self, error};
 use super::index::Uploads;
 use super::memory::Objects;
 use super::name::{self, Level};
+use super::opened::Opened;
 use super::parts::Readers;
 use super::read::Blocks;
-use super::record::{Lengths, Record, TRAILER, parse};
 use super::scrub::Scrub;
 use super::sync::Syncs;
 use super::threads::Threads;
 use super::tree::{Node, Tree};
 use super::write::Gathering;
-use crate::backend::ListedObject;
-use crate::s3::{BucketName, ETag, Error, ErrorCode};
+use crate::s3::{BucketName, Error, ErrorCode};
 
 /// How many locks keys share.
 const STRIPES: usize = 1024;
 
 /// How many locks buckets share.
 const BUCKETS: usize = 64;
-
-/// How much of a file's end is read at once to find the footer in.
-const TAIL: usize = 16 * 1024;
-
-/// What a footer most often fits in.
-const FOOTER: usize = 1024;
 
 /// The store.
 #[derive(Debug)]
@@ -90,70 +82,6 @@ impl Drop for Changing<'_> {
 /// How far the changes of a key had come before it was read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen(u64);
-
-/// Why a file of the object form cannot be had.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// It is there, and is not what was written. Listings tell what its name and its file say.
-    Damaged {
-        path: String,
-        what: &'static str,
-        length: u64,
-        modified: OffsetDateTime,
-    },
-    /// What stands there, or on the way there, is no file of the store's: no object for who reads, and in
-    /// the way of who writes or deletes.
-    Foreign { path: String },
-    /// A system call failed: what is there is not known.
-    Io(&'static str, Errno),
-}
-
-impl Trouble {
-    /// A damaged object as a listing tells it. Its entity tag is no object's, so that nobody takes it
-    /// for the object that it was.
-    pub(super) fn listed(&self, key: String) -> Option<ListedObject> {
-        match self {
-            Self::Damaged {
-                length, modified, ..
-            } => Some(ListedObject {
-                key,
-                size: *length,
-                etag: ETag("damaged".to_owned()),
-                last_modified: *modified,
-                checksum: None,
-            }),
-            Self::Foreign { .. } | Self::Io(..) => None,
-        }
-    }
-}
-
-impl From<Trouble> for Error {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Damaged { path, what, .. } => {
-                Self::internal(format_args!("`{path}` is damaged: {what}"))
-            }
-            Trouble::Foreign { path } => Self::internal(format_args!(
-                "`{path}` is not the store's: it is left alone"
-            )),
-            Trouble::Io(what, errno) => error(what, errno),
-        }
-    }
-}
-
-/// An open object: its bytes and what is known of them.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) file: OwnedFd,
-    pub(super) record: Arc<Record>,
-    pub(super) crcs: Vec<u32>,
-    /// The bytes that are in this file; a manifest has none.
-    pub(super) data: u64,
-    /// The bytes themselves where the first read had them all.
-    pub(super) whole: Option<bytes::Bytes>,
-    /// Device and number of the file. While it is open, no other file has them.
-    pub(super) number: (u64, u64),
-}
 
 /// Where an object's file is, below the root.
 #[derive(Clone, Debug)]
@@ -393,151 +321,5 @@ impl Store {
     pub(super) fn node(&self, place: &Place, depth: usize) -> Arc<Node> {
         let above = place.directories.get(..depth).unwrap_or(&place.directories);
         self.tree.node(&place.directory(depth), Level::of(above))
-    }
-
-    /// Opens a file of the object form; `None` when there is none.
-    pub(super) fn open_record(&self, path: &str) -> Result<Option<Opened>, Trouble> {
-        self.open_end(path, TAIL)
-    }
-
-    /// The same for one who wants to know of it, and none of its bytes.
-    pub(super) fn look_at_record(&self, path: &str) -> Result<Option<Opened>, Trouble> {
-        self.open_end(path, FOOTER)
-    }
-
-    /// Opens a file of the object form by its last `most` bytes, or as many as its footer has.
-    fn open_end(&self, path: &str, most: usize) -> Result<Option<Opened>, Trouble> {
-        let (file, stat) = match files::open_file(self.root(), path) {
-            Ok(opened) => opened,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) if files::says_absent(errno) => return self.what_stands(path, errno),
-            Err(errno) => return Err(Trouble::Io("open an object", errno)),
-        };
-        let length = files::length(&stat);
-        let failed = |errno| Trouble::Io("read an object", errno);
-        let damaged = || {
-            let what = "its footer cannot be read";
-            self.faults.damaged(path, what);
-            Trouble::Damaged {
-                path: path.to_owned(),
-                what,
-                length,
-                modified: OffsetDateTime::from_unix_timestamp(stat.st_mtime)
-                    .unwrap_or(OffsetDateTime::UNIX_EPOCH),
-            }
-        };
-        let tail = usize::try_from(length).unwrap_or(usize::MAX).min(most);
-        let start = length.saturating_sub(tail as u64);
-        let bytes = files::read_at(file.as_fd(), start, tail).map_err(failed)?;
-        let bytes = bytes::Bytes::from(bytes);
-        let trailer = tail
-            .checked_sub(TRAILER)
-            .and_then(|at| bytes.get(at..))
-            .ok_or_else(damaged)?;
-        let lengths = Lengths::read(trailer, length).ok_or_else(damaged)?;
-        let footer = match tail.checked_sub(lengths.footer()) {
-            Some(at) => bytes.slice(at..),
-            None => files::read_at(file.as_fd(), lengths.data, lengths.footer())
-                .map_err(failed)?
-                .into(),
-        };
-        let (record, crcs) = parse(&footer, lengths).ok_or_else(damaged)?;
-        let data = usize::try_from(lengths.data).ok().filter(|_| start == 0);
-        let whole = data.map(|length| bytes.slice(..length));
-        Ok(Some(Opened {
-            number: (stat.st_dev, stat.st_ino),
-            file,
-            record: Arc::new(record),
-            crcs,
-            data: lengths.data,
-            whole,
-        }))
-    }
-
-    /// Why a path could not be opened as a regular file, `errno` being what the system said: only what is
-    /// seen to be something else is foreign.
-    fn what_stands(&self, path: &str, errno: Errno) -> Result<Option<Opened>, Trouble> {
-        let failed = |errno| Trouble::Io("look at what stands in an object's place", errno);
-        let foreign = |path: &str| {
-            self.faults
-                .foreign(path, "no regular file, in an object's place");
-            let path = path.to_owned();
-            Err(Trouble::Foreign { path })
-        };
-        let mut above: Option<OwnedFd> = None;
-        let (mut from, ends) = (0, path.match_indices('/').map(|(at, _)| at));
-        for end in ends {
-            let name = path.get(from..end).unwrap_or("");
-            let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
-            let next = match files::open_directory(at, name) {
-                Ok(next) => next,
-                Err(Errno::NOENT) => return Ok(None),
-                Err(errno) => match files::stat_entry(at, name) {
-                    Ok(stat) if !files::is_directory(&stat) => {
-                        return foreign(path.get(..end).unwrap_or(path));
-                    }
-                    Ok(_) | Err(_) => return Err(failed(errno)),
-                },
-            };
-            (above, from) = (Some(next), end.saturating_add(1));
-        }
-        let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
-        match files::stat_entry(at, path.get(from..).unwrap_or("")) {
-            Ok(stat) if files::is_file(&stat) => Err(failed(errno)),
-            Ok(_) => foreign(path),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(failed(errno)),
-        }
-    }
-
-    /// Refuses to replace what stands at a part's name and is no regular file.
-    pub(super) fn check_replaceable(
-        &self,
-        directory: BorrowedFd<'_>,
-        name: &str,
-        path: &str,
-    ) -> Result<(), Error> {
-        match files::stat_entry(directory, name) {
-            Ok(stat) if files::is_file(&stat) => Ok(()),
-            Ok(_) => {
-                self.faults
-                    .foreign(path, "no regular file, in a part's place");
-                let path = path.to_owned();
-                Err(Trouble::Foreign { path }.into())
-            }
-            Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(error("look at what is replaced", errno)),
-        }
-    }
-
-    /// What an open file is, that is not what it should be.
-    pub(super) fn damage(
-        &self,
-        path: &str,
-        what: &'static str,
-        opened: &Opened,
-    ) -> Result<Trouble, Error> {
-        let stat = files::stat(opened.file.as_fd()).map_err(|e| error("stat an object", e))?;
-        self.faults.damaged(path, what);
-        Ok(Trouble::Damaged {
-            path: path.to_owned(),
-            what,
-            length: files::length(&stat),
-            modified: OffsetDateTime::from_unix_timestamp(stat.st_mtime)
-                .unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        })
-    }
-
-    /// Opens the object of a key, when there is one.
-    pub(super) fn open_object(&self, place: &Place) -> Result<Option<Opened>, Trouble> {
-        self.open_record(&place.path())
-    }
-
-    /// The same for one who only reads: what is not the store's is no object.
-    pub(super) fn read_object(&self, place: &Place) -> Result<Option<Opened>, Trouble> {
-        match self.open_object(place) {
-            Err(Trouble::Foreign { .. }) => Ok(None),
-            other => other,
-        }
     }
 }

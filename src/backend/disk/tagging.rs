@@ -11,9 +11,10 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::files::{self, error};
+use super::opened::Opened;
 use super::parts::{self, Using};
 use super::record::{Manifest, Record};
-use super::store::{Opened, Place, Store, random_name};
+use super::store::{Place, Store, random_name};
 use super::write::Draft;
 use super::{object, read};
 use crate::s3::call::OnObject;

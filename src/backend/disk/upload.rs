@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 
 use super::files::{self, Is, error};
 use super::index::Position;
+use super::opened::Opened;
 use super::record::Record;
-use super::store::{Opened, Store, is_random_name, random_name};
+use super::store::{Store, is_random_name, random_name};
 use super::write::Draft;
 use crate::backend::{ListedPart, PartPage};
 use crate::s3::call::{CreateMultipartUpload, ListParts, OnUpload};

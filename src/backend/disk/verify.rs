@@ -5,9 +5,10 @@ use std::os::fd::AsFd as _;
 use rustix::io::Errno;
 
 use super::files;
+use super::opened::{Opened, Trouble};
 use super::parts;
 use super::record::{BLOCK, Manifest, Record, crc32c};
-use super::store::{Opened, Store, Trouble, is_random_name};
+use super::store::{Store, is_random_name};
 use crate::s3::BucketName;
 
 /// Told of bytes as they are read, and of 0 before a file is opened; says whether to go on.

@@ -2,8 +2,9 @@
 
 use super::repair::Aside;
 use super::{Fsck, Kind};
+use crate::backend::disk::opened::{Opened, Trouble};
 use crate::backend::disk::record::Manifest;
-use crate::backend::disk::store::{Opened, Place, Trouble};
+use crate::backend::disk::store::Place;
 use crate::backend::disk::verify::{self, File, Flaw};
 use crate::backend::disk::{parts, walk};
 use crate::s3::BucketName;

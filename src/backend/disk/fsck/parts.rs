@@ -4,9 +4,10 @@ use super::repair::Aside;
 use super::{Fsck, Kind};
 use crate::backend::disk::collect;
 use crate::backend::disk::files::Is;
+use crate::backend::disk::opened::Trouble;
 use crate::backend::disk::parts;
 use crate::backend::disk::record::Manifest;
-use crate::backend::disk::store::{Place, Trouble, is_random_name};
+use crate::backend::disk::store::{Place, is_random_name};
 use crate::backend::disk::upload::part_number;
 use crate::s3::BucketName;
 
