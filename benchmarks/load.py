@@ -167,6 +167,7 @@ class Http2:
     def __init__(self, server):
         self.server, self.context = server, servers.trusting(server.ca)
         self.context.set_alpn_protocols(["h2"])
+        self.ended = 0
         self.connect()
 
     def connect(self):
@@ -191,6 +192,7 @@ class Http2:
                     break
             self.stream += 2
         except (OSError, ssl.SSLError):
+            self.ended += 1
             self.connect()
 
 

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::audit;
@@ -299,11 +299,11 @@ impl Metrics {
     }
 
     /// The text exposition.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = Vec::new();
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
-        String::from_utf8(text).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When it cannot be made: nothing is told rather than a part.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
 
@@ -329,13 +329,13 @@ mod tests {
     #[test]
     fn everything_registers_and_counts() {
         let metrics = Metrics::new().ok();
-        let text = metrics.map(|metrics| {
+        let text = metrics.and_then(|metrics| {
             metrics.authentication_failed("expired");
             let counters = Counters::default();
             counters.retries.store(2, Ordering::Relaxed);
             metrics.upstream("store", &counters);
             metrics.upstream("store", &counters);
-            metrics.text()
+            metrics.text().ok()
         });
         let retries = "portcullis_upstream_events_total{backend=\"store\",event=\"retry\"} 2";
         assert!(text.as_deref().is_some_and(|t| t.contains(retries)));

@@ -308,5 +308,9 @@ def test_a_configuration_is_checked_without_its_secrets(tmp_path):
         said = check(text)
         assert said.returncode == 1 and all(word in said.stderr for word in words), (text, said)
         assert not any(word in said.stderr for word in ("untagged", "usize", "u64", "variant", "expected a bool")), said
+    many = 'regoin = "x"\naccount_id = "12"\n[limits]\nthreads = "two"\nrequests = 0\n[[users]]\nname = "a"\npolicies = ["p", "nope"]\n[[policies]]\nname = "p"\ninline = "{"\n[[users]]\nname = "b"\ngroups = ["none"]\n[[routes]]\nbucket = "logs.*"\nbackend = "nowhere"\n'
+    said = check(many)
+    lines = [line.split("c.toml` ")[1].split(":")[0] for line in said.stderr.splitlines()[1:]]
+    assert said.returncode == 1 and lines == [f"line {n}" for n in (1, 2, 4, 5, 8, 11, 14, 17)], said.stderr
     for text in ('[logging]\nlevel = "warn,portcullis::proxy=debug"\n', '[listener]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n'):
         assert check(text).returncode == 0, text

@@ -84,11 +84,17 @@ impl Admin {
                     (StatusCode::SERVICE_UNAVAILABLE, TEXT, body)
                 }
             },
-            "/metrics" => (
-                StatusCode::OK,
-                "text/plain; version=0.0.4; charset=utf-8",
-                self.metrics.text(),
-            ),
+            "/metrics" => match self.metrics.text() {
+                Ok(text) => {
+                    const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+                    (StatusCode::OK, EXPOSITION, text)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "metrics cannot be told");
+                    let body = "metrics cannot be told\n".to_owned();
+                    (StatusCode::INTERNAL_SERVER_ERROR, TEXT, body)
+                }
+            },
             _ => (StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
         }
     }

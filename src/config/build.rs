@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::identities::Users;
+use super::reading;
 use super::secret::SecretSource;
 use super::{Config, Logging, Overrides, RootKey, Tls, file};
 use crate::audit;
@@ -33,25 +34,30 @@ pub(crate) const DISK: &str = "disk";
 #[derive(Debug)]
 pub(super) struct Builder<'a> {
     name: &'a Path,
+    text: &'a str,
     pub(super) base: PathBuf,
     pub(super) watched: Vec<PathBuf>,
     /// What its operator should look at, and is no mistake.
     pub(super) warnings: Vec<String>,
+    /// The mistakes so far.
+    pub(super) wrong: Vec<Error>,
     /// Whether secrets are read: not to explain policies.
     reads_secrets: bool,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(name: &'a Path, path: Option<&Path>) -> Self {
+    pub(super) fn new(name: &'a Path, path: Option<&Path>, text: &'a str) -> Self {
         let base = path
             .and_then(Path::parent)
             .map(Path::to_owned)
             .unwrap_or_default();
         Self {
             name,
+            text,
             base,
             watched: path.map(Path::to_owned).into_iter().collect(),
             warnings: Vec::new(),
+            wrong: Vec::new(),
             reads_secrets: true,
         }
     }
@@ -60,9 +66,15 @@ impl<'a> Builder<'a> {
     pub(super) fn value(&self, key: &str, what: String) -> Error {
         Error::Value {
             path: self.name.to_owned(),
+            line: reading::line(self.text, key),
             key: key.to_owned(),
             what,
         }
+    }
+
+    /// What was read, unless that was a mistake, which is told with all others.
+    pub(super) fn keep<T>(&mut self, read: Result<T, Error>) -> Option<T> {
+        read.map_err(|error| self.wrong.push(error)).ok()
     }
 
     /// A file that the configuration names.
@@ -132,97 +144,103 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn build(
-        mut self,
-        file: file::File,
-        overrides: &Overrides,
-    ) -> Result<Config, Error> {
+    /// All of it; `None` where there are mistakes.
+    pub(super) fn build(&mut self, file: file::File, overrides: &Overrides) -> Option<Config> {
         self.reads_secrets = !overrides.without_secrets;
-        let account = file
-            .account_id
-            .clone()
-            .unwrap_or_else(|| "123456789012".to_owned());
-        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(self.value("account_id", format!("`{account}` is not 12 digits")));
-        }
-        let region = file
-            .region
-            .clone()
-            .unwrap_or_else(|| "us-east-1".to_owned());
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if region.is_empty() || !region.bytes().all(plain) {
-            return Err(self.value("region", format!("`{region}` is not of a-z, 0-9 and `-`")));
-        }
+        let account = self.account(&file);
+        let account = self.keep(account);
+        let region = self.region(&file);
+        let region = self.keep(region);
         let data = match (&overrides.data, &file.data) {
             (Some(data), _) => data.clone(),
             (None, Some(data)) => self.base.join(data),
             (None, None) => self.base.join("portcullis-data"),
         };
-        let users = Users::build(&mut self, &file, &account)?;
-        let root = self.root(&file, overrides, &users)?;
-        let listen = overrides
-            .listen
-            .or(file.listener.address)
-            .unwrap_or_else(Config::default_listen);
-        self.plain_http(listen, &file, overrides)?;
-        let admin = overrides.admin_listen.or(file.admin.address);
-        let admin = admin.unwrap_or_else(Config::default_admin_listen);
-        self.different(&[
-            ("listener.address", Some(listen)),
-            ("listener.http_address", file.listener.http_address),
-            ("admin.address", Some(admin)),
-        ])?;
-        Ok(Config {
+        let users = Users::build(self, &file, account.as_deref().unwrap_or_default());
+        let root = self.root(&file, overrides, &users);
+        let root = self.keep(root);
+        let listening = self.listening(&file, overrides);
+        let listening = self.keep(listening);
+        let tls = self.tls(&file.listener.tls);
+        let tls = self.keep(tls);
+        let domains = self.domains(&file.listener);
+        let domains = self.keep(domains);
+        let trusted_proxies = self.proxies(&file.listener.trusted_proxies);
+        let trusted_proxies = self.keep(trusted_proxies);
+        let forwarded_proto = self.forwarded_proto(&file.listener);
+        let forwarded_proto = self.keep(forwarded_proto);
+        let disk = self.disk(&file.disk, &data);
+        let disk = self.keep(disk);
+        let names: Vec<String> = file.upstreams.iter().map(|u| u.name.clone()).collect();
+        let routes = self.routes(&file.routes, &names);
+        let upstreams = self.upstreams(file.upstreams, region.as_deref().unwrap_or_default());
+        let limits = self.limits(&file.limits);
+        let limits = self.keep(limits);
+        let running = self.running(&file.limits);
+        let running = self.keep(running);
+        let logging = self.logging(&file.logging);
+        let logging = self.keep(logging);
+        let output = self.audit(file.audit.output.as_ref());
+        let output = self.keep(output);
+        let when_full = self.when_full(file.audit.when_full.as_deref());
+        let when_full = self.keep(when_full);
+        let (listen, admin_listen) = listening?;
+        let (connections, drain_timeout, shutdown_delay, threads) = running?;
+        let config = Config {
             listen,
             insecure_http: overrides.insecure_http,
             http_listen: file.listener.http_address,
-            admin_listen: admin,
-            admin_hosts: file.admin.hosts.clone(),
-            tls: self.tls(&file.listener.tls)?,
-            domains: self.domains(&file.listener)?,
-            external_url: file.listener.external_url.clone(),
-            trusted_proxies: self.proxies(&file.listener.trusted_proxies)?,
-            forwarded_proto: self.forwarded_proto(&file.listener)?,
+            admin_listen,
+            admin_hosts: file.admin.hosts,
+            tls: tls?,
+            domains: domains?,
+            external_url: file.listener.external_url,
+            trusted_proxies: trusted_proxies?,
+            forwarded_proto: forwarded_proto?,
             signature_v2: file.listener.signature_v2.unwrap_or(false),
-            root,
-            disk: self.disk(&file.disk, &data)?,
-            upstreams: self.upstreams(file.upstreams, &region)?,
-            routes: self.routes(&file.routes)?,
+            root: root?,
+            disk: disk?,
+            upstreams,
+            routes,
             explain_denials: file.authorization.explain_denials.unwrap_or(false),
             public_access_block: public_access_block(&file.public_access_block),
-            limits: self.limits(&file.limits)?,
-            connections: self.most("connections", file.limits.connections)?,
-            drain_timeout: self.delay(
-                "limits.drain_timeout",
-                file.limits.drain_timeout.as_deref(),
-                Duration::from_secs(30),
-            )?,
-            shutdown_delay: self.delay(
-                "limits.shutdown_delay",
-                file.limits.shutdown_delay.as_deref(),
-                Duration::from_secs(1),
-            )?,
-            threads: match file.limits.threads {
-                Some(0) => {
-                    return Err(self.value("limits.threads", "there must be a thread".to_owned()));
-                }
-                Some(threads) => threads,
-                None => std::thread::available_parallelism().map_or(1, usize::from),
-            },
-            logging: self.logging(&file.logging)?,
+            limits: limits?,
+            connections,
+            drain_timeout,
+            shutdown_delay,
+            threads,
+            logging: logging?,
             audit: audit::Config {
-                output: self.audit(file.audit.output.as_ref())?,
-                when_full: self.when_full(file.audit.when_full.as_deref())?,
+                output: output?,
+                when_full: when_full?,
             },
-            account: account.into(),
-            region: region.into(),
+            account: account?.into(),
+            region: region?.into(),
             policy_limits: users.limits,
             refuses_unknown_actions: users.refuses_unknown_actions,
             users,
             data,
-            watched: self.watched,
-            warnings: self.warnings,
-        })
+            watched: std::mem::take(&mut self.watched),
+            warnings: std::mem::take(&mut self.warnings),
+        };
+        self.wrong.is_empty().then_some(config)
+    }
+
+    fn account(&self, file: &file::File) -> Result<String, Error> {
+        let account = file.account_id.as_deref().unwrap_or("123456789012");
+        match account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) {
+            true => Ok(account.to_owned()),
+            false => Err(self.value("account_id", format!("`{account}` is not 12 digits"))),
+        }
+    }
+
+    fn region(&self, file: &file::File) -> Result<String, Error> {
+        let region = file.region.as_deref().unwrap_or("us-east-1");
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        match !region.is_empty() && region.bytes().all(plain) {
+            true => Ok(region.to_owned()),
+            false => Err(self.value("region", format!("`{region}` is not of a-z, 0-9 and `-`"))),
+        }
     }
 
     fn root(

@@ -1,6 +1,6 @@
 //! Users, groups, their keys and policies, from the configuration.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::RootKey;
@@ -20,86 +20,76 @@ pub struct Users {
     pub(super) refuses_unknown_actions: bool,
 }
 
+/// Policies by name; `None` where it is wrong, which is told once.
+type Policies = HashMap<String, Option<Arc<Policy>>>;
+
+/// Groups' policies by name.
+type Groups<'f> = HashMap<&'f str, Vec<Arc<Policy>>>;
+
 impl Users {
-    /// Compiles users, groups and policies.
-    pub(super) fn build(
-        builder: &mut Builder<'_>,
-        file: &file::File,
-        account: &str,
-    ) -> Result<Self, Error> {
-        let mut limits = PolicyLimits::default();
+    /// Compiles users, groups and policies: what is wrong is told of all of them.
+    pub(super) fn build(builder: &mut Builder<'_>, file: &file::File, account: &str) -> Self {
+        let mut all = Self::default();
         if let Some(characters) = file.authorization.identity_policy_characters {
-            limits.identity = characters;
+            all.limits.identity = characters;
         }
-        let refuses_unknown_actions = refuses_unknown_actions(builder, file)?;
-        let policies = policies(builder, file, &limits, refuses_unknown_actions)?;
-        let mut groups: HashMap<&str, Vec<Arc<Policy>>> = HashMap::new();
-        for group in &file.groups {
-            let named = named(
-                builder,
-                &policies,
-                &group.policies,
-                &format!("groups.{}.policies", group.name),
-            )?;
-            if groups.insert(&group.name, named).is_some() {
-                return Err(builder.value(
-                    "groups.name",
-                    format!("two groups are called `{}`", group.name),
-                ));
-            }
-        }
-        let mut keys: Vec<AccessKey> = Vec::new();
-        let mut users = Vec::new();
-        let mut names = std::collections::HashSet::new();
+        let refuses = refuses_unknown_actions(builder, file);
+        all.refuses_unknown_actions = builder.keep(refuses).unwrap_or(true);
+        let policies = policies(builder, file, &all);
+        let groups = groups(builder, file, &policies);
+        let mut names = HashSet::new();
         for user in &file.users {
             let key = format!("users.{}", user.name);
             if !names.insert(&user.name) {
-                return Err(builder.value(
-                    "users.name",
-                    format!("two users are called `{}`", user.name),
-                ));
+                let what = format!("two users are called `{}`", user.name);
+                let twice = builder.value("users.name", what);
+                builder.wrong.push(twice);
             }
-            let user_record = user_record(builder, user, &policies, &groups, account, &key)?;
-            users.push(user_record.clone());
-            for access_key in &user.access_keys {
-                let id: Arc<str> = access_key.id.as_str().into();
-                let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-                if !(3..=128).contains(&id.len()) || !id.bytes().all(plain) {
-                    return Err(builder.value(
-                        &key,
-                        "an access key id is 3 to 128 of letters, digits, `_`, `-` and `.`"
-                            .to_owned(),
-                    ));
-                }
-                if keys.iter().any(|known| known.id == id) {
-                    return Err(builder.value(&key, format!("access key `{id}` is given twice")));
-                }
-                let secret =
-                    builder.secret(&format!("{key}.access_keys.secret"), &access_key.secret)?;
-                if secret.expose().len() < 8 {
-                    return Err(builder.value(
-                        &format!("{key}.access_keys.secret"),
-                        "a secret key has at least 8 characters".to_owned(),
-                    ));
-                }
-                let owner = Owner::User(user_record.clone());
-                let place = format!("{key}.access_keys.policy");
-                let limit = access_key.policy.as_ref();
-                let limit = limit.map(|name| named_one(builder, &policies, name, &place));
-                keys.push(AccessKey {
-                    id,
-                    secret,
-                    owner,
-                    enabled: access_key.enabled.unwrap_or(true),
-                    policy: limit.transpose()?,
-                });
+            let record = user_record(builder, user, &policies, &groups, account, &key);
+            let Some(record) = builder.keep(record) else {
+                continue;
+            };
+            for written in &user.access_keys {
+                let access_key = all.access_key(builder, written, &record, &policies, &key);
+                all.keys.extend(builder.keep(access_key));
             }
+            all.users.push(record);
         }
-        Ok(Self {
-            keys,
-            users,
-            limits,
-            refuses_unknown_actions,
+        all
+    }
+
+    fn access_key(
+        &self,
+        builder: &mut Builder<'_>,
+        written: &file::AccessKey,
+        user: &Arc<User>,
+        policies: &Policies,
+        key: &str,
+    ) -> Result<AccessKey, Error> {
+        let id: Arc<str> = written.id.as_str().into();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        if !(3..=128).contains(&id.len()) || !id.bytes().all(plain) {
+            let what = "an access key id is 3 to 128 of letters, digits, `_`, `-` and `.`";
+            return Err(builder.value(key, what.to_owned()));
+        }
+        if self.has_key(&id) {
+            return Err(builder.value(key, format!("access key `{id}` is given twice")));
+        }
+        let place = format!("{key}.access_keys.secret");
+        let secret = builder.secret(&place, &written.secret)?;
+        if secret.expose().len() < 8 {
+            let what = "a secret key has at least 8 characters";
+            return Err(builder.value(&place, what.to_owned()));
+        }
+        let place = format!("{key}.access_keys.policy");
+        let limit = written.policy.as_ref();
+        let limit = limit.map(|name| named_one(builder, policies, name, &place));
+        Ok(AccessKey {
+            id,
+            secret,
+            owner: Owner::User(user.clone()),
+            enabled: written.enabled.unwrap_or(true),
+            policy: limit.transpose()?.flatten(),
         })
     }
 
@@ -145,65 +135,86 @@ fn refuses_unknown_actions(builder: &Builder<'_>, file: &file::File) -> Result<b
     }
 }
 
-fn policies(
-    builder: &mut Builder<'_>,
-    file: &file::File,
-    limits: &PolicyLimits,
-    refused: bool,
-) -> Result<HashMap<String, Arc<Policy>>, Error> {
+fn policies(builder: &mut Builder<'_>, file: &file::File, all: &Users) -> Policies {
     let mut compiled = HashMap::new();
     for policy in &file.policies {
-        let key = format!("policies.{}", policy.name);
-        let (text, place) = match (&policy.document, &policy.inline) {
-            (Some(path), None) => {
-                let place = builder.base.join(path).display().to_string();
-                (builder.read(&key, path)?, format!("`{place}`: "))
-            }
-            (None, Some(text)) => (text.clone(), String::new()),
-            _ => return Err(builder.value(&key, "give either `document` or `inline`".to_owned())),
-        };
-        let name = policy.name.as_str();
-        let parsed = Policy::parse_within(limits, PolicyKind::Identity, name, text.as_bytes());
-        let parsed = parsed.map_err(|why| builder.value(&key, format!("{place}{why}")))?;
-        let unknown = parsed.unknown_actions();
-        let unknown: Vec<_> = unknown.iter().map(|why| format!("{place}{why}")).collect();
-        match refused {
-            _ if unknown.is_empty() => {}
-            true => return Err(builder.value(&key, unknown.join("; "))),
-            false => {
-                let told = unknown.iter().map(|what| format!("`{key}`: {what}"));
-                builder.warnings.extend(told);
-            }
-        }
-        if compiled
-            .insert(policy.name.clone(), Arc::new(parsed))
-            .is_some()
-        {
-            return Err(builder.value(
-                "policies.name",
-                format!("two policies are called `{}`", policy.name),
-            ));
+        let one = one_policy(builder, policy, all);
+        let one = builder.keep(one).map(Arc::new);
+        if compiled.insert(policy.name.clone(), one).is_some() {
+            let what = format!("two policies are called `{}`", policy.name);
+            let twice = builder.value("policies.name", what);
+            builder.wrong.push(twice);
         }
     }
-    Ok(compiled)
+    compiled
+}
+
+fn one_policy(
+    builder: &mut Builder<'_>,
+    policy: &file::Policy,
+    all: &Users,
+) -> Result<Policy, Error> {
+    let mut key = format!("policies.{}", policy.name);
+    let (text, place) = match (&policy.document, &policy.inline) {
+        (Some(path), None) => {
+            key.push_str(".document");
+            let place = builder.base.join(path).display().to_string();
+            (builder.read(&key, path)?, format!("`{place}`: "))
+        }
+        (None, Some(text)) => {
+            key.push_str(".inline");
+            (text.clone(), String::new())
+        }
+        _ => return Err(builder.value(&key, "give either `document` or `inline`".to_owned())),
+    };
+    let name = policy.name.as_str();
+    let parsed = Policy::parse_within(&all.limits, PolicyKind::Identity, name, text.as_bytes());
+    let parsed = parsed.map_err(|why| builder.value(&key, format!("{place}{why}")))?;
+    let unknown = parsed.unknown_actions();
+    let unknown: Vec<_> = unknown.iter().map(|why| format!("{place}{why}")).collect();
+    match all.refuses_unknown_actions {
+        _ if unknown.is_empty() => {}
+        true => return Err(builder.value(&key, unknown.join("; "))),
+        false => {
+            let told = unknown.iter().map(|what| format!("`{key}`: {what}"));
+            builder.warnings.extend(told);
+        }
+    }
+    Ok(parsed)
+}
+
+fn groups<'f>(builder: &mut Builder<'_>, file: &'f file::File, policies: &Policies) -> Groups<'f> {
+    let mut groups = HashMap::new();
+    for group in &file.groups {
+        let key = format!("groups.{}.policies", group.name);
+        let policies = named(builder, policies, &group.policies, &key);
+        let policies = builder.keep(policies).unwrap_or_default();
+        if groups.insert(group.name.as_str(), policies).is_some() {
+            let what = format!("two groups are called `{}`", group.name);
+            let twice = builder.value("groups.name", what);
+            builder.wrong.push(twice);
+        }
+    }
+    groups
 }
 
 fn named(
     builder: &Builder<'_>,
-    policies: &HashMap<String, Arc<Policy>>,
+    policies: &Policies,
     names: &[String],
     key: &str,
 ) -> Result<Vec<Arc<Policy>>, Error> {
-    let find = |name: &String| named_one(builder, policies, name, key);
-    names.iter().map(find).collect()
+    let find = |name: &String| named_one(builder, policies, name, key).transpose();
+    names.iter().filter_map(find).collect()
 }
 
+/// The policy of that name; `None` where that is told already.
 fn named_one(
     builder: &Builder<'_>,
-    policies: &HashMap<String, Arc<Policy>>,
+    policies: &Policies,
     name: &str,
     key: &str,
-) -> Result<Arc<Policy>, Error> {
+) -> Result<Option<Arc<Policy>>, Error> {
     let missing = || builder.value(key, format!("there is no policy `{name}`"));
     policies.get(name).cloned().ok_or_else(missing)
 }
@@ -240,8 +251,8 @@ fn tags(
 fn user_record(
     builder: &Builder<'_>,
     user: &file::User,
-    policies: &HashMap<String, Arc<Policy>>,
-    groups: &HashMap<&str, Vec<Arc<Policy>>>,
+    policies: &Policies,
+    groups: &Groups<'_>,
     account: &str,
     key: &str,
 ) -> Result<Arc<User>, Error> {
@@ -286,12 +297,7 @@ fn user_record(
         group_policies,
         boundary: match &user.boundary {
             None => None,
-            Some(name) => Some(named_one(
-                builder,
-                policies,
-                name,
-                &format!("{key}.boundary"),
-            )?),
+            Some(name) => named_one(builder, policies, name, &format!("{key}.boundary"))?,
         },
         tags: tags(builder, &user.tags, key)?,
     }))

@@ -4,6 +4,7 @@ mod build;
 mod error;
 pub mod file;
 mod identities;
+mod reading;
 mod secret;
 mod upstreams;
 
@@ -157,18 +158,23 @@ impl Config {
     /// [`Error`] names the file, the line or key, and what would be right.
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
         let name = path.unwrap_or(Path::new("(defaults)"));
-        let file = match path {
-            None => File::default(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path);
-                let text = text.map_err(|error| Error::File {
-                    path: path.to_owned(),
-                    error,
-                })?;
-                toml::from_str(&text).map_err(|error| error::syntax(path, &text, &error))?
-            }
-        };
-        build::Builder::new(name, path).build(file, overrides)
+        let text = path.map_or(Ok(String::new()), std::fs::read_to_string);
+        let text = text.map_err(|error| Error::File {
+            path: name.to_owned(),
+            error,
+        })?;
+        let (file, mut wrong) = reading::read(name, &text);
+        let mut config = None;
+        if let Some(file) = file {
+            let mut builder = build::Builder::new(name, path, &text);
+            config = builder.build(file, overrides);
+            wrong.append(&mut builder.wrong);
+        }
+        match (config, Error::all(wrong)) {
+            (Some(config), None) => Ok(config),
+            (_, Some(wrong)) => Err(wrong),
+            (None, None) => Err(Error::Several(Vec::new())),
+        }
     }
 
     /// Logs what its operator should look at.

@@ -13,52 +13,61 @@ impl Builder<'_> {
         &mut self,
         written: Vec<file::Upstream>,
         region: &str,
-    ) -> Result<Vec<(String, upstream::Config)>, Error> {
+    ) -> Vec<(String, upstream::Config)> {
         let mut upstreams = Vec::new();
         for upstream in written {
-            let key = format!("upstreams.{}", upstream.name);
-            if upstream.name == DISK {
-                return Err(self.value(&key, "`disk` is the bundled backend's name".to_owned()));
-            }
-            let payload = match upstream.payload.as_deref() {
-                None | Some("auto") => Payload::Auto,
-                Some("unsigned") => Payload::Unsigned,
-                Some("signed-chunks") => Payload::SignedChunks,
-                Some("checksum-trailer") => Payload::ChecksumTrailer,
-                Some(other) => {
-                    let what = format!(
-                        "`{other}` is none of `auto`, `unsigned`, `signed-chunks`, `checksum-trailer`"
-                    );
-                    return Err(self.value(&format!("{key}.payload"), what));
-                }
-            };
-            let keys = match upstream.keys.as_deref() {
-                None | Some("normalized") => Keys::Normalized,
-                Some("exact") => Keys::Exact,
-                Some(other) => {
-                    let what = format!("`{other}` is neither `normalized` nor `exact`");
-                    return Err(self.value(&format!("{key}.keys"), what));
-                }
-            };
-            let ca = upstream.ca.as_ref().map(|path| self.base.join(path));
-            self.watched.extend(ca.clone());
-            let config = upstream::Config {
-                endpoint: upstream.endpoint,
-                region: upstream.region.unwrap_or_else(|| region.to_owned()),
-                ca,
-                path_style: upstream.path_style.unwrap_or(true),
-                payload,
-                keys,
-                checksums: upstream.checksums.unwrap_or(false),
-                credentials: self.credentials(&key, &upstream.credentials)?,
-                timeouts: self.timeouts(&key, &upstream.timeouts)?,
-                max_connections: upstream.max_connections.unwrap_or(1024),
-                max_connections_per_caller: upstream.max_connections_per_caller,
-                name: upstream.name.clone(),
-            };
-            upstreams.push((upstream.name, config));
+            let upstream = self.upstream(upstream, region);
+            upstreams.extend(self.keep(upstream));
         }
-        Ok(upstreams)
+        upstreams
+    }
+
+    fn upstream(
+        &mut self,
+        upstream: file::Upstream,
+        region: &str,
+    ) -> Result<(String, upstream::Config), Error> {
+        let key = format!("upstreams.{}", upstream.name);
+        if upstream.name == DISK {
+            return Err(self.value(&key, "`disk` is the bundled backend's name".to_owned()));
+        }
+        let payload = match upstream.payload.as_deref() {
+            None | Some("auto") => Payload::Auto,
+            Some("unsigned") => Payload::Unsigned,
+            Some("signed-chunks") => Payload::SignedChunks,
+            Some("checksum-trailer") => Payload::ChecksumTrailer,
+            Some(other) => {
+                let what = format!(
+                    "`{other}` is none of `auto`, `unsigned`, `signed-chunks`, `checksum-trailer`"
+                );
+                return Err(self.value(&format!("{key}.payload"), what));
+            }
+        };
+        let keys = match upstream.keys.as_deref() {
+            None | Some("normalized") => Keys::Normalized,
+            Some("exact") => Keys::Exact,
+            Some(other) => {
+                let what = format!("`{other}` is neither `normalized` nor `exact`");
+                return Err(self.value(&format!("{key}.keys"), what));
+            }
+        };
+        let ca = upstream.ca.as_ref().map(|path| self.base.join(path));
+        self.watched.extend(ca.clone());
+        let config = upstream::Config {
+            endpoint: upstream.endpoint,
+            region: upstream.region.unwrap_or_else(|| region.to_owned()),
+            ca,
+            path_style: upstream.path_style.unwrap_or(true),
+            payload,
+            keys,
+            checksums: upstream.checksums.unwrap_or(false),
+            credentials: self.credentials(&key, &upstream.credentials)?,
+            timeouts: self.timeouts(&key, &upstream.timeouts)?,
+            max_connections: upstream.max_connections.unwrap_or(1024),
+            max_connections_per_caller: upstream.max_connections_per_caller,
+            name: upstream.name.clone(),
+        };
+        Ok((upstream.name, config))
     }
 
     fn credentials(
@@ -120,23 +129,33 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn routes(&self, written: &[file::Route]) -> Result<Vec<Route>, Error> {
-        let route = |route: &file::Route| {
-            let key = format!("routes.{}", route.bucket);
-            let pattern = BucketPattern::parse(&route.bucket)
-                .map_err(|why| self.value(&key, why.to_string()))?;
-            let rename = route.rename.clone();
-            let mapping = Mapping {
-                rename,
+    /// Routes to `upstreams` and to the disk.
+    pub(super) fn routes(&mut self, written: &[file::Route], upstreams: &[String]) -> Vec<Route> {
+        let mut routes = Vec::new();
+        for route in written {
+            let route = self.route(route, upstreams);
+            routes.extend(self.keep(route));
+        }
+        routes
+    }
+
+    fn route(&self, route: &file::Route, upstreams: &[String]) -> Result<Route, Error> {
+        let key = format!("routes.{}", route.bucket);
+        let pattern = BucketPattern::parse(&route.bucket);
+        let pattern = pattern.map_err(|why| self.value(&key, why.to_string()))?;
+        let store = route.backend.clone();
+        if store != DISK && !upstreams.contains(&store) {
+            let what = format!("there is no backend `{store}`");
+            return Err(self.value(&format!("{key}.backend"), what));
+        }
+        Ok(Route {
+            pattern,
+            store,
+            mapping: Mapping {
+                rename: route.rename.clone(),
                 key_prefix: route.key_prefix.clone().unwrap_or_default(),
-            };
-            Ok(Route {
-                pattern,
-                store: route.backend.clone(),
-                mapping,
-                shared: route.shared.unwrap_or(false),
-            })
-        };
-        written.iter().map(route).collect()
+            },
+            shared: route.shared.unwrap_or(false),
+        })
     }
 }

@@ -14,6 +14,10 @@ use hpack::{Known, Rest};
 const PREFACE: usize = 24;
 /// A frame's head (RFC 9113 section 4.1).
 const FRAME: usize = 9;
+/// The most fields of a header block, four times as many as a head may have. A byte can stand for a field,
+/// and costs whoever reads it as much as a field of hundreds.
+const FIELDS: usize = 1024;
+
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
@@ -24,7 +28,7 @@ pub(super) enum Refused {
     #[error("a header block cannot be read")]
     Unreadable,
     /// Fields without end.
-    #[error("a header block has more fields than a head may have bytes")]
+    #[error("a header block has more than {FIELDS} fields")]
     TooMany,
 }
 
@@ -40,9 +44,6 @@ pub(super) struct Targets {
     whole: usize,
     /// The longest that one may be.
     most: usize,
-    /// The most fields of one. A byte can stand for a field, and costs whoever reads it as much as a
-    /// field of hundreds.
-    most_fields: usize,
     known: Known,
 }
 
@@ -67,7 +68,6 @@ impl Targets {
             whole: 0,
             // A byte takes up to 30 bits in HPACK's code.
             most: most.saturating_mul(4).saturating_add(65_536),
-            most_fields: most,
             known: Known::new(),
         }
     }
@@ -156,7 +156,7 @@ impl Targets {
             }
             self.whole = self.block.len().saturating_sub(rest.0.len());
             self.fields = self.fields.saturating_add(1);
-            if self.fields > self.most_fields {
+            if self.fields > FIELDS {
                 return Err(Refused::TooMany);
             }
         }

@@ -287,20 +287,33 @@ pub(super) fn names(root: BorrowedFd<'_>, path: &str) -> Result<Vec<(String, Is)
 
 /// Reads exactly `length` bytes at `offset`.
 pub(super) fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
-    let mut bytes = Vec::with_capacity(length);
+    let mut bytes = Vec::new();
+    read_into(&mut bytes, file, offset, length)?;
+    Ok(bytes)
+}
+
+/// The same into memory that is there, and whose bytes go.
+pub(super) fn read_into(
+    bytes: &mut Vec<u8>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    length: usize,
+) -> Result<(), Errno> {
+    bytes.clear();
+    bytes.reserve_exact(length);
     while bytes.len() < length {
         failing("pread")?;
         let left = length.saturating_sub(bytes.len());
         let at = offset.saturating_add(bytes.len() as u64);
         let before = bytes.len();
-        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at) {
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(bytes), at) {
             Ok(0) => return Err(Errno::IO),
             Ok(_) => bytes.truncate(before.saturating_add(left)),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Writes all of `bytes`.

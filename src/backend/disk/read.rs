@@ -5,7 +5,7 @@
 //! with what was checked, when they can be sent.
 
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use super::files;
 use super::opened::{Opened, Trouble};
 use super::parts::Using;
 use super::record::{BLOCK, crc32c};
-use super::store::Store;
+use super::store::{Store, lock};
 use super::threads;
 use crate::backend::{Body, Download};
 use crate::fair::{Asker, Turn, Turns};
@@ -35,13 +35,31 @@ const BLOCKS: usize = 32;
 /// A reader who needs longer than this for a piece, or as much longer for more bytes, is slow.
 const SLOW: Duration = Duration::from_millis(15);
 
-/// Room for blocks in memory.
-#[derive(Debug)]
-pub(super) struct Blocks(Arc<Semaphore>);
+/// Room for blocks in memory. The memory is used again: what one thread takes of the allocator and another
+/// gives back stays with the first, and there are many.
+#[derive(Clone, Debug)]
+pub(super) struct Blocks {
+    room: Arc<Semaphore>,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
 
 impl Default for Blocks {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BLOCKS)))
+        Self {
+            room: Arc::new(Semaphore::new(BLOCKS)),
+            spare: Arc::default(),
+        }
+    }
+}
+
+impl Blocks {
+    fn take(&self) -> Option<Room> {
+        let permit = self.room.clone().try_acquire_owned().ok()?;
+        Some(Room {
+            bytes: lock(&self.spare).pop().unwrap_or_default(),
+            blocks: self.clone(),
+            _permit: permit,
+        })
     }
 }
 
@@ -50,19 +68,31 @@ impl Blocks {
     /// Leaves no room to others.
     pub(super) fn take_all(&self) -> Option<OwnedSemaphorePermit> {
         let all = u32::try_from(BLOCKS).ok()?;
-        self.0.clone().try_acquire_many_owned(all).ok()
+        self.room.clone().try_acquire_many_owned(all).ok()
     }
 }
 
-/// A block, and the room that it takes until the last of its bytes is sent.
-struct Held {
+/// Room for a block, taken until the last of its bytes is sent.
+struct Room {
     bytes: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    blocks: Blocks,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for Room {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut spare = lock(&self.blocks.spare);
+        match self.blocks.room.available_permits() < BLOCKS - 1 {
+            true => spare.push(std::mem::take(&mut self.bytes)),
+            // The last gives all of it back.
+            false => *spare = Vec::new(),
+        }
     }
 }
 
@@ -148,11 +178,13 @@ fn read(opened: &Opened, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
 }
 
 /// Reads and checks one block.
-fn block(store: &Store, opened: &Opened, index: u64) -> Result<Vec<u8>, Error> {
+fn block(store: &Store, opened: &Opened, index: u64, mut room: Room) -> Result<Bytes, Error> {
     let (start, length) = bounds(opened, index);
-    let bytes = read(opened, start, length)?;
-    check(store, opened, index, crc32c(&bytes))?;
-    Ok(bytes)
+    let length = usize::try_from(length).map_err(Error::internal)?;
+    let read = files::read_into(&mut room.bytes, opened.file.as_fd(), start, length);
+    read.map_err(|errno| Trouble::Io("read", errno))?;
+    check(store, opened, index, crc32c(&room.bytes))?;
+    Ok(Bytes::from_owner(room))
 }
 
 /// Checks a block without keeping it: the CRC of each of its pieces.
@@ -209,7 +241,7 @@ struct Stretch {
 
 /// Bytes in order. Of a reader that keeps up the next block is read while the last is sent.
 struct Stream {
-    blocks: Arc<Semaphore>,
+    blocks: Blocks,
     turns: Arc<Turns>,
     asker: Asker,
     reader: Option<Box<Reader>>,
@@ -263,7 +295,7 @@ impl Stream {
             store: store.clone(),
         };
         Self {
-            blocks: store.blocks.0.clone(),
+            blocks: store.blocks.clone(),
             turns: store.threads.reading.clone(),
             asker,
             reader: Some(Box::new(reader)),
@@ -272,7 +304,7 @@ impl Stream {
         }
     }
 
-    fn start(&mut self, room: Option<OwnedSemaphorePermit>, turn: Turn) {
+    fn start(&mut self, room: Option<Room>, turn: Turn) {
         if let Some(mut reader) = self.reader.take() {
             self.next = Some(tokio::task::spawn_blocking(move || {
                 let outcome = reader.step(room);
@@ -283,9 +315,9 @@ impl Stream {
     }
 
     /// Room for a block, while there is much of it or the client has taken the last bytes at once.
-    fn room(&self) -> Option<OwnedSemaphorePermit> {
+    fn room(&self) -> Option<Room> {
         let keeps_up = match self.given {
-            None => self.blocks.available_permits() > BLOCKS / 2,
+            None => self.blocks.room.available_permits() > BLOCKS / 2,
             Some((length, since)) => {
                 let pieces = u32::try_from(length as u64 / PIECE)
                     .unwrap_or(u32::MAX)
@@ -294,7 +326,7 @@ impl Stream {
             }
         };
         match keeps_up {
-            true => self.blocks.clone().try_acquire_owned().ok(),
+            true => self.blocks.take(),
             false => None,
         }
     }
@@ -321,7 +353,7 @@ fn stretches(parts: &[(u16, u64)], offset: u64, length: u64) -> Vec<Stretch> {
 
 impl Reader {
     /// The next bytes: the rest of a block where there is room for it, else a piece.
-    fn step(&mut self, room: Option<OwnedSemaphorePermit>) -> Result<Option<Bytes>, Error> {
+    fn step(&mut self, room: Option<Room>) -> Result<Option<Bytes>, Error> {
         while self.left == 0 {
             let Some(stretch) = self.stretches.next() else {
                 return Ok(None);
@@ -338,10 +370,7 @@ impl Reader {
             return Err(Error::internal("a file is shorter than its record says"));
         }
         let (from, bytes) = match room {
-            Some(room) => {
-                let bytes = block(&self.store, opened, index)?;
-                (start, Bytes::from_owner(Held { bytes, _room: room }))
-            }
+            Some(room) => (start, block(&self.store, opened, index, room)?),
             None => {
                 let sums = match self.checked.take() {
                     Some((checked, sums)) if checked == index => sums,

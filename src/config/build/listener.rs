@@ -4,11 +4,30 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::{Builder, Error, Overrides, Tls, file};
+use super::{Builder, Config, Error, Overrides, Tls, file};
 
 impl Builder<'_> {
+    /// Where clients are listened for, and administrators.
+    pub(super) fn listening(
+        &self,
+        file: &file::File,
+        overrides: &Overrides,
+    ) -> Result<(SocketAddr, SocketAddr), Error> {
+        let listen = overrides.listen.or(file.listener.address);
+        let listen = listen.unwrap_or_else(Config::default_listen);
+        self.plain_http(listen, file, overrides)?;
+        let admin = overrides.admin_listen.or(file.admin.address);
+        let admin = admin.unwrap_or_else(Config::default_admin_listen);
+        self.different(&[
+            ("listener.address", Some(listen)),
+            ("listener.http_address", file.listener.http_address),
+            ("admin.address", Some(admin)),
+        ])?;
+        Ok((listen, admin))
+    }
+
     /// Two listeners cannot have one port of one address, nor of all addresses and one of them.
-    pub(super) fn different(&self, listeners: &[(&str, Option<SocketAddr>)]) -> Result<(), Error> {
+    fn different(&self, listeners: &[(&str, Option<SocketAddr>)]) -> Result<(), Error> {
         let given = listeners
             .iter()
             .filter_map(|(key, address)| Some((*key, (*address)?)));
@@ -30,7 +49,7 @@ impl Builder<'_> {
     }
 
     /// Plain HTTP shows everything to whoever is on the wire: off loopback it must be asked for twice.
-    pub(super) fn plain_http(
+    fn plain_http(
         &self,
         listen: SocketAddr,
         file: &file::File,

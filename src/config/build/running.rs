@@ -1,10 +1,31 @@
 //! How much is done at a time, and what is told of it.
 
+use std::time::Duration;
+
 use super::{Builder, Error, Limits, Logging, audit, file, transform};
 
 impl Builder<'_> {
+    /// Connections, how long the end takes, and threads.
+    pub(super) fn running(
+        &self,
+        written: &file::Limits,
+    ) -> Result<(Option<usize>, Duration, Duration, usize), Error> {
+        let delay = |name: &str, text: &Option<String>, usual: u64| {
+            let usual = Duration::from_secs(usual);
+            self.delay(&format!("limits.{name}"), text.as_deref(), usual)
+        };
+        let threads = self.most("threads", written.threads)?;
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok((
+            self.most("connections", written.connections)?,
+            delay("drain_timeout", &written.drain_timeout, 30)?,
+            delay("shutdown_delay", &written.shutdown_delay, 1)?,
+            threads.unwrap_or_else(cores),
+        ))
+    }
+
     /// The key `limits.<name>`: at least one, or nothing would ever be answered.
-    pub(super) fn most<T: PartialEq + From<u8>>(
+    fn most<T: PartialEq + From<u8>>(
         &self,
         name: &str,
         written: Option<T>,

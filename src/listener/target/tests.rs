@@ -39,7 +39,6 @@ fn literal(first: u8, texts: &[&[u8]]) -> Vec<u8> {
 
 #[test]
 fn t89_fields_are_counted_before_they_are_read() {
-    const FIELDS: usize = 8192;
     let indexed = |count: usize| vec![0x82; count];
     assert_eq!(said(&[frame(1, 4, &indexed(FIELDS))]), Ok(()));
     assert_eq!(
@@ -50,7 +49,7 @@ fn t89_fields_are_counted_before_they_are_read() {
     let literals: Vec<u8> = (0..FIELDS)
         .flat_map(|_| literal(0, &[b"a", b"b"]))
         .collect();
-    for size in [7, 500, 9000] {
+    for size in [7, 500, 1200] {
         let mut frames = vec![frame(1, 0, &[])];
         frames.extend(literals.chunks(size).map(|piece| frame(9, 0, piece)));
         assert_eq!(said(&frames), Ok(()), "by {size}");
@@ -59,7 +58,7 @@ fn t89_fields_are_counted_before_they_are_read() {
     }
     // Each block anew.
     assert_eq!(
-        said(&[frame(1, 4, &indexed(5000)), frame(1, 4, &indexed(5000))]),
+        said(&[frame(1, 4, &indexed(1000)), frame(1, 4, &indexed(1000))]),
         Ok(())
     );
 }
