@@ -137,8 +137,9 @@ fn stretch(store: &Store, opened: &Opened, offset: u64, length: u64) -> Result<B
             whole.clone()
         }
         None => {
-            let sums = sums(store, opened, offset / BLOCK)?;
-            let (from, bytes) = pieces(opened, offset, length, &sums)?;
+            let mut piece = Vec::new();
+            let sums = sums(store, opened, offset / BLOCK, &mut piece)?;
+            let (from, bytes) = pieces(opened, offset, length, &sums, piece)?;
             let skip = usize::try_from(offset.saturating_sub(from)).unwrap_or(usize::MAX);
             let end = skip.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
             return match end <= bytes.len() {
@@ -171,32 +172,36 @@ fn check(store: &Store, opened: &Opened, index: u64, computed: u32) -> Result<()
     Err(Error::internal(format_args!("{path} is damaged")))
 }
 
-fn read(opened: &Opened, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
+fn read(into: &mut Vec<u8>, opened: &Opened, offset: u64, length: u64) -> Result<(), Error> {
     let length = usize::try_from(length).map_err(Error::internal)?;
-    let bytes = files::read_at(opened.file.as_fd(), offset, length);
-    Ok(bytes.map_err(|errno| Trouble::Io("read", errno))?)
+    let read = files::read_into(into, opened.file.as_fd(), offset, length);
+    Ok(read.map_err(|errno| Trouble::Io("read", errno))?)
 }
 
 /// Reads and checks one block.
 fn block(store: &Store, opened: &Opened, index: u64, mut room: Room) -> Result<Bytes, Error> {
     let (start, length) = bounds(opened, index);
-    let length = usize::try_from(length).map_err(Error::internal)?;
-    let read = files::read_into(&mut room.bytes, opened.file.as_fd(), start, length);
-    read.map_err(|errno| Trouble::Io("read", errno))?;
+    read(&mut room.bytes, opened, start, length)?;
     check(store, opened, index, crc32c(&room.bytes))?;
     Ok(Bytes::from_owner(room))
 }
 
-/// Checks a block without keeping it: the CRC of each of its pieces.
-fn sums(store: &Store, opened: &Opened, index: u64) -> Result<Vec<u32>, Error> {
+/// Checks a block without keeping it, piece by piece in `piece`: the CRC of each.
+fn sums(
+    store: &Store,
+    opened: &Opened,
+    index: u64,
+    piece: &mut Vec<u8>,
+) -> Result<Vec<u32>, Error> {
     let (start, length) = bounds(opened, index);
     let mut all = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
     let mut sums = Vec::new();
     let mut at = 0;
     while at < length {
-        let bytes = read(opened, start.saturating_add(at), PIECE.min(length - at))?;
-        all.update(&bytes);
-        sums.push(crc32c(&bytes));
+        let from = start.saturating_add(at);
+        read(piece, opened, from, PIECE.min(length - at))?;
+        all.update(piece);
+        sums.push(crc32c(piece));
         at = at.saturating_add(PIECE);
     }
     check(store, opened, index, all.finalize() as u32)?;
@@ -204,18 +209,21 @@ fn sums(store: &Store, opened: &Opened, index: u64) -> Result<Vec<u32>, Error> {
 }
 
 /// Reads the pieces of a checked block that `length` bytes from `offset` lie in, and where they begin.
-fn pieces(opened: &Opened, offset: u64, length: u64, sums: &[u32]) -> Result<(u64, Bytes), Error> {
+fn pieces(
+    opened: &Opened,
+    offset: u64,
+    length: u64,
+    sums: &[u32],
+    mut bytes: Vec<u8>,
+) -> Result<(u64, Bytes), Error> {
     let (start, size) = bounds(opened, offset / BLOCK);
     let inside = offset.saturating_sub(start);
     let first = inside / PIECE;
     let end = inside.saturating_add(length).min(size).div_ceil(PIECE);
     let from = first.saturating_mul(PIECE);
     let until = end.saturating_mul(PIECE).min(size);
-    let bytes = read(
-        opened,
-        start.saturating_add(from),
-        until.saturating_sub(from),
-    )?;
+    let (from, length) = (start.saturating_add(from), until.saturating_sub(from));
+    read(&mut bytes, opened, from, length)?;
     let step = usize::try_from(PIECE).map_err(Error::internal)?;
     let expected = sums
         .iter()
@@ -225,7 +233,7 @@ fn pieces(opened: &Opened, offset: u64, length: u64, sums: &[u32]) -> Result<(u6
         .zip(expected)
         .all(|(bytes, sum)| crc32c(bytes) == *sum);
     match same {
-        true => Ok((start.saturating_add(from), bytes.into())),
+        true => Ok((from, bytes.into())),
         false => Err(Error::internal("a block changed while it was read")),
     }
 }
@@ -305,9 +313,14 @@ impl Stream {
     }
 
     fn start(&mut self, room: Option<Room>, turn: Turn) {
+        // Taken here, where it is given back.
+        let piece = match room {
+            Some(_) => Vec::new(),
+            None => Vec::with_capacity(PIECE as usize),
+        };
         if let Some(mut reader) = self.reader.take() {
             self.next = Some(tokio::task::spawn_blocking(move || {
-                let outcome = reader.step(room);
+                let outcome = reader.step(room, piece);
                 drop(turn);
                 (reader, outcome)
             }));
@@ -352,8 +365,8 @@ fn stretches(parts: &[(u16, u64)], offset: u64, length: u64) -> Vec<Stretch> {
 }
 
 impl Reader {
-    /// The next bytes: the rest of a block where there is room for it, else a piece.
-    fn step(&mut self, room: Option<Room>) -> Result<Option<Bytes>, Error> {
+    /// The next bytes: the rest of a block where there is room for it, else a piece in that memory.
+    fn step(&mut self, room: Option<Room>, mut piece: Vec<u8>) -> Result<Option<Bytes>, Error> {
         while self.left == 0 {
             let Some(stretch) = self.stretches.next() else {
                 return Ok(None);
@@ -374,10 +387,10 @@ impl Reader {
             None => {
                 let sums = match self.checked.take() {
                     Some((checked, sums)) if checked == index => sums,
-                    _ => sums(&self.store, opened, index)?,
+                    _ => sums(&self.store, opened, index, &mut piece)?,
                 };
-                let piece = PIECE.saturating_sub(inside % PIECE).min(size - inside);
-                let read = pieces(opened, self.offset, piece, &sums)?;
+                let length = PIECE.saturating_sub(inside % PIECE).min(size - inside);
+                let read = pieces(opened, self.offset, length, &sums, piece)?;
                 self.checked = Some((index, sums));
                 read
             }

@@ -200,7 +200,8 @@ async fn next(
         return came;
     }
     let taken = std::mem::replace(draft, Writing::Lost);
-    *draft = taken.write(gathered.take(), room).await?;
+    let written = taken.write(gathered.take(), room).await?;
+    *draft = written.idle().await?;
     coming.await
 }
 
@@ -252,13 +253,16 @@ struct Room {
     asker: Asker,
 }
 
+/// A draft, and what was written to it last.
+type Written = (Box<Draft>, Vec<Bytes>);
+
 /// A draft that is written piece by piece.
 enum Writing {
     /// No file yet.
     Unmade(Arc<Store>, BucketName),
     Idle(Box<Draft>),
-    /// A thread has it.
-    Busy(JoinHandle<Result<Box<Draft>, Error>>),
+    /// A thread has it; what it wrote comes back, so that memory is given back where it was taken.
+    Busy(JoinHandle<Result<Written, Error>>),
     /// Only while another value is on its way, or after an error.
     Lost,
 }
@@ -267,7 +271,10 @@ impl Writing {
     /// Waits until nobody writes.
     async fn idle(self) -> Result<Self, Error> {
         match self {
-            Self::Busy(writing) => Ok(Self::Idle(writing.await.map_err(Error::internal)??)),
+            Self::Busy(writing) => {
+                let (draft, _written) = writing.await.map_err(Error::internal)??;
+                Ok(Self::Idle(draft))
+            }
             other => Ok(other),
         }
     }
@@ -281,8 +288,8 @@ impl Writing {
             for bytes in &batch.pieces {
                 draft.write(bytes)?;
             }
-            drop((batch, turn));
-            Ok(draft)
+            drop((batch.room, turn));
+            Ok((draft, batch.pieces))
         })))
     }
 
