@@ -114,7 +114,7 @@ pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(),
 const BYPASS: &str = "x-amz-bypass-governance-retention";
 
 /// No object is locked here. To say that no lock is to be bypassed is to say nothing; to bypass one is a
-/// mistake about the bucket.
+/// mistake about the bucket, except of who deletes many: tools that empty buckets say it of all of them.
 fn no_lock_to_bypass(head: &Head, operation: Operation) -> Result<(), Error> {
     let deletes = matches!(
         operation,
@@ -124,6 +124,7 @@ fn no_lock_to_bypass(head: &Head, operation: Operation) -> Result<(), Error> {
         None => Ok(()),
         Some(_) if !deletes => Err(refused(BYPASS, "")),
         Some(value) if value.eq_ignore_ascii_case("false") => Ok(()),
+        Some(_) if operation == Operation::DeleteObjects => Ok(()),
         Some(_) => {
             let message = "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.";
             Err(super::invalid(BYPASS, "", message))
