@@ -274,7 +274,8 @@ mod tests {
         document.push_str("/>");
         let before = std::time::Instant::now();
         assert_eq!(Element::parse(document.as_bytes()).unwrap().name(), "a");
-        assert!(before.elapsed() < std::time::Duration::from_secs(1));
+        // Generous to a loaded machine: what is quadratic takes minutes.
+        assert!(before.elapsed() < std::time::Duration::from_secs(60));
     }
 
     #[test]

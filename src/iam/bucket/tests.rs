@@ -386,9 +386,6 @@ fn t46_the_checks_are_bounded() {
     );
     let start = std::time::Instant::now();
     says(&document, "");
-    assert!(
-        start.elapsed() < std::time::Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
+    // Generous to a loaded machine: what is not bounded takes hours.
+    assert!(start.elapsed() < std::time::Duration::from_secs(60));
 }
