@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 
 use super::fixtures::{
     completion, config, delete, fresh, get, listing_uploads, md5, object_file, only_part, open_at,
-    opening, put, send_part,
+    put, send_part, upload,
 };
 use super::*;
 
@@ -77,11 +77,7 @@ async fn t72_a_torn_upload_hides_no_other() {
     std::fs::create_dir(&torn).unwrap();
     std::fs::write(torn.join("upload"), "").unwrap();
     let disk = open_at(root.path(), Durability::Relaxed);
-    let call = opening("k");
-    let id = disk
-        .create_multipart_upload(Granted::for_test(&call))
-        .await
-        .unwrap();
+    let (id, _) = upload(&disk, "k", b"first").await;
     let call = listing_uploads("", None, 10);
     let page = disk
         .list_multipart_uploads(Granted::for_test(&call))
@@ -96,12 +92,7 @@ async fn t72_a_torn_upload_hides_no_other() {
 async fn t76_bytes_and_tag_of_a_multipart_object_belong_together() {
     let root = tempfile::tempdir().unwrap();
     let disk = fresh(root.path(), Durability::Relaxed).await;
-    let call = opening("k");
-    let id = disk
-        .create_multipart_upload(Granted::for_test(&call))
-        .await
-        .unwrap();
-    let first = send_part(&disk, "k", &id, b"first").await.unwrap();
+    let (id, first) = upload(&disk, "k", b"first").await;
     let call = completion("k", &id);
     let named = only_part(&first);
     let now = OffsetDateTime::now_utc();
@@ -121,12 +112,7 @@ async fn t76_bytes_and_tag_of_a_multipart_object_belong_together() {
 async fn t72_a_completed_upload_does_not_outlive_a_crash() {
     let root = tempfile::tempdir().unwrap();
     let disk = fresh(root.path(), Durability::Relaxed).await;
-    let call = opening("k");
-    let id = disk
-        .create_multipart_upload(Granted::for_test(&call))
-        .await
-        .unwrap();
-    let first = send_part(&disk, "k", &id, b"first").await.unwrap();
+    let (id, first) = upload(&disk, "k", b"first").await;
     let kept = root.path().join("kept");
     let upload = root.path().join("buckets/bucket/uploads").join(&id);
     std::fs::create_dir(&kept).unwrap();
@@ -151,12 +137,7 @@ async fn t72_a_completed_upload_does_not_outlive_a_crash() {
 async fn t75_a_stray_part_does_not_doom_the_others() {
     let root = tempfile::tempdir().unwrap();
     let disk = fresh(root.path(), Durability::Relaxed).await;
-    let call = opening("k");
-    let id = disk
-        .create_multipart_upload(Granted::for_test(&call))
-        .await
-        .unwrap();
-    let first = send_part(&disk, "k", &id, b"first").await.unwrap();
+    let (id, first) = upload(&disk, "k", b"first").await;
     let named = only_part(&first);
     let call = completion("k", &id);
     let completed = disk.complete_multipart_upload(Granted::for_test(&call), &named);

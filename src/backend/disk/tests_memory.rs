@@ -90,16 +90,20 @@ async fn t77_what_rolls_up_is_skipped() {
     assert_eq!(page.common_prefixes, groups.collect::<Vec<_>>());
 }
 
+/// Four threads for tasks.
+fn with_threads() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 /// Writers and readers of one key: nobody reads what is older than what was acknowledged or read before.
 #[test]
 fn t76_what_is_remembered_is_never_stale() {
     let root = directory();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    with_threads().block_on(async {
         let disk = Arc::new(fresh(root.path(), Durability::Relaxed).await);
         put(&disk, "k", b"00000000").await.unwrap();
         let acknowledged = Arc::new(AtomicU64::new(0));
@@ -343,12 +347,7 @@ async fn t72_what_cannot_be_proved_to_be_garbage_stays() {
 #[test]
 fn t76_what_is_replaced_is_read_whole_or_not_at_all() {
     let root = directory();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    with_threads().block_on(async {
         let disk = Arc::new(fresh(root.path(), Durability::Relaxed).await);
         put(&disk, "k", &vec![b'0'; 100_000]).await.unwrap();
         let mut readers = Vec::new();
