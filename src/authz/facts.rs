@@ -23,6 +23,15 @@ struct Existing {
     etag: Option<ETag>,
 }
 
+/// What an object was when its tags decided who may change them.
+#[derive(Clone, Copy, Debug)]
+pub struct AsDecided<'f> {
+    /// Its entity tag.
+    pub etag: &'f ETag,
+    /// Its tags: they may be others by now although it is still there, or another of the same bytes.
+    pub tags: &'f TagSet,
+}
+
 /// What the document in a request's body asks for.
 #[derive(Clone, Debug)]
 pub enum Document {
@@ -61,6 +70,30 @@ impl Facts {
         key: &ObjectKey,
         version_id: Option<&str>,
     ) -> Option<Option<&ETag>> {
+        let known = self.known(bucket, key, version_id);
+        known.map(|known| known.etag.as_ref())
+    }
+
+    /// The same with the tags that decided.
+    #[must_use]
+    pub fn as_decided(&self, object: &OnObject) -> Option<Option<AsDecided<'_>>> {
+        let version_id = object.version_id.as_deref();
+        let known = self.known(&object.bucket, &object.key, version_id);
+        known.map(|known| {
+            let etag = known.etag.as_ref();
+            etag.map(|etag| AsDecided {
+                etag,
+                tags: &known.tags,
+            })
+        })
+    }
+
+    fn known(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version_id: Option<&str>,
+    ) -> Option<&Existing> {
         let same = |known: &&Existing| {
             let OnObject {
                 bucket: b,
@@ -69,8 +102,7 @@ impl Facts {
             } = &known.object;
             b == bucket && k == key && v.as_deref() == version_id
         };
-        let found = self.existing.iter().find(same);
-        found.map(|known| known.etag.as_ref())
+        self.existing.iter().find(same)
     }
 
     /// What the document asks for.

@@ -16,7 +16,7 @@ mod standing;
 mod supposed;
 mod surroundings;
 
-pub use facts::{Document, Facts, Wanted};
+pub use facts::{AsDecided, Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
 pub use standing::{Standing, still_granted};
 pub use supposed::{Supposed, Verdict};

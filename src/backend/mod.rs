@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::authz::Granted;
+use crate::authz::{AsDecided, Granted};
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
@@ -74,12 +74,12 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
         &self,
         call: Granted<&OnObject>,
     ) -> Result<Option<String>, Error>;
-    /// Replaces the tags, if with none, of the object that has this entity tag, and of no other that
-    /// has come to its key. A store that cannot see to that refuses.
+    /// Replaces the tags, if with none, of the object that it was when its tags decided, and only as long
+    /// as it has those. A store that cannot see to that refuses.
     async fn put_object_tagging_of(
         &self,
         call: Granted<&OnObject>,
-        etag: &ETag,
+        decided: AsDecided<'_>,
         tags: &TagSet,
     ) -> Result<Option<String>, Error>;
     /// Opens a multipart upload and answers its id.

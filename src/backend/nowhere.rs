@@ -6,13 +6,13 @@ use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
     UploadPage, Versioning, Written,
 };
-use crate::authz::Granted;
+use crate::authz::{AsDecided, Granted};
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
     PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{ETag, Error, ErrorCode, TagSet};
+use crate::s3::{Error, ErrorCode, TagSet};
 
 /// Answers `ServiceUnavailable` to everything.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl Backend for Nowhere {
     async fn copy_object(&self, _: Granted<&CopyObject>) -> Result<Written, Error> { nowhere() }
     async fn get_object_tagging(&self, _: Granted<&OnObject>) -> Result<Tagging, Error> { nowhere() }
     async fn put_object_tagging(&self, _: Granted<&OnObject>, _: &TagSet) -> Result<Option<String>, Error> { nowhere() }
-    async fn put_object_tagging_of(&self, _: Granted<&OnObject>, _: &ETag, _: &TagSet) -> Result<Option<String>, Error> { nowhere() }
+    async fn put_object_tagging_of(&self, _: Granted<&OnObject>, _: AsDecided<'_>, _: &TagSet) -> Result<Option<String>, Error> { nowhere() }
     async fn delete_object_tagging(&self, _: Granted<&OnObject>) -> Result<Option<String>, Error> { nowhere() }
     async fn create_multipart_upload(&self, _: Granted<&CreateMultipartUpload>) -> Result<String, Error> { nowhere() }
     async fn upload_part(&self, _: Granted<&UploadPart>, _: &mut dyn Upload) -> Result<Written, Error> { nowhere() }

@@ -45,9 +45,10 @@ impl Builder<'_> {
         };
         let keys = match upstream.keys.as_deref() {
             None | Some("normalized") => Keys::Normalized,
+            Some("trimmed") => Keys::Trimmed,
             Some("exact") => Keys::Exact,
             Some(other) => {
-                let what = format!("`{other}` is neither `normalized` nor `exact`");
+                let what = format!("`{other}` is none of `normalized`, `trimmed`, `exact`");
                 return Err(self.value(&format!("{key}.keys"), what));
             }
         };

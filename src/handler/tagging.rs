@@ -6,9 +6,9 @@ use http::header::HeaderName;
 use super::body::{RequestBody, document};
 use super::facts::is_still;
 use super::{Answer, Context};
-use crate::authz::{Document, Granted, Permit};
+use crate::authz::{AsDecided, Document, Granted, Permit};
 use crate::s3::call::OnObject;
-use crate::s3::{ETag, Error, ErrorCode, TagSet, xml};
+use crate::s3::{Error, ErrorCode, TagSet, xml};
 
 /// The longest PutObjectTagging: ten tags, every character of them a reference, with room for spaces.
 pub(super) const MAX_DOCUMENT: usize = 64 * 1024;
@@ -21,10 +21,14 @@ pub(super) async fn get(
     let backend = context.backends.of(&call.bucket)?;
     let decided = decided_for(permit, &call)?;
     let tagging = backend.get_object_tagging(call).await?;
-    if let Some(etag) = decided {
+    if let Some(decided) = decided {
         // Behind the tags: what is there now was there then.
         let found = backend.head_object(call.head().as_ref()).await?;
-        is_still(Some(Some(etag)), &found.info.etag)?;
+        is_still(Some(Some(decided.etag)), &found.info.etag)?;
+        if tagging.tags != *decided.tags {
+            return Err(Error::new(ErrorCode::ServiceUnavailable)
+                .because("the tags were changed while they decided who may read them"));
+        }
     }
     let answer = Answer::xml(xml::tagging(&tagging.tags));
     Ok(of_version(answer, tagging.version_id.as_deref()))
@@ -46,19 +50,17 @@ pub(super) async fn put(
     let backend = context.backends.of(&call.bucket)?;
     let version_id = match decided_for(permit, &call)? {
         None => backend.put_object_tagging(call, &tags).await?,
-        Some(etag) => backend.put_object_tagging_of(call, etag, &tags).await?,
+        Some(decided) => backend.put_object_tagging_of(call, decided, &tags).await?,
     };
     let answer = Answer::empty(StatusCode::OK);
     Ok(of_version(answer, version_id.as_deref()))
 }
 
-/// The entity tag of what the tags were of that decided: only that may be changed.
-fn decided_for<'p>(permit: &'p Permit, call: &OnObject) -> Result<Option<&'p ETag>, Error> {
-    let version_id = call.version_id.as_deref();
-    let facts = permit.facts();
-    match facts.decided_for(&call.bucket, &call.key, version_id) {
+/// What the tags were that decided, and of what: only that may be changed.
+fn decided_for<'p>(permit: &'p Permit, call: &OnObject) -> Result<Option<AsDecided<'p>>, Error> {
+    match permit.facts().as_decided(call) {
         None => Ok(None),
-        Some(Some(etag)) => Ok(Some(etag)),
+        Some(Some(decided)) => Ok(Some(decided)),
         Some(None) => Err(ErrorCode::NoSuchKey.into()),
     }
 }
@@ -71,9 +73,9 @@ pub(super) async fn delete(
     let backend = context.backends.of(&call.bucket)?;
     let version_id = match decided_for(permit, &call)? {
         None => backend.delete_object_tagging(call).await?,
-        Some(etag) => {
+        Some(decided) => {
             let none = TagSet::default();
-            backend.put_object_tagging_of(call, etag, &none).await?
+            backend.put_object_tagging_of(call, decided, &none).await?
         }
     };
     let answer = Answer::empty(StatusCode::NO_CONTENT);

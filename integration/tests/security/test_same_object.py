@@ -47,6 +47,12 @@ def normalized(work, recorder):
 
 
 @pytest.fixture(scope="module")
+def trimmed(work, recorder):
+    with gateway_over(work, recorder, "trimmed", 'keys = "trimmed"') as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
 def exact(work, recorder):
     with gateway_over(work, recorder, "exact", 'keys = "exact"') as gateway:
         yield gateway
@@ -74,6 +80,17 @@ def test_t103_keys_that_a_store_may_shorten_do_not_go_there(normalized, exact, r
     watched(exact, recorder)
     assert ask(exact, key).status < 300
     assert any(a.target.split("?")[0] == f"/bucket/{raw.quote(key, '/-_.~')}" for a in recorder.arrived), recorder.arrived
+    recorder.clear()
+
+
+@pytest.mark.parametrize("name", ON_OBJECTS)
+def test_t103_keys_that_lose_their_last_slash_do_not_go_there(trimmed, recorder, name):
+    method, _, query, headers, body = ON_OBJECTS[name]
+    ask = lambda key: raw.request(trimmed, method, f"/bucket/{key}", query, headers, body, **EVE)
+    spy = watched(trimmed, recorder)
+    for key in ("secret/x/", "folder/", "folder\\", "a//b"):
+        spy.refuses(ask(key), *([] if method == "HEAD" else ["InvalidArgument", "AccessDenied"]), statuses=(400, 403))
+    assert ask("folder/x").status < 300 and recorder.arrived
     recorder.clear()
 
 

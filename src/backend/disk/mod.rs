@@ -69,14 +69,14 @@ use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
     UploadPage, Versioning, Written, full_object,
 };
-use crate::authz::{Granted, Standing};
+use crate::authz::{AsDecided, Granted, Standing};
 use crate::fair::{Asker, Turns};
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
     PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{ByteRange, ChecksumAlgorithm, ETag, Error, ErrorCode, Hasher, TagSet};
+use crate::s3::{ByteRange, ChecksumAlgorithm, Error, ErrorCode, Hasher, TagSet};
 use record::Record;
 use store::{Place, Store};
 use write::receive;
@@ -439,13 +439,18 @@ impl Backend for Disk {
     async fn put_object_tagging_of(
         &self,
         call: Granted<&OnObject>,
-        etag: &ETag,
+        decided: AsDecided<'_>,
         tags: &TagSet,
     ) -> Result<Option<String>, Error> {
         let asker = call.asker();
-        let (call, etag, tags) = (OnObject::clone(&call), etag.clone(), tags.clone());
+        let (call, tags) = (OnObject::clone(&call), tags.clone());
+        let (etag, were) = (decided.etag.clone(), decided.tags.clone());
         self.run(asker, move |store| {
-            tagging::put(store, &call, Some(&etag), &tags).map(|()| None)
+            let decided = AsDecided {
+                etag: &etag,
+                tags: &were,
+            };
+            tagging::put(store, &call, Some(decided), &tags).map(|()| None)
         })
         .await
     }

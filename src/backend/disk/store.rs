@@ -282,8 +282,20 @@ impl Store {
                 }
                 Ok(opened)
             }
-            Err(errno) if files::says_absent(errno) => Err(no_bucket(bucket)),
+            Err(errno) if files::says_absent(errno) => Err(self.why_no_bucket(bucket)),
             Err(errno) => Err(error("open a bucket", errno)),
+        }
+    }
+
+    /// A bucket that has lost its objects is none that anybody may make, or forget the policies of.
+    fn why_no_bucket(&self, bucket: &BucketName) -> Error {
+        match files::stat_entry(self.root(), &format!("buckets/{bucket}")) {
+            Ok(stat) if files::is_directory(&stat) => Error::internal(format_args!(
+                "the `objects` of bucket `{bucket}` is missing"
+            )),
+            Ok(_) => no_bucket(bucket),
+            Err(errno) if files::says_absent(errno) => no_bucket(bucket),
+            Err(errno) => error("look for a bucket", errno),
         }
     }
 

@@ -17,8 +17,9 @@ use super::record::{Manifest, Record};
 use super::store::{Place, Store, random_name};
 use super::write::Draft;
 use super::{object, read};
+use crate::authz::AsDecided;
 use crate::s3::call::OnObject;
-use crate::s3::{ETag, Error, ErrorCode, TagSet};
+use crate::s3::{Error, ErrorCode, TagSet};
 
 /// How often one who is overtaken starts again.
 const ATTEMPTS: usize = 64;
@@ -27,22 +28,23 @@ pub(super) fn get(store: &Store, call: &OnObject) -> Result<TagSet, Error> {
     current(store, call)?.record.tags()
 }
 
-/// Replaces the tags of whatever the key holds when they come to stand, durably; only of what has the
-/// entity tag `only`, where one is given.
+/// Replaces the tags of whatever the key holds when they come to stand, durably; only of what is as it was
+/// `decided`, where that is given.
 pub(super) fn put(
     store: &Arc<Store>,
     call: &OnObject,
-    only: Option<&ETag>,
+    decided: Option<AsDecided<'_>>,
     tags: &TagSet,
 ) -> Result<(), Error> {
     let place = Place::of(&call.bucket, call.key.as_str());
     for _ in 0..ATTEMPTS {
         let old = current(store, call)?;
-        if only.is_some_and(|only| only.0 != old.record.etag) {
+        let were = old.record.tags()?;
+        if decided.is_some_and(|then| then.etag.0 != old.record.etag || *then.tags != were) {
             return Err(Error::new(ErrorCode::ServiceUnavailable)
-                .because("the object was replaced while its tags decided who may change them"));
+                .because("object or tags were replaced while they decided who may change them"));
         }
-        if old.record.tags()? == *tags {
+        if were == *tags {
             // The write that they came with may still be on its way to the disk.
             return store.make_durable(&place);
         }

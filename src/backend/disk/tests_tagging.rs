@@ -33,27 +33,36 @@ async fn t40_tags_of_another_object_stay() {
         let first = put(&disk, key, &vec![b'a'; length]).await.unwrap().etag;
         tag(&disk, key, "team=blue").await.unwrap();
         let call = object(key);
-        let of = |etag: ETag, text: &'static str| {
+        let of = |etag: ETag, were: &'static str, text: &'static str| {
             let (disk, call) = (&disk, &call);
             async move {
-                let tags = tags(text);
-                let changed = disk.put_object_tagging_of(Granted::for_test(call), &etag, &tags);
+                let (tags, were) = (tags(text), tags(were));
+                let decided = AsDecided {
+                    etag: &etag,
+                    tags: &were,
+                };
+                let changed = disk.put_object_tagging_of(Granted::for_test(call), decided, &tags);
                 changed.await.map(drop).map_err(|error| error.code())
             }
         };
-        of(first.clone(), "team=green").await.unwrap();
+        of(first.clone(), "team=blue", "team=green").await.unwrap();
         assert_eq!(tagged(&disk, key).await, "team=green");
-        // Its tags are not its entity tag.
-        of(first.clone(), "").await.unwrap();
+        // The same bytes with other tags are not what was decided about.
+        put(&disk, key, &vec![b'a'; length]).await.unwrap();
+        tag(&disk, key, "team=red").await.unwrap();
+        let refused = of(first.clone(), "team=green", "team=blue").await;
+        assert_eq!(refused, Err(ErrorCode::ServiceUnavailable));
+        assert_eq!(tagged(&disk, key).await, "team=red");
+        of(first.clone(), "team=red", "").await.unwrap();
         assert_eq!(tagged(&disk, key).await, "");
         let second = put(&disk, key, &vec![b'b'; length]).await.unwrap().etag;
         tag(&disk, key, "team=red").await.unwrap();
         for text in ["team=blue", ""] {
-            let refused = of(first.clone(), text).await;
+            let refused = of(first.clone(), "team=red", text).await;
             assert_eq!(refused, Err(ErrorCode::ServiceUnavailable));
         }
         assert_eq!(tagged(&disk, key).await, "team=red");
-        of(second, "team=blue").await.unwrap();
+        of(second, "team=red", "team=blue").await.unwrap();
         assert_eq!(tagged(&disk, key).await, "team=blue");
     }
 }

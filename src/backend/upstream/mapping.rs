@@ -76,6 +76,8 @@ pub enum Keys {
     /// never go there.
     #[default]
     Normalized,
+    /// It leaves out the slash at the end as well: keys that end in one never go there either.
+    Trimmed,
     /// `a//b`, `/a` and `a` are three keys there, as at AWS.
     Exact,
 }

@@ -53,14 +53,14 @@ use super::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
     UploadPage, Versioning, Written,
 };
-use crate::authz::Granted;
+use crate::authz::{AsDecided, Granted};
 use crate::fair::Asker;
 use crate::s3::call::{
     CompleteMultipartUpload, CopyObject, CreateBucket, CreateMultipartUpload, DeleteObject,
     ListBuckets, ListMultipartUploads, ListObjects, ListParts, OnBucket, OnObject, OnUpload,
     PutObject, ReadObject, UploadPart, UploadPartCopy,
 };
-use crate::s3::{self, ETag, TagSet};
+use crate::s3::{self, TagSet};
 use async_trait::async_trait;
 use client::Client;
 use lease::Connections;
@@ -212,11 +212,11 @@ impl Backend for Upstream {
     async fn put_object_tagging_of(
         &self,
         call: Granted<&OnObject>,
-        etag: &ETag,
+        decided: AsDecided<'_>,
         tags: &TagSet,
     ) -> Result<Option<String>, s3::Error> {
         let place = self.place(&call.bucket);
-        tagging::put_of(self.by(&call), place, call, etag, tags).await
+        tagging::put_of(self.by(&call), place, call, decided, tags).await
     }
 
     async fn delete_object_tagging(

@@ -35,10 +35,10 @@ pub struct Finding {
 }
 
 /// Two keys that a store could take for one: how it is called, the key, the other, and which kind it is.
-const FORMS: [(&str, &str, &str, Kind); 11] = [
+const FORMS: [(&str, &str, &str, Kind); 13] = [
     ("an empty segment, `a//x`", "a/x", "a//x", Kind::Empty),
     ("several of them, `a///x`", "a/x", "a///x", Kind::Empty),
-    ("a slash at the end, `x/`", "x", "x/", Kind::Other),
+    ("a slash at the end, `x/`", "x", "x/", Kind::Last),
     ("a dot segment, `a/./x`", "a/x", "a/./x", Kind::Dots),
     ("a dot segment, `b/../x`", "x", "b/../x", Kind::Dots),
     ("another case, `A`", "a", "A", Kind::Other),
@@ -52,12 +52,16 @@ const FORMS: [(&str, &str, &str, Kind); 11] = [
     ("a backslash, `a\\x`", "a/x", "a\\x", Kind::Other),
     ("an escape, `a%2Fx`", "a/x", "a%2Fx", Kind::Other),
     ("a space at the end", "a", "a ", Kind::Other),
+    ("a dot at the end, `a.`", "a", "a.", Kind::Other),
+    ("a semicolon, `a;x`", "a", "a;x", Kind::Other),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Refused by `keys = "normalized"`.
     Empty,
+    /// Refused by `keys = "trimmed"`.
+    Last,
     /// Sent to no upstream.
     Dots,
     /// Sent to all.
@@ -211,6 +215,18 @@ impl Probe<'_> {
             (Made::One, Kind::Empty) => (
                 "it is taken for the key without it, and `keys = \"normalized\"` keeps such keys away",
                 Judgement::Fine,
+            ),
+            (Made::One, Kind::Last) if self.place.keys == Keys::Trimmed => (
+                "it is taken for the key without it, and `keys = \"trimmed\"` keeps such keys away",
+                Judgement::Fine,
+            ),
+            (Made::One, Kind::Last) => (
+                "it is taken for the key without it: `keys = \"trimmed\"` is right, and a policy is passed by now",
+                Judgement::Wrong,
+            ),
+            (Made::Two, Kind::Last) if self.place.keys == Keys::Trimmed => (
+                "it is a key of its own: `keys = \"normalized\"` would let clients use such keys",
+                Judgement::Note,
             ),
             (Made::One, Kind::Dots) => (
                 "it is taken for another key, and such keys go to no upstream",

@@ -214,6 +214,9 @@ pub(super) fn mapped_key<'k>(
     if place.keys != Keys::Exact && key.has_empty_segment() {
         return Err(refused("an empty"));
     }
+    if place.keys == Keys::Trimmed && key.as_str().ends_with(['/', '\\']) {
+        return Err(refused("an empty last"));
+    }
     let mapped = place.key(key.as_str());
     if mapped.len() > MAX_KEY_LENGTH {
         return Err(ErrorCode::KeyTooLong.into());

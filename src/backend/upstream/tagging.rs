@@ -8,7 +8,7 @@ use super::objects;
 use super::request::Outgoing;
 use super::response::version_id;
 use super::xml::Element;
-use crate::authz::Granted;
+use crate::authz::{AsDecided, Granted};
 use crate::backend::Tagging;
 use crate::s3::call::OnObject;
 use crate::s3::{self, ETag, ErrorCode, TagSet, xml};
@@ -61,20 +61,23 @@ pub(super) async fn put(
     changed(client, request, Sending::Document(document), call).await
 }
 
-/// PutObjectTagging, or with no tags DeleteObjectTagging, on the object that has this entity tag. S3 has
-/// no condition for it, so that it is the object's version that is named: another that comes to the key
-/// has another.
+/// PutObjectTagging, or with no tags DeleteObjectTagging, on the object that it was when its tags decided.
+/// S3 has no condition for it, so that it is the object's version that is named: another that comes to the
+/// key has another. Its tags are compared right before.
 pub(super) async fn put_of(
     client: Client<'_>,
     place: Place<'_>,
     call: Granted<&OnObject>,
-    etag: &ETag,
+    decided: AsDecided<'_>,
     tags: &TagSet,
 ) -> Result<Option<String>, s3::Error> {
+    let replaced = || {
+        s3::Error::new(ErrorCode::ServiceUnavailable)
+            .because("object or tags were replaced while they decided who may change them")
+    };
     let found = objects::head(client, place, &call.head()).await?.info;
-    if found.etag != *etag {
-        return Err(s3::Error::new(ErrorCode::ServiceUnavailable)
-            .because("the object was replaced while its tags decided who may change them"));
+    if found.etag != *decided.etag {
+        return Err(replaced());
     }
     // What stores without versions call so changes with every write.
     let version_id = found.version_id.filter(|version| version != "null");
@@ -89,6 +92,9 @@ pub(super) async fn put_of(
         version_id: Some(version_id),
         ..OnObject::clone(&call)
     };
+    if get(client, place, &version).await?.tags != *decided.tags {
+        return Err(replaced());
+    }
     put(client, place, &version, tags).await
 }
 

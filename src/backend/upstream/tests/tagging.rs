@@ -223,12 +223,25 @@ async fn t40_tags_of_another_object_stay() {
             Err(ErrorCode::NotImplemented),
         ),
     ] {
-        let script = vec![Head, says(&head(etag, version)), Head, says(DONE), UntilEnd];
+        let script = vec![
+            Head,
+            says(&head(etag, version)),
+            Head,
+            says(&ok(&document("was=1"))),
+            Head,
+            says(DONE),
+            UntilEnd,
+        ];
         let server = Server::start(vec![script]).await;
         let call = on(None);
         let etag = s3::ETag("e".to_owned());
         let (upstream, tags) = (server.upstream(), tags(query));
-        let changed = upstream.put_object_tagging_of(Granted::for_test(&call), &etag, &tags);
+        let were = self::tags("was=1");
+        let decided = AsDecided {
+            etag: &etag,
+            tags: &were,
+        };
+        let changed = upstream.put_object_tagging_of(Granted::for_test(&call), decided, &tags);
         let changed = changed.await.map(drop).map_err(|error| error.code());
         let heard = server.heard().concat();
         match expected {
