@@ -1,13 +1,17 @@
 //! A request's body on its way to a handler: whole for documents, verified as it flows for objects.
 
+use std::sync::{Arc, LazyLock};
+
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
+use super::Context;
 use crate::authn::Caller;
 use crate::authz::Permit;
 use crate::backend::Upload;
+use crate::fair::{Asker, Turns};
 use crate::s3::{Checksum, Error, ErrorCode, Request};
-use crate::transform::{Limits, Pipeline, UploadPlan, verify_document};
+use crate::transform::{Limits, Pipeline, Unverified, UploadPlan, verify_document};
 
 /// A request's body as it arrives, still framed as the client framed it.
 #[async_trait]
@@ -19,13 +23,56 @@ pub trait RequestBody: Send {
     async fn read(&mut self) -> Result<Option<Bytes>, Error>;
 }
 
+/// A longer document is parsed on a thread of its own: the one that answers requests has others waiting.
+const LONG: usize = 64 * 1024;
+
+/// How many long documents are parsed at a time.
+const PARSED: usize = 2;
+
+/// A request's document, counted among what uploads hold until it is gone.
+pub(super) struct Whole {
+    bytes: Bytes,
+    asker: Asker,
+    held: Unverified,
+}
+
+impl std::ops::Deref for Whole {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Whole {
+    /// What `parse` makes of it.
+    pub(super) async fn read<T: Send + 'static>(
+        self,
+        parse: fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        static TURNS: LazyLock<Arc<Turns>> = LazyLock::new(|| Turns::new(PARSED, None, usize::MAX));
+        if self.bytes.len() <= LONG {
+            return parse(&self.bytes);
+        }
+        let crowded = |crowded| Error::new(ErrorCode::SlowDown).because(crowded);
+        let turn = TURNS.wait(self.asker).await.map_err(crowded)?;
+        let parsing = tokio::task::spawn_blocking(move || {
+            let parsed = parse(&self.bytes);
+            drop((turn, self.held));
+            parsed
+        });
+        parsing.await.map_err(Error::internal)?
+    }
+}
+
 /// Reads a small document whole and checks every digest that came with it.
 pub(super) async fn document(
+    context: &Context<'_>,
     request: &Request,
     caller: &Caller,
     body: &mut dyn RequestBody,
     most: usize,
-) -> Result<Bytes, Error> {
+) -> Result<Whole, Error> {
     let too_long = || {
         Error::new(ErrorCode::MaxMessageLengthExceeded)
             .detail("MaxMessageLengthBytes", most.to_string())
@@ -34,18 +81,25 @@ pub(super) async fn document(
     if announced.is_some_and(|length| length > most as u64) {
         return Err(too_long());
     }
+    let asker = Asker::of(caller.identity(), request.head.peer.address);
+    let mut held = Unverified::document(context.limits.unverified, asker);
     let mut whole = BytesMut::new();
     while let Some(bytes) = body.read().await? {
         if whole.len().saturating_add(bytes.len()) > most {
             return Err(too_long());
         }
+        held.hold(bytes.len())?;
         whole.extend_from_slice(&bytes);
     }
     if announced.is_some_and(|length| length != whole.len() as u64) {
         return Err(ErrorCode::IncompleteBody.into());
     }
-    verify_document(request, caller, &whole)?;
-    Ok(whole.freeze())
+    verify_document(request, &whole)?;
+    Ok(Whole {
+        bytes: whole.freeze(),
+        asker,
+        held,
+    })
 }
 
 /// An object's bytes: decoded and verified as they flow, the last ones held back until every check

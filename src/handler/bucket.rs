@@ -75,7 +75,8 @@ pub(super) async fn create(
         Some(Document::Location(location)) => location.clone(),
         _ => {
             let (request, caller) = (permit.request(), permit.caller());
-            xml::read_location(&document(request, caller, body, MAX_CONFIGURATION).await?)?
+            let document = document(context, request, caller, body, MAX_CONFIGURATION).await?;
+            document.read(xml::read_location).await?
         }
     };
     if let Some(constraint) = location.filter(|c| c != context.region) {

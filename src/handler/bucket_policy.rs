@@ -44,7 +44,8 @@ pub(super) async fn put(
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
     // A byte more than the quota is read, so that a longer one is refused as a policy.
-    let document = document(permit.request(), permit.caller(), body, MAX_POLICY)
+    let (request, caller) = (permit.request(), permit.caller());
+    let document = document(context, request, caller, body, MAX_POLICY)
         .await
         .map_err(|error| match error.code() {
             ErrorCode::MaxMessageLengthExceeded => Error::with_message(

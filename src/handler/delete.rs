@@ -41,8 +41,9 @@ pub(super) async fn objects(
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
     requires_digest(permit)?;
-    let document = document(permit.request(), permit.caller(), body, MAX_DOCUMENT).await?;
-    let delete = xml::read_delete(&document)?;
+    let (request, caller) = (permit.request(), permit.caller());
+    let document = document(context, request, caller, body, MAX_DOCUMENT).await?;
+    let delete = document.read(xml::read_delete).await?;
 
     let decide = |key: &DeleteKey| {
         context

@@ -26,7 +26,7 @@ pub async fn learn(
             undecided.facts.tags(object, tags, etag);
         }
         Wanted::Document => {
-            let document = read(undecided, body).await?;
+            let document = read(context, undecided, body).await?;
             undecided.facts.document(document);
         }
     }
@@ -95,16 +95,21 @@ pub(super) fn compares_what_decided(permit: &Permit) -> Result<(), Error> {
     }
 }
 
-async fn read(undecided: &Undecided, body: &mut dyn RequestBody) -> Result<Document, Error> {
+async fn read(
+    context: &Context<'_>,
+    undecided: &Undecided,
+    body: &mut dyn RequestBody,
+) -> Result<Document, Error> {
     let (request, caller) = (undecided.request(), undecided.caller());
     match &request.call {
         Call::PutObjectTagging(_) => {
-            let document = document(request, caller, body, MAX_DOCUMENT).await?;
-            Ok(Document::Tags(xml::read_tagging(&document)?))
+            let document = document(context, request, caller, body, MAX_DOCUMENT).await?;
+            Ok(Document::Tags(document.read(xml::read_tagging).await?))
         }
         Call::CreateBucket(_) => {
-            let document = document(request, caller, body, MAX_CONFIGURATION).await?;
-            Ok(Document::Location(xml::read_location(&document)?))
+            let document = document(context, request, caller, body, MAX_CONFIGURATION).await?;
+            let location = document.read(xml::read_location).await?;
+            Ok(Document::Location(location))
         }
         _ => Err(Error::internal("a decision wants a document that is none")),
     }

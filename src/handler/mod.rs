@@ -122,7 +122,7 @@ pub async fn answer(
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
     let outcome = match facts::compares_what_decided(permit) {
-        Ok(()) => match nothing_unread(permit, body).await {
+        Ok(()) => match nothing_unread(context, permit, body).await {
             Ok(()) => dispatch(context, permit, body).await,
             Err(error) => Err(error),
         },
@@ -133,12 +133,16 @@ pub async fn answer(
 
 /// What comes with an operation that reads no body is read all the same, and must be what its head says:
 /// a hash that is not the body's is somebody's who changed the one or the other.
-async fn nothing_unread(permit: &Permit, body: &mut dyn RequestBody) -> Result<(), Error> {
+async fn nothing_unread(
+    context: &Context<'_>,
+    permit: &Permit,
+    body: &mut dyn RequestBody,
+) -> Result<(), Error> {
     if permit.operation().row().body != BodyKind::None {
         return Ok(());
     }
     let (request, caller) = (permit.request(), permit.caller());
-    body::document(request, caller, body, bucket::MAX_CONFIGURATION).await?;
+    body::document(context, request, caller, body, bucket::MAX_CONFIGURATION).await?;
     Ok(())
 }
 

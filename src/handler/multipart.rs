@@ -63,13 +63,16 @@ pub(super) async fn complete(
     call: Granted<&CompleteMultipartUpload>,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
-    let document = document(permit.request(), permit.caller(), body, MAX_DOCUMENT).await?;
+    let (request, caller) = (permit.request(), permit.caller());
+    let document = document(context, request, caller, body, MAX_DOCUMENT).await?;
     let part = |part: xml::CompletePart| CompletedPart {
         part_number: part.part_number,
         etag: part.etag,
         checksum: part.checksum,
     };
-    let parts: Vec<_> = xml::read_complete(&document)?
+    let parts: Vec<_> = document
+        .read(xml::read_complete)
+        .await?
         .into_iter()
         .map(part)
         .collect();

@@ -25,8 +25,9 @@ pub(super) async fn put(
     call: Granted<&OnBucket>,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
-    let document = document(permit.request(), permit.caller(), body, MAX_CONFIGURATION).await?;
-    let block = xml::read_public_access_block(&document)?;
+    let (request, caller) = (permit.request(), permit.caller());
+    let document = document(context, request, caller, body, MAX_CONFIGURATION).await?;
+    let block = document.read(xml::read_public_access_block).await?;
     configure(context, call, Some(block)).await?;
     Ok(Answer::empty(StatusCode::OK))
 }

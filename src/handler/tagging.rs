@@ -44,7 +44,8 @@ pub(super) async fn put(
         Some(Document::Tags(tags)) => tags.clone(),
         _ => {
             let (request, caller) = (permit.request(), permit.caller());
-            xml::read_tagging(&document(request, caller, body, MAX_DOCUMENT).await?)?
+            let document = document(context, request, caller, body, MAX_DOCUMENT).await?;
+            document.read(xml::read_tagging).await?
         }
     };
     let backend = context.backends.of(&call.bucket)?;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pingora_core::protocols::http::ServerSession;
 use pingora_error::ErrorType;
-use pingora_timeout::timeout;
+use pingora_timeout::{sleep, timeout};
 
 use crate::authz::still_granted;
 use crate::handler::RequestBody;
@@ -15,6 +15,9 @@ use crate::s3::{Error, ErrorCode};
 /// The slowest that a client may be, in bytes a second, on top of its patience: one that sends a byte
 /// whenever it is about to time out holds a connection, a file and a place at the upstream (T88).
 const SLOWEST: u64 = 4 << 10;
+
+/// How long an answer takes before it is looked whether anybody waits for it.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A session's request body. Nothing is read before somebody asks, so a refused upload is never
 /// sent by a client that waits for `100 Continue`.
@@ -75,19 +78,15 @@ impl SessionBody<'_> {
         self.session.is_body_done()
     }
 
-    /// What `work` comes to, unless the client resets its stream or leaves with its connection before.
-    /// Only HTTP/2 says so while nothing is read.
+    /// What `work` comes to, unless the client resets its stream or closes its connection before.
     pub(super) async fn unless_gone<T>(
         &mut self,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let ServerSession::H2(session) = &mut *self.session else {
-            return work.await;
-        };
         tokio::select! {
             biased;
             outcome = work => outcome,
-            _ = session.idle() => Err(Error::new(ErrorCode::BadRequest)
+            () = is_gone(self.session) => Err(Error::new(ErrorCode::BadRequest)
                 .because("the client left before there was an answer")),
         }
     }
@@ -146,6 +145,20 @@ impl RequestBody for SessionBody<'_> {
                 }
             }
         }
+    }
+}
+
+/// Until the client is gone. HTTP/1 says so by the end of what it sends, which costs a look: most answers
+/// are there before. What comes instead is the next request, and is kept; where none may come, nothing is
+/// looked for.
+async fn is_gone(session: &mut ServerSession) {
+    match session {
+        ServerSession::H2(session) => drop(session.idle().await),
+        ServerSession::H1(session) if session.pipelining_enabled() => {
+            sleep(LOOK).await;
+            drop(session.read_body_or_idle(true).await);
+        }
+        _ => std::future::pending().await,
     }
 }
 

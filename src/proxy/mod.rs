@@ -30,6 +30,7 @@ use pingora_timeout::sleep;
 use tokio::sync::watch;
 
 use crate::audit::{Audit, Place};
+use crate::authn::Identity;
 use crate::authz::{Permit, Standing, Undecided, Unpermitted, still_granted};
 use crate::fair::Asker;
 use crate::handler::{self, Answer, DecidedKeys, RequestBody};
@@ -86,6 +87,8 @@ pub struct Gateway {
     audit: Arc<Audit>,
     ids: RequestIds,
     places: Arc<Places>,
+    // Refusals that are being told.
+    refusals: Arc<Places>,
     glance: Glance,
     // Whether what is under way is cut off.
     cut: watch::Sender<bool>,
@@ -104,6 +107,7 @@ impl Gateway {
             audit,
             ids: RequestIds::new(),
             places: Places::new(),
+            refusals: Places::new(),
             glance: Glance::default(),
             cut: watch::Sender::new(false),
             options,
@@ -150,6 +154,12 @@ impl Gateway {
                 Err(error)
             }
         };
+        if let Err(error) = &outcome
+            && !self.refuses(state, seen)
+        {
+            seen.error = Some(error.clone());
+            return Sent::Cut;
+        }
         let delivered = deliver(state, session, seen, outcome);
         let patience = async {
             self.is_cut_off().await;
@@ -160,6 +170,20 @@ impl Gateway {
             sent = delivered => sent,
             () = patience => Sent::Cut,
         }
+    }
+
+    /// Whether a refusal is told. It takes no place from requests that are answered while it waits to be
+    /// read; those that wait are bounded as well, of each network too.
+    fn refuses(&self, state: &State, seen: &mut Seen) -> bool {
+        (seen.place, seen.share) = (None, None);
+        let Some(peer) = &seen.peer else {
+            return true;
+        };
+        let asker = Asker::of(&Identity::Anonymous, peer.address);
+        let limits = &state.limits;
+        seen.place = self.refusals.take(limits.requests);
+        seen.share = self.refusals.share(asker, limits.requests_per_caller);
+        seen.place.is_some() && seen.share.is_some()
     }
 
     /// Everything a request passes.
@@ -187,7 +211,12 @@ impl Gateway {
                 let keys = DecidedKeys::default();
                 let context = state.context(seen.now, &keys);
                 let reads = matches!(permit.request().head.method, Method::GET | Method::HEAD);
-                let outcome = match reads && body.is_over() {
+                // Long work that nothing has come of before its end.
+                let copies = matches!(
+                    permit.operation(),
+                    Operation::CopyObject | Operation::UploadPartCopy
+                );
+                let outcome = match (reads || copies) && body.is_over() {
                     true => {
                         let mut none = NoBody;
                         let work = standing.during(answer(&context, permit, reads, &mut none));
@@ -380,7 +409,10 @@ async fn deliver(
     if seen.head_only {
         answer.body = crate::backend::Body::Empty;
     }
-    let patience = state.limits.body_timeout;
+    let patience = match seen.error {
+        None => state.limits.body_timeout,
+        Some(_) => state.limits.body_timeout.min(DRAIN_TIMEOUT),
+    };
     let sent = respond::write(session, answer, &seen.request_id, patience, &mut seen.sent).await;
     if unread {
         // Its answer is written: what is thrown away takes no place from others.

@@ -52,7 +52,7 @@ pub(super) async fn write(
         Body::Empty => finish(session, patience).await,
         Body::Whole(bytes) => {
             let length = bytes.len() as u64;
-            if session.write_response_body(bytes, true).await.is_err() {
+            if !in_time(patience, session.write_response_body(bytes, true)).await {
                 return Sent::Cut;
             }
             *sent = sent.saturating_add(length);

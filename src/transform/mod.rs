@@ -11,6 +11,7 @@ mod unverified;
 
 pub use pipeline::Pipeline;
 pub use plan::{Limits, UploadPlan, verify_document};
+pub use unverified::Unverified;
 
 #[cfg(test)]
 mod tests;

@@ -207,8 +207,7 @@ fn content_md5(head: &Head) -> Result<Option<[u8; 16]>, Error> {
 /// # Errors
 /// `XAmzContentSHA256Mismatch`, `BadDigest` or `InvalidDigest`; `InvalidRequest` for a streaming
 /// payload, which documents don't have.
-pub fn verify_document(request: &Request, caller: &Caller, document: &[u8]) -> Result<(), Error> {
-    let _ = caller;
+pub fn verify_document(request: &Request, document: &[u8]) -> Result<(), Error> {
     if request.payload.is_chunked() {
         let message = "a streaming payload goes with PutObject and UploadPart only";
         return Err(Error::with_message(ErrorCode::InvalidRequest, message));

@@ -1,4 +1,5 @@
-//! How much all uploads together hold of chunks whose signature is not known yet.
+//! How much all uploads together hold of what is not known to be right yet: chunks until their signature
+//! comes, documents until their end does.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,25 +8,40 @@ use crate::s3::Error;
 
 /// What an upload holds that is not counted: SDKs send chunks of 64 to 128 KiB, and a client that
 /// does is never refused for what others hold.
-const FREE: usize = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
+
+/// What a document holds that is not counted: most have less.
+const DOCUMENT: usize = 16 * 1024;
 
 /// Held beyond that by this process.
 static MEMORY: LazyLock<Arc<Memory>> = LazyLock::new(Memory::new);
 
 /// What one upload holds.
 #[derive(Debug)]
-pub(super) struct Unverified {
+pub struct Unverified {
     most: usize,
+    free: usize,
     bytes: usize,
     counted: usize,
     held: Held,
 }
 
 impl Unverified {
-    /// Nothing yet; of all uploads together at most `most` bytes.
+    /// Nothing yet of an upload in chunks; of all uploads together at most `most` bytes.
     pub(super) fn within(most: usize, asker: Asker) -> Self {
+        Self::beyond(CHUNK, most, asker)
+    }
+
+    /// Nothing yet of a document; with all uploads together at most `most` bytes.
+    #[must_use]
+    pub fn document(most: usize, asker: Asker) -> Self {
+        Self::beyond(DOCUMENT, most, asker)
+    }
+
+    fn beyond(free: usize, most: usize, asker: Asker) -> Self {
         Self {
             most,
+            free,
             bytes: 0,
             counted: 0,
             held: MEMORY.held_by(asker),
@@ -37,9 +53,9 @@ impl Unverified {
     /// # Errors
     /// `SlowDown` when that is too much. Waiting could last for ever: those who hold the rest may wait
     /// for clients that send nothing.
-    pub(super) fn hold(&mut self, more: usize) -> Result<(), Error> {
+    pub fn hold(&mut self, more: usize) -> Result<(), Error> {
         let bytes = self.bytes.saturating_add(more);
-        let beyond = bytes.saturating_sub(FREE).saturating_sub(self.counted);
+        let beyond = bytes.saturating_sub(self.free).saturating_sub(self.counted);
         if beyond > 0 && !self.held.hold(beyond, self.most) {
             return Err(Error::limited("unverified_bytes"));
         }
@@ -67,7 +83,7 @@ mod tests {
         let within = |asker| Unverified::within(1000, Asker::for_test(asker));
         let [mut first, mut second, mut other] = [1, 1, 2].map(within);
         for upload in [&mut first, &mut second, &mut other] {
-            assert!(upload.hold(FREE).is_ok());
+            assert!(upload.hold(CHUNK).is_ok());
         }
         assert!(first.hold(300).is_ok() && second.hold(200).is_ok());
         let refused = second.hold(1).unwrap_err();
@@ -78,6 +94,6 @@ mod tests {
         first.release();
         assert!(second.hold(100).is_ok());
         drop((second, other));
-        assert!(first.hold(FREE + 500).is_ok());
+        assert!(first.hold(CHUNK + 500).is_ok());
     }
 }

@@ -19,6 +19,7 @@ from h2.settings import SettingCodes
 
 from harness import h2, raw
 from harness.gateway import Gateway, upstream
+from harness.recorder import Recorder
 from harness.servers import UPSTREAM_KEY, UPSTREAM_SECRET
 from harness.spying import AUDIT, Spy, agree
 
@@ -124,6 +125,66 @@ def test_t87_so_many_requests_at_a_time(narrow, spy):
                 slowed(spy, connection.answer(), "/bucket/more")
     assert limited(narrow, "requests") > 0
     assert raw.request(narrow, "PUT", "/bucket/more", body=BODY).status == 200
+
+
+@pytest.mark.parametrize("who", [{"secret": "forged"}, {"key": ADA, "secret": ADA_SECRET}])
+def test_t87_refusals_that_nobody_reads_take_no_place(narrow, spy, who):
+    """Their streams have no window: the answers wait for clients who never read them."""
+    spy.reply = lambda head, body: Recorder.answer(b"<Error><Code>NoSuchKey</Code></Error>", "404 Not Found")
+    with raw.Connection(narrow, alpn="h2") as connection:
+        unread = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        unread.local_settings.initial_window_size = 0
+        unread.initiate_connection()
+        headers = raw.signed_headers(narrow, "GET", "/bucket/unread", **who)
+        pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{narrow.port}"), (":path", "/bucket/unread")]
+        for stream in range(1, 25, 2):
+            unread.send_headers(stream, [*pseudo, *((k, v) for k, v in headers if k != "host")], end_stream=True)
+        connection.send(unread.data_to_send())
+        time.sleep(0.3)
+        spy.reply = agree
+        for _ in range(10):
+            assert raw.request(narrow, "GET", "/bucket/read").status == 200
+    spy.recorder.settle()
+
+
+def test_t93_documents_that_do_not_end_are_bounded(narrow, spy):
+    """What one holds of them is given back with its connection, and leaves room to others."""
+    document = b"<Delete>" + b" " * 199_992
+    query, digest = [("delete", "")], [("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")]
+    signed = lambda: raw.signed_headers(narrow, "POST", "/bucket", query, digest, payload="UNSIGNED-PAYLOAD", key=ADA, secret=ADA_SECRET)
+    asked = lambda: raw.render(narrow, "POST", "/bucket", query, [*signed(), ("content-length", "240000")])
+    with raw.Connection(narrow) as first, raw.Connection(narrow) as second:
+        first.send(asked() + document[:150_000])
+        time.sleep(0.5)
+        second.send(asked() + document)
+        spy.answers(second.answer(), ("SlowDown",), (503,))
+        assert raw.request(narrow, "PUT", "/bucket/other", body=BODY).status == 200
+    time.sleep(0.5)
+    assert limited(narrow, "unverified_bytes") > 0
+    with raw.Connection(narrow) as again:
+        again.send(asked() + document + b" " * 40_000)
+        assert again.answer().status == 400
+    spy.recorder.settle()
+
+
+def test_t87_what_nobody_waits_for_ends(narrow, spy):
+    """A client of HTTP/1.1 that leaves takes its request with it, and whoever stays has an answer."""
+    waits = threading.Event()
+    spy.reply = lambda head, body: waits.wait(20) and agree(head, body) or agree(head, body)
+    try:
+        with raw.Connection(narrow) as leaves:
+            leaves.send(raw.signed(narrow, "GET", "/bucket/left"))
+            time.sleep(0.5)
+        left = lambda: [event for event in spy.events.values() if "the client left" in (event.get("reason") or "")]
+        spy.wait(lambda: spy.read_audit() or left())
+        assert [event["key"] for event in left()] == ["left"]
+    finally:
+        waits.set()
+    # The next request may be on its way while the first waits for its answer.
+    with raw.Connection(narrow) as stays:
+        stays.send(raw.signed(narrow, "GET", "/bucket/one") + raw.signed(narrow, "GET", "/bucket/two"))
+        assert [stays.answer().status for _ in range(2)] == [200, 200]
+    spy.recorder.settle()
 
 
 def test_t87_a_client_that_is_told_to_wait_gets_through(narrow, spy):
