@@ -187,6 +187,7 @@ PSEUDO = [(":method", "GET"), (":scheme", "https"), (":authority", "x"), (":path
     (PSEUDO + [("connection", "close")], "PROTOCOL_ERROR"),
     ([*PSEUDO[1:]], "PROTOCOL_ERROR"),
     (PSEUDO + [("x-a", "y" * 18_000)], "too large"),
+    ([pair for pair in PSEUDO if pair[0] != ":authority"], "no request's"),
     (PSEUDO[:3] + [(":path", "/bucket/a#b")], "fragment"),
 ])
 def test_what_http_2_itself_refuses_is_told(told, headers, why):

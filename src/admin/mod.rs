@@ -150,6 +150,10 @@ impl Application for Admin {
         HEAD
     }
 
+    fn header_timeout(&self) -> Duration {
+        PATIENCE
+    }
+
     fn idle_timeout(&self) -> Duration {
         PATIENCE
     }

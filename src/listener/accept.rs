@@ -108,6 +108,9 @@ pub trait Application: HttpServerApp + Send + Sync + 'static {
     /// How long a connection may wait for its next request.
     fn idle_timeout(&self) -> Duration;
 
+    /// How long a request's head may take from its first byte to its last.
+    fn header_timeout(&self) -> Duration;
+
     /// Answers the one request on a connection for which there is no room.
     async fn turn_away(&self, session: ServerSession);
 
@@ -141,6 +144,10 @@ impl<A: Application> HttpServerApp for Full<A> {
 impl<A: Application> Application for Full<A> {
     fn head_bytes(&self) -> usize {
         self.0.head_bytes()
+    }
+
+    fn header_timeout(&self) -> Duration {
+        self.0.header_timeout()
     }
 
     fn idle_timeout(&self) -> Duration {

@@ -24,6 +24,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_timeout::timeout;
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::accept::Application;
@@ -95,6 +96,9 @@ pub(super) struct Connection {
     head: Head,
     // Of HTTP/2, which has no head to watch.
     watched: Option<Box<Watched>>,
+    // How long a head of HTTP/2 may take, and when the one that has begun has taken so long.
+    patience: Duration,
+    overdue: Option<Pin<Box<Sleep>>>,
     // How many reads in a row were filled.
     filled: u8,
     guest: Arc<Guest>,
@@ -150,6 +154,8 @@ impl Connection {
             waiting: 0..0,
             head: Head::default(),
             watched: None,
+            patience: Duration::ZERO,
+            overdue: None,
             filled: 0,
             guest: Arc::clone(guest),
             busy: None,
@@ -191,10 +197,15 @@ impl Connection {
             connection.takes_turns = true;
             // All of it: Pingora would wait for the rest without end.
             let preface = connection.begins(24, Head::default());
-            if let Ok(true) = timeout(app.idle_timeout(), preface).await {
+            let begun = timeout(app.header_timeout(), preface).await;
+            let peer = connection.peer();
+            if begun.is_err() {
+                app.refused(&peer, "HTTP/2: its preface did not come in time");
+            }
+            if let Ok(true) = begun {
                 // The preface comes once more, to whoever reads now.
-                let peer = connection.peer();
                 connection.watched = Some(Box::new(Watched::new(&app, peer)));
+                connection.patience = app.header_timeout();
                 let guest = Arc::clone(&connection.guest);
                 let app = Arc::new(Streams { app, guest });
                 app.process_new(connection, &ends).await;
@@ -244,6 +255,34 @@ impl Connection {
             _ => "1.2",
         });
         told::peer(address, tls)
+    }
+
+    /// Whether a head of HTTP/2 that has begun has had its time. Whoever asks is woken when it has.
+    fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let overdue = self.overdue.as_mut();
+        let is_overdue = overdue.is_some_and(|overdue| overdue.as_mut().poll(cx).is_ready());
+        if let (true, Some(watched)) = (is_overdue, &mut self.watched) {
+            watched.is_too_slow();
+        }
+        is_overdue
+    }
+
+    /// Lets `read` pass to HTTP/2's parser.
+    fn looked_at(&mut self, read: usize, to: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        self.taken = self.taken.saturating_add(read);
+        let (Some(watched), Some(read)) = (&mut self.watched, to.filled().get(before..)) else {
+            return Ok(());
+        };
+        if let Err(refused) = watched.comes(read) {
+            to.set_filled(before);
+            return Err(io::Error::other(refused));
+        }
+        match (watched.is_within_a_head(), &self.overdue) {
+            (true, None) => self.overdue = Some(Box::pin(tokio::time::sleep(self.patience))),
+            (false, Some(_)) => self.overdue = None,
+            _ => {}
+        }
+        Ok(())
     }
 
     fn wire(&self) -> &Wire {
@@ -297,6 +336,9 @@ impl AsyncRead for Connection {
             self.discard(cx);
             return Poll::Ready(Err(error));
         }
+        if self.is_overdue(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         if self.takes_turns && self.taken >= TURN {
             self.taken = 0;
             cx.waker().wake_by_ref();
@@ -338,14 +380,8 @@ impl AsyncRead for Connection {
             }
         }
         if self.head.is_over() {
-            self.taken = self.taken.saturating_add(to.filled().len() - before);
-            if let (Some(watched), Some(read)) = (&mut self.watched, to.filled().get(before..))
-                && let Err(refused) = watched.comes(read)
-            {
-                to.set_filled(before);
-                return Poll::Ready(Err(io::Error::other(refused)));
-            }
-            return Poll::Ready(Ok(()));
+            let read = to.filled().len() - before;
+            return Poll::Ready(self.looked_at(read, to, before));
         }
         if let Some(read) = to.filled_mut().get_mut(before..) {
             let passed = self.head.check(read);

@@ -51,6 +51,19 @@ impl Watched {
         passes
     }
 
+    /// Whether a head has begun and not ended.
+    pub(super) fn is_within_a_head(&self) -> bool {
+        self.targets.is_within_a_head()
+    }
+
+    /// A head that has begun does not end.
+    pub(super) fn is_too_slow(&mut self) {
+        if !self.told {
+            self.told = true;
+            (self.tell)("HTTP/2: a head did not end in time; the connection ends");
+        }
+    }
+
     /// Looks at what goes to the client.
     pub(super) fn goes(&mut self, bytes: &[u8]) {
         let tell = &self.tell;
@@ -120,6 +133,8 @@ impl Answers {
 /// other reasons, or has its own event.
 fn refusal(head: &[u8; FRAME], payload: &[u8; LOOKED_AT], length: usize) -> Option<String> {
     const HEADERS: u8 = 1;
+    /// `:status: 400` in HPACK's static table.
+    const BAD_REQUEST: u8 = 0x8c;
     const END: u8 = 1;
     const RESET: u8 = 3;
     const GOAWAY: u8 = 7;
@@ -127,10 +142,11 @@ fn refusal(head: &[u8; FRAME], payload: &[u8; LOOKED_AT], length: usize) -> Opti
     let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
     let [a, b, c, d, e, f, g, h] = *payload;
     match kind {
-        // Every answer of ours has an id: one that is so short is the library's to a head that is too large.
-        HEADERS if flags & END != 0 && length <= LOOKED_AT => {
-            Some(format!("HTTP/2: the head of stream {stream} is too large"))
-        }
+        // Every answer of ours has an id: one that is so short is the library's.
+        HEADERS if flags & END != 0 && length <= LOOKED_AT => Some(match a {
+            BAD_REQUEST => format!("HTTP/2: the head of stream {stream} is no request's (400)"),
+            _ => format!("HTTP/2: the head of stream {stream} is too large (431)"),
+        }),
         RESET if length == 4 => {
             let code = u32::from_be_bytes([a, b, c, d]);
             let refused = matches!(code, 1 | 6 | 7 | 9);

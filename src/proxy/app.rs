@@ -128,6 +128,10 @@ impl Application for Gateway {
         self.state.load().limits.idle_timeout
     }
 
+    fn header_timeout(&self) -> Duration {
+        self.state.load().limits.header_timeout
+    }
+
     async fn turn_away(&self, mut session: ServerSession) {
         let state = self.state.load_full();
         let unheard = match session.read_request().await {

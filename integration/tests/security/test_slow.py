@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+from hpack import Encoder as HeaderEncoder
+
 from harness import h2, raw
 from harness.gateway import Gateway
 
@@ -70,6 +72,42 @@ def test_t87_a_connection_that_says_nothing_is_closed(slow, alpn, said):
     connection = connect(slow, alpn)
     connection.sendall(said)
     assert closed_after(connection)[1] < 6
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_t87_a_head_of_http_2_must_end_in_time(slow, drips):
+    """It is one block in as many frames as its client likes."""
+    connection = connect(slow, "h2")
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" + b"\0\0\1\1\1\0\0\0\1\x82")
+    stop = threading.Event()
+
+    def drip():
+        while not stop.wait(0.2):
+            try:
+                connection.sendall(b"\0\0\1\x09\0\0\0\0\1\x87")
+            except OSError:
+                return
+
+    dripping = threading.Thread(target=drip)
+    if drips:
+        dripping.start()
+    seconds = closed_after(connection)[1]
+    stop.set()
+    assert 0.5 < seconds < 1.9, seconds
+    # One that is only split arrives, later than one head may take after the connection began.
+    headers = raw.signed_headers(slow, "GET", "/bucket")
+    pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{slow.port}"), (":path", "/bucket")]
+    whole = HeaderEncoder().encode([*pseudo, *((k, v) for k, v in headers if k != "host")])
+    connection = connect(slow, "h2")
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    time.sleep(1.2)
+    connection.sendall((40).to_bytes(3, "big") + b"\1\1\0\0\0\1" + whole[:40])
+    time.sleep(0.3)
+    connection.sendall(len(whole[40:]).to_bytes(3, "big") + b"\x09\4\0\0\0\1" + whole[40:])
+    said, deadline = b"", time.monotonic() + 5
+    while b"ListBucketResult" not in said and time.monotonic() < deadline:
+        said += connection.recv(65536)
+    assert b"ListBucketResult" in said
 
 
 def test_t87_a_head_must_end_in_time(slow):

@@ -310,6 +310,7 @@ pub(super) async fn copy_into(
 ) -> Result<(Arc<Record>, Draft, Option<Checksum>), Error> {
     let (from, call, asker) = (store.clone(), ReadObject::clone(&source), source.asker());
     let threads = &store.threads;
+    let _turn = threads::turn(&threads.copying, asker).await?;
     let open = move || open_body(&from, &call, asker, Arc::clone);
     let (found, _, mut body) = threads::run(&threads.short, asker, open)
         .await

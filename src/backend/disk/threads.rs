@@ -29,6 +29,8 @@ pub(super) struct Threads {
     pub(super) long: Arc<Turns>,
     pub(super) reading: Arc<Turns>,
     pub(super) writing: Arc<Turns>,
+    /// Of copies, from their beginning to the last byte: each has as much in memory as a reader.
+    pub(super) copying: Arc<Turns>,
 }
 
 impl Default for Threads {
@@ -40,6 +42,7 @@ impl Default for Threads {
             long: turns(LONG),
             reading: turns(BODIES),
             writing: turns(BODIES),
+            copying: turns(BODIES),
         }
     }
 }
