@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use time::OffsetDateTime;
 
 use super::case::Rules;
+use super::held::UnknownActions;
 use crate::authz::{Authorizer, Implied, Supposed, Verdict, check_asked, implied};
 use crate::config::{Config, Overrides};
 use crate::iam::{Key, Name, PolicyLimits, check_resource, known_action};
@@ -107,6 +108,7 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
         limits: config
             .as_ref()
             .map_or_else(PolicyLimits::default, |config| config.policy_limits),
+        unknown: UnknownActions::Refuse,
     };
     let action = known_action(&arguments.action)?;
     check_asked(action)?;
