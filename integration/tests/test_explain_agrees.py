@@ -1,19 +1,26 @@
 """`policy explain` and the running gateway agree about random users, policies and requests."""
 
+import base64
+import email.utils
+import hashlib
+import hmac
 import json
 import os
 import random
+import re
 import subprocess
+import time
 
 import pytest
 
 from harness import raw
 from harness.clients import s3
-from harness.gateway import BINARY, ROOT_KEY, ROOT_SECRET, Gateway, clean_env
+from harness.gateway import BINARY, ROOT_KEY, ROOT_SECRET, Gateway, clean_env, free_port
 
 SEEDS, REQUESTS = range(int(os.environ.get("PORTCULLIS_EXPLAIN_SEEDS", "3"))), 120
 BUCKETS = ("bucket-one", "bucket-two")
 KEYS = ("a/1", "a/2", "alice/x", "public/p", "b")
+SOURCES = ("a/source", "alice/source", "public/source")
 ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectTagging", "s3:*", "s3:Get*", "s3:*Object",
            "s3:ListAllMyBuckets", "s3:GetBucketPolicy", "s3:GetBucketLocation", "*")
 USERS = ("alice", "bob", "keyless")
@@ -30,7 +37,8 @@ def conditions(rng, on_bucket):
         {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/a*"}}, {"Null": {"aws:PrincipalArn": rng.choice(["true", "false"])}},
         {"DateGreaterThan": {"aws:CurrentTime": rng.choice(["2020-01-01", "2099-01-01"])}}, {"NumericLessThan": {"s3:signatureAge": "600000"}},
         {"StringEquals": {"s3:authType": "REST-HEADER"}}, {"StringEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"}},
-        {"NumericGreaterThanEquals": {"s3:TlsVersion": rng.choice(["1.2", "1.4"])}}, {"StringLike": {"aws:Referer": "https://site/*"}},
+        {"NumericGreaterThanEquals": {"s3:TlsVersion": rng.choice(["1.2", "1.4"])}}, {"Null": {"s3:TlsVersion": rng.choice(["true", "false"])}},
+        {"NumericLessThanIfExists": {"s3:TlsVersion": "1.3"}}, {"NumericGreaterThan": {"s3:signatureAge": "600000"}}, {"StringEquals": {"s3:signatureversion": "AWS"}}, {"StringLike": {"aws:Referer": "https://site/*"}},
         {"StringEquals": {"aws:userid": rng.choice(["alice", "anonymous"])}}, {"StringEquals": {"aws:PrincipalAccount": "123456789012"}},
         {"Bool": {"aws:MultiFactorAuthPresent": "false"}}, {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}},
         {"StringEquals": {"s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}}, {"StringEquals": {"aws:RequestedRegion": rng.choice(["us-east-1", "eu-west-1"])}},
@@ -61,7 +69,7 @@ def document(rng, bucket=None):
 def configuration(rng):
     named = [f"[[policies]]\nname = \"p{n}\"\ninline = '''{json.dumps(document(rng))}'''" for n in range(8)]
     some = lambda most: json.dumps([f"p{n}" for n in rng.sample(range(8), rng.randint(0, most))])
-    lines = ["[public_access_block]", f"restrict_public_buckets = {rng.choice(['true', 'false'])}", "block_public_policy = false",
+    lines = ["[listener]", f'http_address = "127.0.0.1:{free_port()}"', "signature_v2 = true", "[public_access_block]", f"restrict_public_buckets = {rng.choice(['true', 'false'])}", "block_public_policy = false",
              *named, '[[groups]]', 'name = "g"', f"policies = {some(2)}"]
     for name in ("alice", "bob"):
         boundary = f'boundary = "p{rng.randrange(8)}"' if rng.random() < 0.2 else ""
@@ -75,7 +83,7 @@ def configuration(rng):
 def asked(rng):
     """A request, and what `explain` is asked about it."""
     bucket, key = rng.choice(BUCKETS), rng.choice(KEYS)
-    kind = rng.choice(["get", "get", "put", "delete", "list", "list", "tags", "buckets", "policy", "location"])
+    kind = rng.choice(["get", "get", "put", "put if", "copy", "delete", "delete if", "list", "list", "tags", "buckets", "policy", "location"])
     at, of = f"/{bucket}/{key}", f"arn:aws:s3:::{bucket}/{key}"
     context, headers, query = {"aws:SourceIp": "127.0.0.1"}, [], []
     if rng.random() < 0.5:
@@ -90,6 +98,15 @@ def asked(rng):
             return "GET", at, query, headers, context, "s3:GetObject", of
         case "put":
             return "PUT", at, query, headers, context | {"s3:ObjectCreationOperation": "true"}, "s3:PutObject", of
+        case "put if" | "delete if":
+            etag = rng.choice(['"abc"', "*"]) if kind == "delete if" else '"abc"'
+            made = {"s3:ObjectCreationOperation": "true"} if kind == "put if" else {}
+            method, action = ("PUT", "s3:PutObject") if made else ("DELETE", "s3:DeleteObject")
+            return method, at, query, [*headers, ("if-match", etag)], context | made | {"s3:if-match": etag}, action, of
+        case "copy":
+            source = f"{rng.choice(BUCKETS)}/{rng.choice(SOURCES)}"
+            return ("PUT", at, query, [*headers, ("x-amz-copy-source", source)],
+                    context | {"s3:ObjectCreationOperation": "true", "s3:x-amz-copy-source": source}, "s3:PutObject", of)
         case "delete":
             return "DELETE", at, query, headers, context, "s3:DeleteObject", of
         case "tags":
@@ -108,13 +125,33 @@ def asked(rng):
     return "GET", f"/{bucket}", [("list-type", "2"), *query], headers, context, "s3:ListBucket", f"arn:aws:s3:::{bucket}"
 
 
+class Plain:
+    """The gateway's other address."""
+
+    def __init__(self, gateway):
+        self.port, self.tls = int(re.search(r"http_address = .*:(\d+)", gateway.config_file.read_text()).group(1)), False
+
+
 def sent(gateway, who, secret, how, request):
     """The status of it, and what its signature adds to the context."""
     method, path, query, headers = request
     if who is None:
         return raw.send(gateway, method, path, query, headers), {"aws:PrincipalAccount": "anonymous"}
+    if how.startswith("two"):
+        date = email.utils.formatdate(usegmt=True)
+        when = str(int(time.time()) + 600) if how == "two presigned" else date
+        amz = sorted((name, value) for name, value in headers if name.startswith("x-amz-"))
+        signed = [path + "".join(f"?{name}" for name, _ in query if name in ("tagging", "policy", "location"))]
+        text = "\n".join([method, "", "", when, *(f"{name}:{value}" for name, value in amz), *signed])
+        mac = base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
+        if how == "two presigned":
+            link = [*query, ("AWSAccessKeyId", who), ("Expires", when), ("Signature", mac)]
+            return raw.send(gateway, method, path, link, headers), {"s3:authType": "REST-QUERY-STRING", "s3:signatureversion": "AWS"}
+        signed = [("host", f"127.0.0.1:{gateway.port}"), ("date", date), *headers, ("authorization", f"AWS {who}:{mac}")]
+        return raw.send(gateway, method, path, query, signed), {"s3:signatureversion": "AWS"}
     if how == "presigned":
-        link = raw.presign(gateway, method, path, query, key=who, secret=secret)
+        amz = [(name, value) for name, value in headers if name.startswith("x-amz-")]
+        link = raw.presign(gateway, method, path, query, amz, key=who, secret=secret)
         return raw.send(gateway, method, path, link, headers), {"s3:authType": "REST-QUERY-STRING", "s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
     payload = "UNSIGNED-PAYLOAD" if how == "unsigned" else None
     signed = raw.signed_headers(gateway, method, path, query, headers, key=who, secret=secret, payload=payload)
@@ -130,6 +167,8 @@ def test_explain_and_the_gateway_agree(tmp_path, seed):
         root = s3(gateway)
         for bucket in BUCKETS:
             root.create_bucket(Bucket=bucket)
+            for key in KEYS + SOURCES:
+                root.put_object(Bucket=bucket, Key=key)
             if rng.random() < 0.6:
                 root.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration={
                     "RestrictPublicBuckets": rng.random() < 0.3, "BlockPublicPolicy": False, "BlockPublicAcls": True, "IgnorePublicAcls": True})
@@ -142,8 +181,11 @@ def test_explain_and_the_gateway_agree(tmp_path, seed):
             if method in ("GET", "DELETE") and path.count("/") > 1:
                 raw.request(gateway, "PUT", path)
             who = rng.choice([None, "AKALICE", "AKBOB", "SAALICE", "SABOB", ROOT_KEY])
-            how = rng.choice(["header", "unsigned", "presigned"])
-            answer, more = sent(gateway, who, ROOT_SECRET if who == ROOT_KEY else secret, how, (method, path, query, headers))
+            how = rng.choice(["header", "unsigned", "presigned", "two", "two presigned"])
+            plain = rng.random() < 0.25
+            if plain:
+                context["aws:SecureTransport"] = "false"
+            answer, more = sent(Plain(gateway) if plain else gateway, who, ROOT_SECRET if who == ROOT_KEY else secret, how, (method, path, query, headers))
             context = context | more
             by = ["--principal", "anonymous"] if who is None else ["--principal", "root"] if who == ROOT_KEY else ["--access-key", who]
             pairs = [word for key, value in context.items() for word in ("--context", f"{key}={value}")]
@@ -152,7 +194,7 @@ def test_explain_and_the_gateway_agree(tmp_path, seed):
             assert told.returncode in (0, 1), (told.args, told.stdout, told.stderr)
             allowed = not (answer.status == 403 and answer.code == "AccessDenied")
             assert allowed or answer.status == 403
-            assert (told.returncode == 0) == allowed, (told.args, answer, json.dumps(json.loads(told.stdout), indent=1), gateway.config_file.read_text(),
+            assert (told.returncode == 0) == allowed, ([str(word) for word in told.args], how, answer, json.dumps(json.loads(told.stdout), indent=1), gateway.config_file.read_text(),
                                                        [raw.request(gateway, "GET", f"/{b}", [("policy", "")]).body for b in BUCKETS])
             decided[allowed] += 1
     assert min(decided.values()) > REQUESTS // 10, f"only one kind of decision came about: {decided}"

@@ -40,9 +40,12 @@ def test_explain_says_what_decided_and_what_came_close():
     # What is given outweighs what is filled in, and several values are several.
     other = explain(*home, "--context", "aws:username=bob", code=1)
     assert other.startswith("implicit_deny") and "it is not of this resource" in other
-    several = explain(*home, "--context", "s3:RequestObjectTagKeys=a", "--context", "S3:requestobjecttagkeys=b", action="s3:PutObject")
-    assert "s3:RequestObjectTagKeys = a, b" in several
-    assert "s3:RequestObjectTagKeys = team" in explain(*home, "--context", "s3:RequestObjectTag/team=a", action="s3:PutObject")
+    assert "note: `aws:username` is taken as it is given, and who asks has `alice`" in other, other
+    assert "note: `aws:username` is taken as it is given, and who asks has none" in explain("--context", "aws:username=bob", principal="root")
+    # A write with tags needs a right of its own.
+    several = explain(*home, "--context", "s3:RequestObjectTagKeys=a", "--context", "S3:requestobjecttagkeys=b", action="s3:PutObject", code=1)
+    assert "s3:RequestObjectTagKeys = a, b" in several and "such a request also needs `s3:PutObjectTagging`" in several.splitlines()[0], several
+    assert "s3:RequestObjectTagKeys = team" in explain(*home, "--context", "s3:RequestObjectTag/team=a", action="s3:PutObject", code=1)
     closed = explain("--bucket-policy", "policies/tls-only.json", resource="arn:aws:s3:::example-data/x",
                      principal="anonymous", code=1, *("--context", "aws:SecureTransport=false"))
     assert closed.startswith("explicit_deny: denied by statement 1") and "resource policy" in closed, closed
@@ -106,6 +109,48 @@ def test_explain_names_what_there_is_not(tmp_path):
     explain(*admin, "--identity", network, "--context", "aws:SourceIp=::ffff:198.51.100.1", code=1)
     network.write_text(json.dumps({"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringLike": {"aws:UserAgent": "evil*"}}}}))
     assert "note: policies ask for `aws:UserAgent`, which is not given" in explain(*admin, "--identity", network)
+
+
+def test_explain_follows_what_a_request_implies(tmp_path):
+    """One part of a request goes with others, and a header may ask for a right of its own."""
+    document = tmp_path / "p.json"
+    def deny(action, condition):
+        document.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, {"Effect": "Deny", "Action": action, "Resource": "*", **({"Condition": condition} if condition else {})}]}))
+    context = lambda *pairs: [word for pair in pairs for word in ("--context", pair)]
+    asked = lambda code, *pairs, **how: explain("--identity", document, *context(*pairs), code=code, **how)
+    deny("s3:GetObject", {"Null": {"s3:TlsVersion": "true"}})
+    asked(0)
+    asked(1, "aws:SecureTransport=false")
+    asked(1, "s3:TlsVersion=")
+    assert "plain HTTP" in asked(2, "aws:SecureTransport=false", "s3:TlsVersion=1.3")
+    deny("s3:GetObject", {"NumericGreaterThan": {"s3:signatureAge": "600000"}})
+    asked(0, "s3:signatureversion=AWS")
+    asked(1, "s3:signatureversion=AWS", "s3:authType=REST-QUERY-STRING")
+    assert "does not say" in asked(2, "s3:signatureversion=AWS", "s3:authType=REST-QUERY-STRING", "s3:signatureAge=0")
+    assert "`REST-HEADER`" in asked(2, "s3:authType=POST") and "`AWS`" in asked(2, "s3:signatureversion=2")
+    deny("s3:GetObject", {"StringEquals": {"s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}})
+    asked(2)
+    asked(1, "s3:authType=REST-QUERY-STRING")
+    for denied, action, pair in (
+            ("s3:GetObject", "s3:DeleteObject", 's3:if-match="abc"'), ("s3:GetObject", "s3:PutObject", 's3:if-match="abc"'),
+            ("s3:PutObjectAcl", "s3:PutObject", "s3:x-amz-acl=private"), ("s3:PutObjectTagging", "s3:PutObject", "s3:RequestObjectTag/team=blue"),
+            ("s3:PutObjectRetention", "s3:PutObject", "s3:object-lock-mode=GOVERNANCE"), ("s3:PutObjectLegalHold", "s3:PutObject", "s3:object-lock-legal-hold=ON"),
+            ("s3:GetObject", "s3:PutObject", "s3:x-amz-copy-source=/other/source")):
+        deny(denied, None)
+        asked(0, action=action)
+        said = asked(1, pair, action=action)
+        assert said.startswith(f"explicit_deny: such a request also needs `{denied}`") and pair.split("=")[0] in said.splitlines()[0], said
+        document.write_text(json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}))
+        assert f"also needs {denied} on " in asked(0, pair, action=action)
+    asked(0, "s3:if-match=*", action="s3:DeleteObject")
+    # What the gateway does not answer is no decision, and neither is what it keeps elsewhere.
+    for action, resource, *words in (("iam:GetUser", "arn:aws:iam::123456789012:user/a", "only S3's requests"), ("s3:RestoreObject", "arn:aws:s3:::b-1/x", "RestoreObject", "501"),
+                                     ("s3:PutBucketCORS", "arn:aws:s3:::bucket", "PutBucketCors", "501"), ("s3:CreateJob", "*", "no operation")):
+        said = asked(2, action=action, resource=resource)
+        assert all(word in said for word in words), said
+    assert "no data directory" in explain("--identity", document, "--data", tmp_path / "typo", code=2)
+    assert "no data directory" in explain("--identity", document, "--data", tmp_path, code=2)
 
 
 def test_explain_has_public_access_in_its_first_line():

@@ -9,6 +9,7 @@ mod context;
 mod decide;
 mod facts;
 mod granted;
+mod implied;
 mod public_access;
 mod questions;
 mod requirement;
@@ -18,6 +19,7 @@ mod surroundings;
 
 pub use facts::{AsDecided, Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
+pub use implied::{Implied, check_asked, implied};
 pub use standing::{Standing, still_granted};
 pub use supposed::{Supposed, Verdict};
 

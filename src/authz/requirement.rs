@@ -112,7 +112,7 @@ fn kms_key<'a>(call: &Call, head: &'a Head) -> Option<Requirement<'a>> {
 }
 
 /// A key by its ARN, its alias or its id.
-fn kms_arn<'a>(key: &'a str, account: &str, region: &str) -> Cow<'a, str> {
+pub(super) fn kms_arn<'a>(key: &'a str, account: &str, region: &str) -> Cow<'a, str> {
     match key {
         arn if arn.starts_with("arn:") => Cow::Borrowed(arn),
         alias if alias.starts_with("alias/") => {
@@ -147,19 +147,26 @@ fn says(head: &Head, name: &'static str) -> bool {
     if !head.has_header(name) {
         return false;
     }
-    match (name, head.header(name)) {
+    match head.header(name) {
+        Ok(Some(value)) => asks(name, value),
+        _ => true,
+    }
+}
+
+/// Whether a header with that value asks for something.
+pub(super) fn asks(name: &str, value: &str) -> bool {
+    match name {
         // Two are flags, and any object at all is compared with nothing.
-        (
-            "x-amz-bypass-governance-retention" | "x-amz-bucket-object-lock-enabled",
-            Ok(Some(value)),
-        ) => !value.eq_ignore_ascii_case("false"),
-        ("if-match", Ok(Some(value))) => value != "*",
+        "x-amz-bypass-governance-retention" | "x-amz-bucket-object-lock-enabled" => {
+            !value.eq_ignore_ascii_case("false")
+        }
+        "if-match" => value != "*",
         _ => true,
     }
 }
 
 /// Headers, and the action that each of them asks for.
-type Row = (&'static [&'static str], &'static str);
+pub(super) type Row = (&'static [&'static str], &'static str);
 
 const ACL: [&str; 6] = [
     "x-amz-acl",
@@ -175,7 +182,7 @@ const RETENTION: [&str; 2] = [
 ];
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>
-const CREATES_BUCKET: [Row; 4] = [
+pub(super) const CREATES_BUCKET: [Row; 4] = [
     (&ACL, "s3:PutBucketAcl"),
     (
         &["x-amz-bucket-object-lock-enabled"],
@@ -191,10 +198,10 @@ const CREATES_BUCKET: [Row; 4] = [
 /// What compares an entity tag reads.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
-const COMPARES: Row = (&["if-match"], "s3:GetObject");
+pub(super) const COMPARES: Row = (&["if-match"], "s3:GetObject");
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
-const WRITES: [Row; 5] = [
+pub(super) const WRITES: [Row; 5] = [
     (&ACL, "s3:PutObjectAcl"),
     (&["x-amz-tagging"], "s3:PutObjectTagging"),
     (&RETENTION, "s3:PutObjectRetention"),
@@ -206,7 +213,7 @@ const WRITES: [Row; 5] = [
 const COMPLETES: [Row; 1] = [COMPARES];
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>
-const DELETES: [Row; 1] = [(
+pub(super) const DELETES: [Row; 1] = [(
     &["x-amz-bypass-governance-retention"],
     "s3:BypassGovernanceRetention",
 )];

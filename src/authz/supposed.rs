@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::requirement::manages_policy;
 use super::{Authorizer, surroundings};
-use crate::authn::Identity;
+use crate::authn::{Identity, Mechanism, Version};
 use crate::iam::{self, Context, Decision, Explanation, Key, Name, Principal, Supplied, Values};
 use crate::s3::PublicAccessBlock;
 
@@ -51,6 +51,8 @@ pub struct Verdict<'a> {
     pub absent: Vec<String>,
     /// Keys that are given and that a request for the action does not have.
     pub ignored: Vec<String>,
+    /// Keys that are given and that say something else of who asks than is known: what is known.
+    pub contradicted: Vec<(String, Option<String>)>,
     /// What the request has, in the order of names.
     pub context: Vec<(String, Vec<String>)>,
 }
@@ -97,6 +99,7 @@ impl Authorizer {
             ignored: ignored
                 .map(|(key, _)| key.as_written().to_owned())
                 .collect(),
+            contradicted: context.contradicted(),
             context: context.all(),
         })
     }
@@ -113,7 +116,7 @@ struct SupposedContext<'a> {
 }
 
 /// What follows from who asks and from the gateway.
-const TOLD: [&str; 16] = [
+const TOLD: [&str; 17] = [
     "aws:CurrentTime",
     "aws:EpochTime",
     "aws:PrincipalAccount",
@@ -130,6 +133,7 @@ const TOLD: [&str; 16] = [
     "s3:signatureAge",
     "s3:signatureversion",
     "s3:TlsVersion",
+    "s3:x-amz-content-sha256",
 ];
 
 impl SupposedContext<'_> {
@@ -143,6 +147,62 @@ impl SupposedContext<'_> {
         !matches!(self.supposed.principal, Principal::Anonymous)
     }
 
+    /// What the request says of it.
+    fn said(&self, name: Name) -> Option<&str> {
+        let mut given = self.supposed.given.iter();
+        let (_, values) = given.find(|(key, _)| key.name() == name)?;
+        values.first().map(String::as_str)
+    }
+
+    /// Whether its signature is of Version 2, which signs no body.
+    fn is_version_two(&self) -> bool {
+        self.said(Name::SignatureVersion) == Some(Version::Two.signature_version())
+    }
+
+    fn is_link(&self) -> bool {
+        self.said(Name::AuthType) == Some(Mechanism::Presigned.auth_type())
+    }
+
+    /// How old its signature is. A link of Version 2 does not say, and is taken to be older than any age.
+    fn age(&self) -> Values<'_> {
+        let age = self.supposed.now - OffsetDateTime::UNIX_EPOCH;
+        match self.is_version_two() && self.is_link() {
+            true => Values::owned(age.whole_milliseconds().max(0).to_string()),
+            false => Values::text("0"),
+        }
+    }
+
+    /// What is given of who asks and is not so.
+    fn contradicted(&self) -> Vec<(String, Option<String>)> {
+        let Some(identity) = self.supposed.identity else {
+            return Vec::new();
+        };
+        let contradicts = |(key, values): &(Key, Vec<String>)| {
+            let of_signature = match key.name() {
+                Name::AuthType | Name::SignatureAge | Name::SignatureVersion => true,
+                Name::PrincipalAccount
+                | Name::PrincipalArn
+                | Name::PrincipalIsAwsService
+                | Name::PrincipalTag
+                | Name::PrincipalType
+                | Name::UserId
+                | Name::UserName => false,
+                _ => return None,
+            };
+            if of_signature {
+                let name = key.as_written().to_owned();
+                return (!self.is_signed()).then_some((name, None));
+            }
+            let known = surroundings::of_caller(identity, self.account, key).single();
+            let known = known.map(|value| value.as_text().into_owned());
+            let same = known.as_ref() == values.first();
+            // Tags may be those that a user is to get.
+            let open = key.name() == Name::PrincipalTag && matches!(identity, Identity::User(_));
+            (!same && !(open && known.is_none())).then(|| (key.as_written().to_owned(), known))
+        };
+        self.supposed.given.iter().filter_map(contradicts).collect()
+    }
+
     /// Whether every request has the key, in a way that only whoever asks can tell.
     fn is_always_there(&self, name: Name) -> bool {
         match name {
@@ -152,13 +212,20 @@ impl SupposedContext<'_> {
         }
     }
 
-    /// How requests come, unless it is said: over TLS, signed in a header, just now.
+    /// How requests come, unless it is said: over TLS, signed in a header, just now. What is said implies
+    /// other things, as it does of a request.
     fn usual(&self, name: Name) -> Values<'_> {
         match name {
             Name::SecureTransport => Values::flag(true),
+            Name::TlsVersion if self.said(Name::SecureTransport) == Some("false") => Values::Absent,
             Name::TlsVersion => Values::text("1.3"),
+            Name::ContentSha256
+                if self.is_signed() && (self.is_link() || self.is_version_two()) =>
+            {
+                Values::text("UNSIGNED-PAYLOAD")
+            }
             Name::AuthType if self.is_signed() => Values::text("REST-HEADER"),
-            Name::SignatureAge if self.is_signed() => Values::text("0"),
+            Name::SignatureAge if self.is_signed() => self.age(),
             Name::SignatureVersion if self.is_signed() => Values::text("AWS4-HMAC-SHA256"),
             _ => Values::Absent,
         }

@@ -34,5 +34,5 @@ pub use principal::Principal;
 #[cfg(test)]
 pub(crate) use reference::action_supplies;
 pub use statement::Effect;
-pub use unknown::{check_resource, known_action};
+pub use unknown::{check_resource, known_action, mistaken_action};
 pub use validate::{Finding, Severity, validate, validate_at, validate_for_bucket};

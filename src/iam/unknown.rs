@@ -8,18 +8,30 @@ use super::policy::{Error, Policy, number};
 use super::reference::{self, On, SERVICES, describe};
 use super::statement::Rule;
 
-/// Every action, in lower case.
+/// Every action, in lower case and in order.
 static ACTIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let actions = SERVICES.iter().flat_map(|(_, actions, _)| *actions);
-    actions
+    let mut names: Vec<_> = actions
         .map(|action| action.name.to_ascii_lowercase())
-        .collect()
+        .collect();
+    names.sort_unstable();
+    names
 });
 
 impl Policy {
     /// What is wrong with each of its actions, and patterns of them, that takes in none there is.
     #[must_use]
     pub fn unknown_actions(&self) -> Vec<Error> {
+        self.actions_that(is_unknown)
+    }
+
+    /// The same of those that somebody meant for an action of a service that is answered here.
+    #[must_use]
+    pub fn mistaken_actions(&self) -> Vec<Error> {
+        self.actions_that(|pattern| is_unknown(pattern) && is_mistaken(pattern.as_written()))
+    }
+
+    fn actions_that(&self, wrong: impl Fn(&ActionPattern) -> bool) -> Vec<Error> {
         let statements = self.statements().iter().enumerate();
         let of_statement = |(at, statement): (usize, &super::statement::Statement)| {
             let field = match &statement.actions {
@@ -27,13 +39,13 @@ impl Policy {
                 Rule::Except(_) => "NotAction",
             };
             let statement_number = number(at, statement.sid.as_deref());
-            let unknown = statement.actions.named().iter().filter(|p| is_unknown(p));
-            let wrong = |pattern: &ActionPattern| Error::Statement {
+            let unknown = statement.actions.named().iter().filter(|p| wrong(p));
+            let tell = |pattern: &ActionPattern| Error::Statement {
                 statement: statement_number.clone(),
                 field,
                 reason: reason(pattern.as_written()),
             };
-            unknown.map(wrong).collect::<Vec<_>>()
+            unknown.map(tell).collect::<Vec<_>>()
         };
         statements.flat_map(of_statement).collect()
     }
@@ -83,15 +95,51 @@ pub fn check_resource(action: &str, resource: &str) -> Result<(), String> {
 
 fn is_unknown(pattern: &ActionPattern) -> bool {
     let text = pattern.as_written();
-    text != "*" && text != "*:*" && !ACTIONS.iter().any(|action| pattern.matches(action))
+    match text.contains(['*', '?']) {
+        true => {
+            text != "*" && text != "*:*" && !ACTIONS.iter().any(|action| pattern.matches(action))
+        }
+        false => !is_action(text),
+    }
+}
+
+fn is_action(text: &str) -> bool {
+    ACTIONS.binary_search(&text.to_ascii_lowercase()).is_ok()
+}
+
+/// Whether it was meant for an action of a service that is answered here.
+fn is_mistaken(text: &str) -> bool {
+    is_answered(text) || reference::nearest::action(text).is_some()
+}
+
+fn is_answered(text: &str) -> bool {
+    let service = text.split(':').next().unwrap_or_default();
+    SERVICES
+        .iter()
+        .any(|(prefix, actions, _)| prefix.eq_ignore_ascii_case(service) && !actions.is_empty())
+}
+
+/// What is wrong with what is no action, or one that there is not of a service that is answered here.
+#[must_use]
+pub fn mistaken_action(text: &str) -> Option<String> {
+    if is_action(text) {
+        return None;
+    }
+    let of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let well_formed = text.split_once(':').is_some_and(|(service, name)| {
+        let plain = |part: &str| !part.is_empty() && part.bytes().all(of_name);
+        plain(service) && plain(name)
+    });
+    match well_formed {
+        false => Some(format!("`{text}` is not an action, as in s3:GetObject")),
+        true => is_mistaken(text).then(|| reason(text)),
+    }
 }
 
 /// What is wrong with an action that is none.
 pub(super) fn reason(text: &str) -> String {
     let service = text.split(':').next().unwrap_or_default();
-    let answered = SERVICES
-        .iter()
-        .any(|(prefix, actions, _)| prefix.eq_ignore_ascii_case(service) && !actions.is_empty());
+    let answered = is_answered(text);
     match (reference::nearest::action(text), answered) {
         (Some(name), _) => format!("there is no action `{text}`; did you mean `{name}`?"),
         (None, true) if text.contains(['*', '?']) => format!("no action is like `{text}`"),

@@ -15,6 +15,8 @@ pub(super) fn needed(
     let stage = Stage::new(&allow("s3:*", "*"));
     let (request, _) = stage.signed(method, target, headers);
     let needed = requirements(&request.call, &request.head).into_iter();
+    // `policy explain` refuses what no request asks for.
+    let needed = needed.inspect(|r| assert_eq!(check_asked(r.action), Ok(())));
     needed
         .map(|r| {
             (

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::held::{self, UnknownActions};
 use crate::iam::{
     Context, Decision, Key, Policies, Policy, PolicyKind, PolicyLimits, Principal, Request, Values,
     evaluate,
@@ -54,6 +55,11 @@ pub(super) struct Written<'a> {
 pub(super) struct Facts(Vec<(String, Vec<String>)>);
 
 impl Facts {
+    /// The keys that it has.
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+
     /// Sets a key's values, over those that it has.
     pub(super) fn set(&mut self, key: &str, values: Vec<String>) {
         self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(key));
@@ -96,6 +102,8 @@ pub(super) struct Rules {
     pub(super) account: Arc<str>,
     /// How long documents may be.
     pub(super) limits: PolicyLimits,
+    /// What becomes of actions that there are not.
+    pub(super) unknown: UnknownActions,
 }
 
 impl Case {
@@ -107,8 +115,10 @@ impl Case {
         if !line.starts_with(b"{") {
             return Err("not a case: a JSON object is needed".to_owned());
         }
-        let written: Written<'_> =
-            serde_json::from_slice(line).map_err(|why| format!("not a case: {why}"))?;
+        let written: Written<'_> = serde_json::from_slice(line)
+            .map_err(|why| format!("not a case: {}", held::told(&why)))?;
+        let keys = written.context.iter().flat_map(Facts::keys);
+        held::case(&written.action, &written.target, keys)?;
         let principal = rules.principal(&written.principal, written.role.as_deref())?;
         Ok(Self {
             documents: Documents {
@@ -191,13 +201,25 @@ impl Rules {
         policy.map(Arc::new).map_err(|why| format!("{id}: {why}"))
     }
 
+    /// Compiles one document, as a gateway takes it.
+    pub(super) fn compile_held(
+        &self,
+        kind: PolicyKind,
+        id: &str,
+        json: &str,
+    ) -> Result<Arc<Policy>, String> {
+        let policy = self.compile(kind, id, json)?;
+        held::document(self.unknown, id, &policy)?;
+        Ok(policy)
+    }
+
     fn one(
         &self,
         kind: PolicyKind,
         id: &str,
         json: Option<&RawValue>,
     ) -> Result<Option<Arc<Policy>>, String> {
-        let compile = |json: &RawValue| self.compile(kind, id, json.get());
+        let compile = |json: &RawValue| self.compile_held(kind, id, json.get());
         json.map(compile).transpose()
     }
 
@@ -213,7 +235,7 @@ impl Rules {
     ) -> Result<Vec<Arc<Policy>>, String> {
         let compile = |(at, json): (usize, &&RawValue)| {
             let id = format!("{id}[{at}]");
-            self.compile(kind, &id, json.get())
+            self.compile_held(kind, &id, json.get())
         };
         list.iter().enumerate().map(compile).collect()
     }

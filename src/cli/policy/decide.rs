@@ -6,14 +6,19 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::case::{Case, Rules};
+use super::held::{self, UnknownActions};
 use crate::iam::{By, Decision, PolicyLimits};
 
 /// Its flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Decide {
     /// The account that `root` is the root of
-    #[arg(long, value_name = "ID", default_value = "123456789012")]
+    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = held::account)]
     account: String,
+    /// What an action that there is not is: a document with one is refused, or with `warn` taken, as by a
+    /// gateway whose configuration has `authorization.unknown_actions`
+    #[arg(long, default_value = "refuse")]
+    unknown_actions: UnknownActions,
 }
 
 /// How much of the input is read at a time.
@@ -39,6 +44,7 @@ pub(super) fn run(decide: &Decide) -> Result<ExitCode, String> {
     let rules = Rules {
         account: decide.account.as_str().into(),
         limits: PolicyLimits::default(),
+        unknown: decide.unknown_actions,
     };
     let failed = |error: std::io::Error| error.to_string();
     let mut input = BufReader::with_capacity(CHUNK, std::io::stdin().lock());

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use time::OffsetDateTime;
 
 use super::case::Rules;
-use crate::authz::{Authorizer, Supposed};
+use super::held::UnknownActions;
+use crate::authz::{Authorizer, Implied, Supposed, Verdict, check_asked, implied};
 use crate::config::{Config, Overrides};
 use crate::iam::{Key, Name, PolicyLimits, check_resource, known_action};
 use crate::s3::PublicAccessBlock;
@@ -39,7 +40,8 @@ pub(in crate::cli) struct Explain {
     /// On what, as in arn:aws:s3:::bucket/key
     #[arg(long, value_name = "ARN")]
     resource: String,
-    /// What the request says, by condition key; again for further keys and values
+    /// What the request says, by condition key; again for further keys and values. `s3:TlsVersion=` is
+    /// nothing, as behind a balancer that ends TLS
     #[arg(long, value_name = "KEY=VALUE")]
     context: Vec<String>,
     /// The gateway's configuration: its users' policies and its bucket policies are in play
@@ -106,24 +108,31 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
         limits: config
             .as_ref()
             .map_or_else(PolicyLimits::default, |config| config.policy_limits),
+        unknown: UnknownActions::Refuse,
     };
     let action = known_action(&arguments.action)?;
+    check_asked(action)?;
     check_resource(action, &arguments.resource)?;
     // Requests for no one resource are asked on every one.
     let resource = match arguments.resource.as_str() {
         "*" if action.starts_with("s3:") => "arn:aws:s3:::*",
         resource => resource,
     };
-    let authorizer = Authorizer::new(
-        rules.account.clone(),
-        region.unwrap_or_else(|| "us-east-1".into()),
-    );
+    let region = region.as_deref().unwrap_or("us-east-1");
+    let authorizer = Authorizer::new(rules.account.clone(), region.into());
     let authorizer = authorizer.blocking(play::blocked_by_server(config.as_ref()));
     let mut play = play::in_play(&rules, config.as_ref(), arguments, resource, &authorizer)?;
     if arguments.allow_public_access {
         play.block = PublicAccessBlock::NONE;
     }
     let (now, said) = given(&arguments.context)?;
+    let given: Keys = said.into_iter().chain(play.of_session()).collect();
+    let now = now.unwrap_or_else(OffsetDateTime::now_utc);
+    let needed = implied(action, resource, &given, &rules.account, region);
+    let mut also = Vec::new();
+    for implied in needed {
+        also.push(needs(&authorizer, &play, implied, &given, now)?);
+    }
     let supposed = Supposed {
         identity: play.identity.as_ref(),
         principal: play.principal.clone(),
@@ -131,17 +140,12 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
         block: play.block,
         action,
         resource,
-        given: said.into_iter().chain(play.of_session()).collect(),
-        now: now.unwrap_or_else(OffsetDateTime::now_utc),
+        given,
+        now,
     };
     authorizer.suppose(&supposed, |verdict| {
-        if !verdict.unsaid.is_empty() {
-            let keys = verdict.unsaid.join("`, `");
-            return Err(format!(
-                "policies ask for `{keys}`, which every such request has: give it with --context KEY=VALUE"
-            ));
-        }
-        let told = told::Told::new(verdict, &play);
+        all_is_said(verdict)?;
+        let told = told::Told::new(verdict, &play, also);
         write_out(&match arguments.json {
             true => told.as_json(),
             false => told.as_text(arguments.all),
@@ -151,6 +155,47 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
             false => ExitCode::FAILURE,
         })
     })
+}
+
+/// Decides a right that the request needs besides.
+fn needs(
+    authorizer: &Authorizer,
+    play: &play::Play,
+    implied: Implied,
+    given: &Keys,
+    now: OffsetDateTime,
+) -> Result<told::Also, String> {
+    let play = play.elsewhere(&implied.resource, authorizer)?;
+    let mut given = given.clone();
+    if implied.action != "s3:GetObject" {
+        // What is written has no tags yet.
+        given.retain(|(key, _)| key.name() != Name::ExistingObjectTag);
+    }
+    let supposed = Supposed {
+        identity: play.identity.as_ref(),
+        principal: play.principal.clone(),
+        policies: play.documents.policies(),
+        block: play.block,
+        action: implied.action,
+        resource: &implied.resource,
+        given,
+        now,
+    };
+    authorizer.suppose(&supposed, |verdict| {
+        all_is_said(verdict)?;
+        Ok(told::Also::new(&implied, verdict, &play))
+    })
+}
+
+/// Without what every such request has nothing is decided.
+fn all_is_said(verdict: &Verdict<'_>) -> Result<(), String> {
+    match verdict.unsaid.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "policies ask for `{}`, which every such request has: give it with --context KEY=VALUE",
+            verdict.unsaid.join("`, `")
+        )),
+    }
 }
 
 /// Keys with their values.
@@ -180,6 +225,7 @@ fn given(pairs: &[String]) -> Result<(Option<OffsetDateTime>, Keys), String> {
             Some(_) => return Err(format!("`{name}` has one value in a request")),
         }
     }
+    agrees(&keys)?;
     // They follow from the tags.
     let tags: Vec<_> = keys
         .iter()
@@ -193,6 +239,26 @@ fn given(pairs: &[String]) -> Result<(Option<OffsetDateTime>, Keys), String> {
         keys.push((Key::parse("s3:RequestObjectTagKeys")?, tags));
     }
     Ok((now, keys))
+}
+
+/// Looks whether one request can say all of it.
+fn agrees(keys: &Keys) -> Result<(), String> {
+    let said = |name| {
+        let mut found = keys.iter().filter(|(key, _)| key.name() == name);
+        let (_, values) = found.next()?;
+        Some(values.first().map(String::as_str).unwrap_or_default())
+    };
+    let plain = said(Name::SecureTransport) == Some("false");
+    if plain && said(Name::TlsVersion).is_some_and(|version| !version.is_empty()) {
+        return Err("a request over plain HTTP has no `s3:TlsVersion`".to_owned());
+    }
+    let two = said(Name::SignatureVersion) == Some("AWS");
+    let link = said(Name::AuthType) == Some("REST-QUERY-STRING");
+    if two && link && said(Name::SignatureAge).is_some() {
+        let why = "a link of Signature Version 2 does not say when it was signed";
+        return Err(format!("{why}: its `s3:signatureAge` is not given"));
+    }
+    Ok(())
 }
 
 /// A value in the form in which requests have it.
@@ -209,6 +275,16 @@ fn values(key: &Key, value: &str) -> Result<Vec<String>, String> {
                 false => Err(wrong("`true` or `false`")),
             }
         }
+        Name::AuthType => match matches!(value, "REST-HEADER" | "REST-QUERY-STRING") {
+            true => Ok(vec![value.to_owned()]),
+            false => Err(wrong("`REST-HEADER` or `REST-QUERY-STRING`")),
+        },
+        Name::SignatureVersion => match matches!(value, "AWS4-HMAC-SHA256" | "AWS") {
+            true => Ok(vec![value.to_owned()]),
+            false => Err(wrong("`AWS4-HMAC-SHA256` or `AWS`")),
+        },
+        // Behind a balancer that ends TLS nobody knows it.
+        Name::TlsVersion if value.is_empty() => Ok(Vec::new()),
         // Policies may write it with and without.
         Name::CopySource => {
             let bare = value.trim_start_matches('/');

@@ -3,6 +3,7 @@
 mod case;
 mod decide;
 mod explain;
+mod held;
 mod test;
 mod validate;
 
@@ -22,7 +23,9 @@ pub(super) enum Policy {
     /// `root`), `role` (a session's), the documents `identity`, `groups`, `boundary`, `session`,
     /// `service_account` and `resource`, `action`, `target` and `context` (lists of texts by condition
     /// key). An answer has `decision` (`allow`, `explicit_deny`, `implicit_deny` or `invalid`), `by` and
-    /// `why`. The exit code is 2 when a case was invalid.
+    /// `why`. The exit code is 2 when a case was invalid: malformed, a document that a gateway refuses, an
+    /// action of S3 or key of `s3:` or `aws:` that there is not, or a target that is no ARN. Actions and
+    /// resources of services that are not answered here are decided, and by every key that is given.
     Decide(decide::Decide),
     /// Say whether the gateway would allow a request, and why: by every statement in play
     ///
@@ -34,7 +37,10 @@ pub(super) enum Policy {
     Explain(Box<explain::Explain>),
     /// Check that policies decide what the tables beside them say
     ///
-    /// NAME.test.json is the table of NAME.json; policies/README.md says what stands in it.
+    /// NAME.test.json is the table of NAME.json; policies/README.md says what stands in it. A table is
+    /// refused when it names what no request here could have: an action, a key or a target that there is
+    /// not, a key that its action never has, a value that its key cannot have. A document that a gateway
+    /// refuses makes its cases `invalid`.
     Test(test::Test),
     /// Say what in policies is wrong, or is hardly meant so
     ///

@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::case::{Case, Documents, Facts, Rules, Texts};
 use super::decide::{name, why};
-use crate::iam::{Key, Policy, PolicyKind, PolicyLimits, known_action};
+use super::held::{self, UnknownActions};
+use crate::iam::{Key, Policy, PolicyKind, PolicyLimits};
 
 /// Its flags.
 #[derive(Debug, clap::Args)]
@@ -20,8 +21,12 @@ pub(in crate::cli) struct Test {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// The account that `root` is the root of
-    #[arg(long, value_name = "ID", default_value = "123456789012")]
+    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = held::account)]
     account: String,
+    /// What an action that there is not is: a document with one is refused, or with `warn` taken, as by a
+    /// gateway whose configuration has `authorization.unknown_actions`
+    #[arg(long, default_value = "refuse")]
+    unknown_actions: UnknownActions,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,6 +91,7 @@ pub(super) fn run(test: &Test) -> Result<(), String> {
     let rules = Rules {
         account: test.account.as_str().into(),
         limits: PolicyLimits::default(),
+        unknown: test.unknown_actions,
     };
     let mut tables = Vec::new();
     for path in &test.paths {
@@ -148,7 +154,7 @@ fn run_table(rules: &Rules, path: &Path) -> Result<Outcomes, String> {
     let read = |path: &Path| {
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
     };
-    let table: Table = serde_json::from_str(&read(path)?).map_err(|why| why.to_string())?;
+    let table: Table = serde_json::from_str(&read(path)?).map_err(|why| held::told(&why))?;
     exists(&table)?;
     let beside = path.to_str().and_then(|name| name.strip_suffix(ENDING));
     let beside = beside.ok_or_else(|| format!("a table's name ends in `{ENDING}`"))?;
@@ -169,19 +175,27 @@ fn exists(table: &Table) -> Result<(), String> {
     if table.cases.is_empty() {
         return Err("it has no `cases`".to_owned());
     }
-    let keys = |context: &BTreeMap<String, Option<Texts>>| {
-        let mut keys = context.keys();
-        keys.try_for_each(|key| Key::parse(key).map(|_| ()))
+    let keys = |context: &BTreeMap<String, Option<Texts>>, action: Option<&str>| {
+        context.iter().try_for_each(|(name, texts)| {
+            let key = Key::parse(name)?;
+            if let Some(action) = action.filter(|action| !held::has(action, &key)) {
+                return Err(format!("no request here has `{name}` for `{action}`"));
+            }
+            texts
+                .iter()
+                .try_for_each(|Texts(texts)| held::values(&key, texts))
+        })
     };
-    keys(&table.context)?;
+    // What all cases have in common is left out where an action does not have it.
+    keys(&table.context, None)?;
     for row in &table.cases {
         let wrong = |why: String| format!("`{}`: {why}", row.name);
         if !DECISIONS.contains(&row.expect.as_str()) {
             let all = DECISIONS.join("`, `");
             return Err(wrong(format!("`{}` is none of `{all}`", row.expect)));
         }
-        known_action(&row.action).map_err(wrong)?;
-        keys(&row.context).map_err(wrong)?;
+        held::row(&row.action, &row.target).map_err(wrong)?;
+        keys(&row.context, Some(&row.action)).map_err(wrong)?;
     }
     Ok(())
 }
@@ -219,7 +233,7 @@ fn attach(
     attached: Attached,
     text: &str,
 ) -> Result<(), String> {
-    let identity = |id: &str| rules.compile(PolicyKind::Identity, id, text);
+    let identity = |id: &str| rules.compile_held(PolicyKind::Identity, id, text);
     let only = |place: &mut Option<Arc<Policy>>, policy| match place.replace(policy) {
         None => Ok(()),
         Some(policy) => Err(format!("there are two of {}", policy.id())),
@@ -232,11 +246,11 @@ fn attach(
             only(&mut documents.service_account, identity("service_account")?)?;
         }
         Attached::Session => {
-            let policy = rules.compile(PolicyKind::Session, "session", text)?;
+            let policy = rules.compile_held(PolicyKind::Session, "session", text)?;
             documents.session.get_or_insert_default().push(policy);
         }
         Attached::Resource => {
-            let policy = rules.compile(PolicyKind::Resource, "resource", text)?;
+            let policy = rules.compile_held(PolicyKind::Resource, "resource", text)?;
             only(&mut documents.resource, policy)?;
         }
     }
@@ -276,7 +290,9 @@ fn decide(
         let mut context = Facts::default();
         for (key, values) in table.context.iter().chain(&row.context) {
             let values = values.as_ref().map(|Texts(values)| values.clone());
-            context.set(key, values.unwrap_or_default());
+            if held::has(&row.action, &Key::parse(key)?) {
+                context.set(key, values.unwrap_or_default());
+            }
         }
         let case = Case {
             principal,

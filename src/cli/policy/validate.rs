@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use super::held::UnknownActions;
 use crate::iam::{Finding, PolicyKind, PolicyLimits, Severity, validate_at, validate_for_bucket};
 use crate::s3::BucketName;
 use crate::server;
@@ -43,12 +44,6 @@ enum Kind {
     Resource,
     /// A session
     Session,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum UnknownActions {
-    Refuse,
-    Warn,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -13,6 +13,7 @@ use crate::identity::{BucketPolicies, Owner, User};
 use crate::s3::{BucketName, ErrorCode, PublicAccessBlock};
 
 /// Who asks, and what is in play.
+#[derive(Clone)]
 pub(super) struct Play {
     /// `None` for a role's session.
     pub(super) identity: Option<Identity>,
@@ -22,6 +23,10 @@ pub(super) struct Play {
     /// Why the bucket's policy, which cannot be read, keeps everyone out.
     pub(super) closed: Option<String>,
     pub(super) notes: Vec<String>,
+    /// The bucket that is asked about.
+    bucket: Option<BucketName>,
+    /// What is kept of buckets.
+    stored: Option<Arc<BucketPolicies>>,
 }
 
 /// What of public access the server blocks; without a configuration, all.
@@ -46,22 +51,20 @@ pub(super) fn in_play(
         block: PublicAccessBlock::ALL,
         closed: None,
         notes: config.map_or_else(Vec::new, |config| config.warnings.clone()),
+        bucket: None,
+        stored: None,
     };
-    let place = resource.strip_prefix("arn:aws:s3:::");
-    let bucket = place.and_then(|place| place.split('/').next());
-    let bucket = match bucket {
-        None | Some("*") => None,
-        Some(name) => {
-            let not = |_| format!("`{resource}`: `{name}` is not the name of a bucket");
-            Some(BucketName::parse(name).map_err(not)?)
-        }
-    };
-    let data = arguments.data.as_ref();
-    let data = data.or(config.map(|config| &config.data));
-    if let (Some(bucket), Some(data)) = (&bucket, data) {
-        of_data(data, bucket, arguments, authorizer, &mut play)?;
+    let bucket = bucket_of(resource)?;
+    if let Some(state) = state(config, arguments, &mut play.notes)? {
+        // Asking must not create a state that is not there.
+        let stored = BucketPolicies::existing(&state).map_err(|error| error.to_string())?;
+        play.stored = Some(Arc::new(stored));
+    }
+    if let Some(bucket) = &bucket {
+        play.of_data(bucket, authorizer, arguments.bucket_policy.is_none())?;
     }
     of_files(rules, config, arguments, bucket.as_ref(), &mut play)?;
+    play.bucket = bucket;
     Ok(play)
 }
 
@@ -132,36 +135,45 @@ fn supposed(name: &str, arn: &Arc<str>) -> Arc<User> {
     })
 }
 
-/// The bucket's policy, and what of public access it blocks.
-fn of_data(
-    data: &Path,
-    bucket: &BucketName,
-    arguments: &Explain,
-    authorizer: &Authorizer,
-    play: &mut Play,
-) -> Result<(), String> {
-    // Asking must not create a state that is not there.
-    let state = data.join("state");
-    let failed = |error: std::io::Error| error.to_string();
-    let policies = BucketPolicies::existing(&state).map_err(failed)?;
-    play.block = authorizer.public_access_block(&policies, bucket);
-    if arguments.bucket_policy.is_some() {
-        return Ok(());
+/// The bucket of a resource: none of what is on none, and of keys.
+fn bucket_of(resource: &str) -> Result<Option<BucketName>, String> {
+    let place = resource.strip_prefix("arn:aws:s3:::");
+    let bucket = place.and_then(|place| place.split('/').next());
+    match bucket {
+        None | Some("*") => Ok(None),
+        Some(name) => {
+            let not = |_| format!("`{resource}`: `{name}` is not the name of a bucket");
+            Ok(Some(BucketName::parse(name).map_err(not)?))
+        }
     }
-    match policies.policy(bucket) {
-        Ok(policy) => {
-            let policy = policy.map(|policy| Arc::new(policy.policy().clone()));
-            play.documents.resource = policy;
-            Ok(())
-        }
-        Err(error) if error.code() == ErrorCode::AccessDenied => {
-            let why = "cannot be read, so that it keeps everyone out but root, who can mend it";
-            play.closed = Some(format!("the policy of bucket `{bucket}` {why}"));
-            Ok(())
-        }
-        Err(_) => Err(format!(
-            "the policy of bucket `{bucket}` cannot be read for the moment"
+}
+
+/// Where what is kept of buckets is. A directory that is named must have it; that of a configuration may
+/// come with the gateway's first start.
+fn state(
+    config: Option<&Config>,
+    arguments: &Explain,
+    notes: &mut Vec<String>,
+) -> Result<Option<PathBuf>, String> {
+    let named = arguments.data.as_ref();
+    let Some(data) = named.or(config.map(|config| &config.data)) else {
+        return Ok(None);
+    };
+    let state = data.join("state");
+    let failed = |error: std::io::Error| format!("{}: {error}", state.display());
+    match state.try_exists().map_err(failed)? {
+        true => Ok(Some(state)),
+        false if named.is_some() => Err(format!(
+            "{}: it is no data directory of a gateway: it has no `state`",
+            data.display()
         )),
+        false => {
+            notes.push(format!(
+                "{} has no `state`: no gateway has run there, and no bucket has a policy",
+                data.display()
+            ));
+            Ok(None)
+        }
     }
 }
 
@@ -221,6 +233,57 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 impl Play {
+    /// The bucket's policy, unless another takes its place, and what of public access it blocks.
+    fn of_data(
+        &mut self,
+        bucket: &BucketName,
+        authorizer: &Authorizer,
+        with_policy: bool,
+    ) -> Result<(), String> {
+        let Some(stored) = self.stored.clone() else {
+            return Ok(());
+        };
+        self.block = authorizer.public_access_block(&stored, bucket);
+        if !with_policy {
+            return Ok(());
+        }
+        match stored.policy(bucket) {
+            Ok(policy) => {
+                let policy = policy.map(|policy| Arc::new(policy.policy().clone()));
+                self.documents.resource = policy;
+                Ok(())
+            }
+            Err(error) if error.code() == ErrorCode::AccessDenied => {
+                let why = "cannot be read, so that it keeps everyone out but root, who can mend it";
+                self.closed = Some(format!("the policy of bucket `{bucket}` {why}"));
+                Ok(())
+            }
+            Err(_) => Err(format!(
+                "the policy of bucket `{bucket}` cannot be read for the moment"
+            )),
+        }
+    }
+
+    /// The same caller's question about another resource: that of another bucket, or of none.
+    pub(super) fn elsewhere(
+        &self,
+        resource: &str,
+        authorizer: &Authorizer,
+    ) -> Result<Self, String> {
+        let bucket = bucket_of(resource)?;
+        let mut play = self.clone();
+        if bucket == play.bucket {
+            return Ok(play);
+        }
+        play.documents.resource = None;
+        play.closed = None;
+        if let Some(bucket) = &bucket {
+            play.of_data(bucket, authorizer, true)?;
+        }
+        play.bucket = bucket;
+        Ok(play)
+    }
+
     /// Keys of a role's session, which the gateway does not issue.
     pub(super) fn of_session(&self) -> Vec<(Key, Vec<String>)> {
         let Principal::Session { role, account, .. } = &self.principal else {

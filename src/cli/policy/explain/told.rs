@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::decide::{by, name, why};
 use super::play::Play;
-use crate::authz::Verdict;
+use crate::authz::{Implied, Verdict};
 use crate::iam::{By, Considered, Decision, Effect, Failure};
 
 /// How many near misses are shown.
@@ -18,6 +18,49 @@ pub(super) struct Told<'a> {
     decision: &'static str,
     why: String,
     notes: Vec<String>,
+    also: Vec<Also>,
+}
+
+/// What is decided of a right that the request needs besides the one that is asked about.
+pub(super) struct Also {
+    action: &'static str,
+    resource: String,
+    because: String,
+    decision: &'static str,
+    why: String,
+    absent: Vec<String>,
+}
+
+impl Also {
+    pub(super) fn new(implied: &Implied, verdict: &Verdict<'_>, play: &Play) -> Self {
+        let (decision, why) = outcome(verdict, play);
+        Self {
+            action: implied.action,
+            resource: implied.resource.clone(),
+            because: implied.because.clone(),
+            decision,
+            why,
+            absent: verdict.absent.clone(),
+        }
+    }
+}
+
+/// The decision and its reason, by policies and by what else keeps people out.
+fn outcome(verdict: &Verdict<'_>, play: &Play) -> (&'static str, String) {
+    let decision = &verdict.explanation.decision;
+    let closed = play.closed.as_ref().filter(|_| !verdict.mends);
+    match closed {
+        Some(why) => ("implicit_deny", why.clone()),
+        None if verdict.blocked => {
+            let by = by(decision).map(By::to_string).unwrap_or_default();
+            let why = format!(
+                "public access is blocked: {by} allows it, but the bucket's policy is public, and the \
+                 server or the bucket has `restrict_public_buckets`"
+            );
+            ("implicit_deny", why)
+        }
+        None => (name(decision), why(decision)),
+    }
 }
 
 /// What is told where there is none.
@@ -26,26 +69,22 @@ pub(super) fn invalid(why: &str) -> String {
 }
 
 impl<'a> Told<'a> {
-    pub(super) fn new(verdict: &'a Verdict<'a>, play: &Play) -> Self {
-        let decision = &verdict.explanation.decision;
-        let closed = play.closed.as_ref().filter(|_| !verdict.mends);
-        let (decision, why) = match closed {
-            Some(why) => ("implicit_deny", why.clone()),
-            None if verdict.blocked => {
-                let by = by(decision).map(By::to_string).unwrap_or_default();
-                let why = format!(
-                    "public access is blocked: {by} allows it, but the bucket's policy is public, and \
-                     the server or the bucket has `restrict_public_buckets`"
-                );
-                ("implicit_deny", why)
-            }
-            None => (name(decision), why(decision)),
-        };
+    pub(super) fn new(verdict: &'a Verdict<'a>, play: &Play, also: Vec<Also>) -> Self {
+        let (mut decision, mut why) = outcome(verdict, play);
+        let denied = also.iter().find(|also| also.decision != "allow");
+        if let (Some(also), "allow") = (denied, decision) {
+            decision = also.decision;
+            why = format!(
+                "such a request also needs `{}` on `{}`, for its `{}`: {}",
+                also.action, also.resource, also.because, also.why
+            );
+        }
         Self {
             verdict,
             decision,
             why,
-            notes: notes(verdict, play),
+            notes: notes(verdict, play, &also),
+            also,
         }
     }
 
@@ -62,7 +101,17 @@ impl<'a> Told<'a> {
         let all = |statements: &mut dyn Iterator<Item = &Considered<'_>>| {
             statements.map(statement).collect::<Vec<_>>()
         };
+        let also = self.also.iter().map(|also| {
+            json!({
+                "action": also.action,
+                "resource": also.resource,
+                "because": also.because,
+                "decision": also.decision,
+                "why": also.why,
+            })
+        });
         let object = json!({
+            "also_needs": also.collect::<Vec<_>>(),
             "decision": self.decision,
             "why": self.why,
             "by": by(&explanation.decision).map(named),
@@ -82,6 +131,20 @@ impl<'a> Told<'a> {
         let _ = writeln!(out, "{}: {}", self.decision, self.why);
         for note in &self.notes {
             let _ = writeln!(out, "note: {note}");
+        }
+        for also in &self.also {
+            let Also {
+                action,
+                resource,
+                because,
+                decision,
+                why,
+                ..
+            } = also;
+            let _ = writeln!(
+                out,
+                "also needs {action} on {resource}, for its {because}: {decision}: {why}"
+            );
         }
         let _ = writeln!(out, "\ncontext:");
         for (key, values) in &self.verdict.context {
@@ -118,14 +181,25 @@ impl<'a> Told<'a> {
 }
 
 /// What should be known to read the decision.
-fn notes(verdict: &Verdict<'_>, play: &Play) -> Vec<String> {
+fn notes(verdict: &Verdict<'_>, play: &Play, also: &[Also]) -> Vec<String> {
     let mut notes = play.notes.clone();
+    for (key, known) in &verdict.contradicted {
+        let so = match known {
+            Some(known) => format!("who asks has `{known}`"),
+            None => "who asks has none".to_owned(),
+        };
+        notes.push(format!("`{key}` is taken as it is given, and {so}"));
+    }
     for key in &verdict.ignored {
         notes.push(format!(
             "`{key}` is left out: no request here has it for this action"
         ));
     }
-    for key in &verdict.absent {
+    let by_others = also.iter().flat_map(|also| &also.absent);
+    let mut absent: Vec<_> = verdict.absent.iter().chain(by_others).collect();
+    absent.sort_unstable();
+    absent.dedup();
+    for key in absent {
         notes.push(format!(
             "policies ask for `{key}`, which is not given: the request is taken to be without it"
         ));

@@ -1,0 +1,182 @@
+//! What cases are held to, so that what they prove is of requests and policies that there can be.
+//!
+//! Tables are held to what `explain` takes. What `decide` is given may be of any service and say anything
+//! by any key: there only what is malformed is refused, and what is no name of S3's or nearly one.
+
+use clap::ValueEnum;
+
+use crate::iam::{Key, Name, Policy, Supplied, check_resource, known_action, mistaken_action};
+use crate::s3::BucketName;
+
+/// What an action that there is not is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum UnknownActions {
+    Refuse,
+    Warn,
+}
+
+/// An account's id.
+pub(super) fn account(text: &str) -> Result<String, String> {
+    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("an account is 12 digits, as in 123456789012".to_owned()),
+    }
+}
+
+/// A document's actions. Those of services that are not answered here are nobody's mistake.
+pub(super) fn document(unknown: UnknownActions, id: &str, policy: &Policy) -> Result<(), String> {
+    let told: Vec<_> = policy.mistaken_actions();
+    let told: Vec<_> = told.iter().map(|why| format!("{id}: {why}")).collect();
+    match (told.is_empty(), unknown) {
+        (true, _) => Ok(()),
+        (false, UnknownActions::Refuse) => Err(told.join("; ")),
+        (false, UnknownActions::Warn) => {
+            for why in told {
+                super::super::complain(&format!("warning: {why}"));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A case of `decide`.
+pub(super) fn case<'k>(
+    action: &str,
+    target: &str,
+    mut keys: impl Iterator<Item = &'k str>,
+) -> Result<(), String> {
+    if let Some(why) = mistaken_action(action) {
+        return Err(format!("action: {why}"));
+    }
+    is_target(target)?;
+    keys.try_for_each(|key| {
+        let service = key.split_once(':').map(|(service, _)| service);
+        let ours = service.is_none_or(|service| {
+            ["aws", "s3"]
+                .iter()
+                .any(|one| one.eq_ignore_ascii_case(service))
+        });
+        match Key::parse(key) {
+            Err(why) if ours => Err(why),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// `*`, or an ARN.
+fn is_target(text: &str) -> Result<(), String> {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    match parts.as_slice() {
+        ["arn", "aws", service, _, _, resource] if !service.is_empty() && !resource.is_empty() => {
+            Ok(())
+        }
+        _ if text == "*" => Ok(()),
+        _ => Err(format!(
+            "target: `{text}` is not an ARN, as in arn:aws:s3:::bucket/key"
+        )),
+    }
+}
+
+/// A row of a table: what `explain` takes.
+pub(super) fn row(action: &str, target: &str) -> Result<(), String> {
+    let action = known_action(action)?;
+    is_target(target)?;
+    check_resource(action, target)?;
+    let place = target.strip_prefix("arn:aws:s3:::");
+    let bucket = place.and_then(|place| place.split('/').next());
+    match bucket.filter(|name| *name != "*").map(BucketName::parse) {
+        Some(Err(_)) => Err(format!("`{target}` names no bucket that there can be")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether requests for the action have the key, as far as it is one of those that requests here have.
+pub(super) fn has(action: &str, key: &Key) -> bool {
+    let of_s3 = key.as_written().to_ascii_lowercase().starts_with("s3:");
+    let known = known_action(action).unwrap_or_default();
+    !of_s3 || key.name() == Name::Other || Supplied::by(known).has(key.name())
+}
+
+/// Values that a key of a request can have.
+pub(super) fn values(key: &Key, values: &[String]) -> Result<(), String> {
+    let wrong = |what: &str| {
+        let found = values.join("`, `");
+        Err(format!("`{}`: `{found}` is not {what}", key.as_written()))
+    };
+    let all = |test: fn(&str) -> bool| values.iter().all(|value| test(value));
+    let flag = |value: &str| matches!(value, "true" | "false");
+    let address = |value: &str| value.parse::<std::net::IpAddr>().is_ok();
+    let number = |value: &str| value.parse::<f64>().is_ok();
+    match key.name() {
+        Name::SourceIp if !all(address) => wrong("an address such as 192.0.2.7"),
+        Name::SecureTransport | Name::ObjectCreationOperation | Name::ViaAwsService
+            if !all(flag) =>
+        {
+            wrong("`true` or `false`")
+        }
+        Name::MaxKeys
+        | Name::SignatureAge
+        | Name::TlsVersion
+        | Name::ObjectLockRemainingRetentionDays
+            if !all(number) =>
+        {
+            wrong("a number")
+        }
+        _ if values.len() > 1
+            && !matches!(
+                key.name(),
+                Name::RequestObjectTagKeys | Name::CopySource | Name::Other
+            ) =>
+        {
+            Err(format!("`{}` has one value in a request", key.as_written()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with a case or a table that is no such JSON, in the words of who writes it.
+pub(super) fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let (what, place) = match text.rsplit_once(" at line ") {
+        Some((what, place)) => (
+            what,
+            format!(" (line {})", place.replace(" column", ", column")),
+        ),
+        None => (text.as_str(), String::new()),
+    };
+    let plain = |kind: &str| match kind {
+        kind if kind.contains("sequence") => "a list".to_owned(),
+        kind if kind.contains("struct") || kind.contains("map") => "an object".to_owned(),
+        kind if kind.contains("unit") || kind.contains("null") => "`null`".to_owned(),
+        kind => kind
+            .replace("borrowed string", "text")
+            .replace("string", "text"),
+    };
+    let what = match what.split_once(' ') {
+        Some(("missing", name)) => format!("{} is missing", name.trim_start_matches("field ")),
+        Some(("duplicate", name)) => {
+            format!("{} is there twice", name.trim_start_matches("field "))
+        }
+        Some(("unknown", rest)) => {
+            let rest = rest
+                .trim_start_matches("field ")
+                .trim_start_matches("variant ");
+            let (name, known) = rest.split_once(", expected ").unwrap_or((rest, ""));
+            format!(
+                "{name} is not known; there is {}",
+                known.trim_start_matches("one of ")
+            )
+        }
+        Some(("invalid", rest)) if rest.starts_with("type: ") => {
+            let rest = rest.trim_start_matches("type: ");
+            let (found, needed) = rest.split_once(", expected ").unwrap_or((rest, ""));
+            format!("{} is needed, and {} is there", plain(needed), plain(found))
+        }
+        Some(("data", _)) => {
+            "a document, the name of a file beside the table, or a list of them is needed"
+                .to_owned()
+        }
+        _ => what.to_owned(),
+    };
+    format!("{what}{place}")
+}
