@@ -20,6 +20,8 @@ pub(super) struct Bootstrap {
     root: RootKey,
     authority: Option<Authority>,
     data: PathBuf,
+    /// Where is listened, with the port that was found where none was asked for.
+    listen: SocketAddr,
     // Held as long as the process lives: two of them would write each other's files.
     _lock: std::fs::File,
 }
@@ -34,6 +36,33 @@ const IN_THE_WAY: [&str; 6] = [
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 ];
 
+/// For who reads `env.sh`.
+const HINT: &str = "\
+# `aws` before 1.29 and 2.13 reads no AWS_ENDPOINT_URL and asks amazonaws.com: get a newer one, or give it
+# --endpoint-url \"$AWS_ENDPOINT_URL\" each time.
+";
+
+/// The authority is looked for beside `env.sh` first, so that both can be copied elsewhere together. Bash and zsh
+/// can tell where that is; what zsh needs for it is no word of other shells.
+const BESIDE: &str = r#"# `tls/ca.pem` or `ca.pem` beside this file comes first, in bash and zsh; other shells cannot tell where it is.
+portcullis_here=
+if [ -n "${BASH_SOURCE:-}" ]; then portcullis_here=$BASH_SOURCE
+elif [ -n "${ZSH_VERSION:-}" ]; then eval 'portcullis_here=${(%):-%x}'
+fi
+case "$portcullis_here" in
+  "") ;;
+  */*) portcullis_here=$(CDPATH= cd -- "${portcullis_here%/*}/" && pwd) ;;
+  *) portcullis_here=$PWD ;;
+esac
+if [ -n "$portcullis_here" ]; then
+  if [ -f "$portcullis_here/tls/ca.pem" ]; then AWS_CA_BUNDLE=$portcullis_here/tls/ca.pem
+  elif [ -f "$portcullis_here/ca.pem" ]; then AWS_CA_BUNDLE=$portcullis_here/ca.pem
+  fi
+fi
+unset portcullis_here
+export AWS_CA_BUNDLE
+"#;
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct RootFile {
     access_key: String,
@@ -42,7 +71,7 @@ struct RootFile {
 
 impl Bootstrap {
     /// Makes what is missing. The directory is this process's before a byte of it is written.
-    pub(super) fn prepare(config: &Config) -> Result<Self, Error> {
+    pub(super) fn prepare(config: &Config, listen: SocketAddr) -> Result<Self, Error> {
         let wrong = |error: std::io::Error| Error::Bootstrap(error.to_string());
         files::make_directory(&config.data, 0o700).map_err(wrong)?;
         let lock = files::lock(&config.data.join("lock")).map_err(wrong)?;
@@ -67,6 +96,7 @@ impl Bootstrap {
             root,
             authority,
             data: config.data.clone(),
+            listen,
             _lock: lock,
         })
     }
@@ -108,19 +138,12 @@ impl Bootstrap {
     /// Writes `env.sh` and says where it is; the last line says `ready`. Secrets are in that file and nowhere
     /// in what is printed, which often ends in a log.
     pub(super) fn announce(&self, config: &Config) {
-        let variables = self.variables(config);
-        let export = |(name, value): &(&str, String)| format!("export {name}={}\n", quoted(value));
-        let exports: String = variables.iter().map(export).collect();
-        let script = format!("unset {}\n{exports}", IN_THE_WAY.join(" "));
-        let path = config.data.join("env.sh");
-        if let Err(error) = files::write(&path, script.as_bytes(), 0o600) {
-            tracing::error!(%error, path = %path.display(), "cannot be written");
-        }
+        let path = self.write_script(config);
         write_out(&format!(
             "\nPortcullis {} listens on {}. What clients need is in a file of yours alone:\n\n\
              \x20   source {}\n\nready\n",
             env!("CARGO_PKG_VERSION"),
-            config.listen,
+            self.listen,
             quoted(
                 &std::path::absolute(&path)
                     .unwrap_or(path)
@@ -128,6 +151,30 @@ impl Bootstrap {
                     .to_string()
             ),
         ));
+    }
+
+    /// Writes `env.sh`: what clients need.
+    pub(super) fn write_script(&self, config: &Config) -> PathBuf {
+        let variables = self.variables(config);
+        let export = |(name, value): &(&str, String)| format!("export {name}={}\n", quoted(value));
+        let exports: String = variables.iter().map(export).collect();
+        let authority = self
+            .authority
+            .as_ref()
+            .map_or_else(String::new, |authority| {
+                let ca =
+                    std::path::absolute(&authority.ca).unwrap_or_else(|_| authority.ca.clone());
+                format!(
+                    "AWS_CA_BUNDLE={}\n{BESIDE}",
+                    quoted(&ca.display().to_string())
+                )
+            });
+        let script = format!("{HINT}unset {}\n{exports}{authority}", IN_THE_WAY.join(" "));
+        let path = self.data.join("env.sh");
+        if let Err(error) = files::write(&path, script.as_bytes(), 0o600) {
+            tracing::error!(%error, path = %path.display(), "cannot be written");
+        }
+        path
     }
 
     /// Says by which names others can reach a gateway that listens everywhere, and what to set for more.
@@ -150,8 +197,8 @@ impl Bootstrap {
         let url = config
             .external_url
             .clone()
-            .unwrap_or_else(|| format!("{scheme}://{}", reachable(config.listen)));
-        let mut variables = vec![
+            .unwrap_or_else(|| format!("{scheme}://{}", reachable(self.listen)));
+        vec![
             ("AWS_ENDPOINT_URL", url),
             ("AWS_ACCESS_KEY_ID", self.root.id.clone()),
             (
@@ -161,12 +208,7 @@ impl Bootstrap {
             ("AWS_REGION", config.region.to_string()),
             // The older command line reads only this one.
             ("AWS_DEFAULT_REGION", config.region.to_string()),
-        ];
-        if let Some(authority) = &self.authority {
-            let ca = std::path::absolute(&authority.ca).unwrap_or_else(|_| authority.ca.clone());
-            variables.push(("AWS_CA_BUNDLE", ca.display().to_string()));
-        }
-        variables
+        ]
     }
 }
 

@@ -168,6 +168,7 @@ impl Reload {
                 .map_err(|error| error.to_string())?;
         }
         running.state.store(Arc::new(next));
+        running.bootstrap.write_script(&config);
         config.warn();
         if Fixed::of(&config) != self.fixed {
             tracing::warn!(
