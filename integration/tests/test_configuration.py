@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from harness.gateway import BINARY, clean_env
+from harness.clients import s3
+from harness.gateway import BINARY, Gateway, clean_env
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -115,6 +116,14 @@ def test_what_is_right_stays_right(tmp_path):
                  '[listener]\ntrusted_proxies = ["0.0.0.0/1", "::1"]\n', '[logging]\nlevel = "warn, portcullis::backend::disk=debug,rustls=info"\n', "[limits]\nthreads = 1024\n",
                  upstream() + '[[routes]]\nbucket = "abc"\nbackend = "u"\nrename = "xyz"\nshared = true\n[[routes]]\nbucket = "xyz"\nbackend = "u"\nshared = true\n'):
         assert check(tmp_path, text) == [], text
+
+
+def test_directives_may_have_spaces_between_them(tmp_path):
+    """They are taken as they are meant, and not for nothing."""
+    for level, raised in (("info, portcullis::backend=error", True), ("error, portcullis::backend=info", False)):
+        with Gateway(tmp_path / level[:4], f'[logging]\nlevel = "{level}"\n') as gateway:
+            assert s3(gateway).list_buckets()["Buckets"] == []
+            assert ("file descriptors is raised" in gateway.log()) == raised, gateway.log()
 
 
 def test_who_explains_a_policy_needs_no_key_of_the_gateways(tmp_path):

@@ -336,7 +336,8 @@ def test_what_clients_need_is_what_is_so(tmp_path):
     config = tmp_path / "portcullis.toml"
     config.write_text("")
     command = [BINARY, "serve", "--config", config, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
-    process = run_until_ready(command, tmp_path, clean_env())
+    log = tmp_path / "log"
+    process = run_until_ready(command, tmp_path, clean_env(), stderr=open(log, "wb"))
     try:
         script = tmp_path / "portcullis-data" / "env.sh"
         url = re.search(r"AWS_ENDPOINT_URL='(.*)'", script.read_text()).group(1)
@@ -346,6 +347,11 @@ def test_what_clients_need_is_what_is_so(tmp_path):
         wait(lambda: "AWS_ENDPOINT_URL='https://s3.example.com'" in script.read_text(), 20)
         assert stat.S_IMODE(script.stat().st_mode) == 0o600
         assert handshake(port, "s3.example.com", str(tmp_path / "portcullis-data" / "tls" / "ca.pem"))
+        # What cannot change while it runs is said, and is not in the file either.
+        (tmp_path / "root.key").write_text("another-secret-of-roots")
+        config.write_text('[root]\naccess_key = { file = "root.key" }\nsecret_key = { file = "root.key" }\n')
+        wait(lambda: "root's key change at the next start only" in log.read_text(), 20)
+        assert "another-secret" not in script.read_text() + log.read_text()
     finally:
         process.terminate()
         process.wait(40)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::script::{quoted, script};
 use super::{Error, write_out};
 use crate::config::{Config, RootKey};
 use crate::crypto::{Secret, random};
@@ -25,43 +26,6 @@ pub(super) struct Bootstrap {
     // Held as long as the process lives: two of them would write each other's files.
     _lock: std::fs::File,
 }
-
-/// What a shell may have of another store and clients would take before, or beside, what `env.sh` sets.
-const IN_THE_WAY: [&str; 6] = [
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-];
-
-/// For who reads `env.sh`.
-const HINT: &str = "\
-# `aws` before 1.29 and 2.13 reads no AWS_ENDPOINT_URL and asks amazonaws.com: get a newer one, or give it
-# --endpoint-url \"$AWS_ENDPOINT_URL\" each time.
-";
-
-/// The authority is looked for beside `env.sh` first, so that both can be copied elsewhere together. Bash and zsh
-/// can tell where that is; what zsh needs for it is no word of other shells.
-const BESIDE: &str = r#"# `tls/ca.pem` or `ca.pem` beside this file comes first, in bash and zsh; other shells cannot tell where it is.
-portcullis_here=
-if [ -n "${BASH_SOURCE:-}" ]; then portcullis_here=$BASH_SOURCE
-elif [ -n "${ZSH_VERSION:-}" ]; then eval 'portcullis_here=${(%):-%x}'
-fi
-case "$portcullis_here" in
-  "") ;;
-  */*) portcullis_here=$(CDPATH= cd -- "${portcullis_here%/*}/" && pwd) ;;
-  *) portcullis_here=$PWD ;;
-esac
-if [ -n "$portcullis_here" ]; then
-  if [ -f "$portcullis_here/tls/ca.pem" ]; then AWS_CA_BUNDLE=$portcullis_here/tls/ca.pem
-  elif [ -f "$portcullis_here/ca.pem" ]; then AWS_CA_BUNDLE=$portcullis_here/ca.pem
-  fi
-fi
-unset portcullis_here
-export AWS_CA_BUNDLE
-"#;
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct RootFile {
@@ -155,21 +119,10 @@ impl Bootstrap {
 
     /// Writes `env.sh`: what clients need.
     pub(super) fn write_script(&self, config: &Config) -> PathBuf {
-        let variables = self.variables(config);
-        let export = |(name, value): &(&str, String)| format!("export {name}={}\n", quoted(value));
-        let exports: String = variables.iter().map(export).collect();
-        let authority = self
-            .authority
-            .as_ref()
-            .map_or_else(String::new, |authority| {
-                let ca =
-                    std::path::absolute(&authority.ca).unwrap_or_else(|_| authority.ca.clone());
-                format!(
-                    "AWS_CA_BUNDLE={}\n{BESIDE}",
-                    quoted(&ca.display().to_string())
-                )
-            });
-        let script = format!("{HINT}unset {}\n{exports}{authority}", IN_THE_WAY.join(" "));
+        let authority = self.authority.as_ref().map(|authority| {
+            std::path::absolute(&authority.ca).unwrap_or_else(|_| authority.ca.clone())
+        });
+        let script = script(&self.variables(config), authority.as_deref());
         let path = self.data.join("env.sh");
         if let Err(error) = files::write(&path, script.as_bytes(), 0o600) {
             tracing::error!(%error, path = %path.display(), "cannot be written");
@@ -275,11 +228,6 @@ fn names(config: &Config) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// Single quotes, in which a shell expands nothing.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn generated_root(path: &Path) -> Result<RootKey, Error> {

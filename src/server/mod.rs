@@ -8,6 +8,7 @@ mod log;
 mod pulse;
 mod readiness;
 mod reload;
+mod script;
 mod turned_away;
 
 use std::net::{SocketAddr, TcpListener};

@@ -53,12 +53,17 @@ impl Builder<'_> {
             }
         };
         let level = written.level.clone().unwrap_or_else(|| "info".to_owned());
-        for part in level.split(',') {
-            if let Err(what) = directive(part.trim()) {
+        let parts: Vec<_> = level.split(',').map(str::trim).collect();
+        for part in &parts {
+            if let Err(what) = directive(part) {
                 self.tell("logging.level", what);
             }
         }
-        Logging { json, level }
+        // The reader of directives takes no space for nothing.
+        Logging {
+            json,
+            level: parts.join(","),
+        }
     }
 }
 
@@ -125,6 +130,10 @@ mod tests {
             "rustls=debug",
         ] {
             assert_eq!(directive(right), Ok(()), "{right}");
+            assert!(
+                tracing_subscriber::EnvFilter::try_new(right).is_ok(),
+                "{right}"
+            );
         }
         for (wrong, word) in [
             ("inof", "`info`"),
