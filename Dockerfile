@@ -17,6 +17,9 @@ EXPOSE 9000
 HEALTHCHECK --interval=10s --timeout=3s CMD curl -fsS http://127.0.0.1:9001/healthz || exit 1
 ENTRYPOINT ["portcullis"]
 # The generated certificate is for localhost, and for the container's name and addresses. For any other name that
-# clients use, mount a configuration with `listener.external_url` and add `--config FILE`. What clients need is
-# in /var/lib/portcullis/data/env.sh and data/tls/ca.pem: `docker cp`, or a volume of yours.
+# clients use, mount a configuration with `listener.external_url` and add `--config FILE`. What clients need is two
+# files, which find each other wherever they are copied to together (in bash and zsh; in other shells set
+# AWS_CA_BUNDLE to the second). It is root's access key: keep it to yourself.
+#   docker cp CONTAINER:/var/lib/portcullis/data/env.sh . && docker cp CONTAINER:/var/lib/portcullis/data/tls/ca.pem .
+#   source ./env.sh
 CMD ["serve", "--data", "/var/lib/portcullis/data", "--listen", "0.0.0.0:9000"]

@@ -216,7 +216,9 @@ class Newcomer:
         self.port, self.admin = free_port(), free_port()
         shims = {
             "sudo": 'exec "$@"',
-            "apt-get": '[ "$1" = install ] && [ "$2" = -y ]',
+            # What packages bring is here already, and an `awscli` that is too old would be taken for what it is.
+            "apt-get": f"""[ "$1" = install ] && [ "$2" = -y ] || exit 1
+case " $* " in *" pipx "*) mv "{directory}/pipx" "{directory}/bin/pipx";; esac""",
             "cargo": f"""[ "$*" = "install --locked --path ." ] && [ -f Cargo.toml ] || exit 1
 cat > "$HOME/.cargo/bin/portcullis" <<'SHIM'
 #!/bin/sh
@@ -224,12 +226,19 @@ case "$1" in serve) exec {BINARY} "$@" --listen 127.0.0.1:{self.port} --admin-li
 exec {BINARY} "$@"
 SHIM
 chmod +x "$HOME/.cargo/bin/portcullis" """,
-            "aws": f'exec {VENV_AWS} "$@"',
         }
+        pipx = f"""case "$*" in
+"install awscli") mkdir -p "$HOME/.local/bin" && ln -s {VENV_AWS} "$HOME/.local/bin/aws";;
+ensurepath) ;;
+*) exit 1;;
+esac"""
+        (directory / "pipx").write_text(f"#!/bin/sh\n{pipx}\n")
+        (directory / "pipx").chmod(0o755)
         for name, text in shims.items():
             (directory / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
             (directory / "bin" / name).chmod(0o755)
-        path = f"{directory / 'bin'}:{self.home / '.cargo' / 'bin'}:{os.environ['PATH']}"
+        # The usual places of programs, with a system's `aws` if it has one, and what `pipx ensurepath` adds.
+        path = f"{directory / 'bin'}:{self.home / '.cargo' / 'bin'}:{self.home / '.local' / 'bin'}:/usr/local/bin:/usr/bin:/bin"
         # An old session of another store must not be in the way.
         self.env = {**clean_env(), "HOME": str(self.home), "PATH": path, "AWS_SESSION_TOKEN": "of-another-store", "AWS_PROFILE": "none-such",
                     "LEGACY_ACCESS_KEY": "LEGACYLEGACYLEGACY00", "LEGACY_SECRET_KEY": "legacy-secret-canary-0123456789", "AWS_PAGER": ""}
@@ -282,10 +291,92 @@ def test_the_readme_runs_as_printed(tmp_path):
             else:
                 newcomer.runs(text)
         log = newcomer.log.read_text()
-        assert re.search(r"a request is refused.*user/alice.*DeleteObject.*demo/README.md", log), log
+        refused = re.search(r"^.*a request is refused.*user/alice.*DeleteObject.*demo/README.md.*$", log, re.M)
+        assert refused, log
+        # What the README shows of it is what is there, but for the time and the id.
+        shown = next(text for language, _, text in blocks("README.md") if language == "text" and "a request is refused" in text)
+        known = lambda line: re.sub(r'request_id="\w{16}"', "ID", re.sub(r"^\d{4}-\S+Z ", "TIME", line.strip()))
+        assert known(shown) == known(refused[0])
         assert "panicked" not in log and ran >= 8
     finally:
         newcomer.stops()
+
+
+def sourced(shell, where, script, ask, **env):
+    done = subprocess.run([shell, "-euc", f". {script}; {ask}"], cwd=where, env={"PATH": os.environ["PATH"], **env}, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done
+    return done.stdout.strip()
+
+
+def test_what_clients_need_goes_where_they_are(tmp_path):
+    """`env.sh` and `ca.pem`, copied out of a container as the Dockerfile says, in bash; sh cannot tell where a script is."""
+    with Gateway(tmp_path / "there") as gateway:
+        copied = tmp_path / "copied to"
+        copied.mkdir()
+        for line in re.findall(r"docker cp \S+:/var/lib/portcullis/data/(\S+) \.", (ROOT / "Dockerfile").read_text()):
+            shutil.copy(gateway.data / line, copied)
+        assert {p.name for p in copied.iterdir()} == {"env.sh", "ca.pem"}
+        ask = 'echo "$AWS_CA_BUNDLE"; [ -z "${portcullis_here+x}" ]'
+        for where, script in ((copied, "./env.sh"), (copied, f"'{copied}/env.sh'"), (tmp_path, "'copied to/env.sh'"), ("/", f"'{copied}/env.sh'")):
+            assert sourced("bash", where, script, ask, CDPATH="/usr") == str(copied / "ca.pem"), script
+        (tmp_path / "ca.pem").write_text("another's")
+        for shell in ("bash", "sh"):
+            assert sourced(shell, tmp_path, f"'{gateway.data}/env.sh'", ask) == str(gateway.data / "tls" / "ca.pem")
+            assert sourced(shell, gateway.data.parent, f"./{gateway.data.name}/env.sh", ask) == str(gateway.data / "tls" / "ca.pem")
+        assert sourced("sh", copied, "./env.sh", ask) == str(gateway.data / "tls" / "ca.pem")
+        if shutil.which("zsh"):
+            assert sourced("zsh", copied, "./env.sh", ask) == str(copied / "ca.pem")
+        # The client that is installed takes it as it is.
+        listed = sourced("bash", copied, "./env.sh", f"{VENV_AWS} s3api list-buckets --query Owner.ID --output text", HOME=str(tmp_path))
+        assert listed
+
+
+def test_what_clients_need_is_what_is_so(tmp_path):
+    """A port that the system chose, and a URL that a reload brings, are in `env.sh`."""
+    config = tmp_path / "portcullis.toml"
+    config.write_text("")
+    command = [BINARY, "serve", "--config", config, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+    log = tmp_path / "log"
+    process = run_until_ready(command, tmp_path, clean_env(), stderr=open(log, "wb"))
+    try:
+        script = tmp_path / "portcullis-data" / "env.sh"
+        url = re.search(r"AWS_ENDPOINT_URL='(.*)'", script.read_text()).group(1)
+        port = int(url.rpartition(":")[2])
+        assert port and handshake(port, "127.0.0.1", str(tmp_path / "portcullis-data" / "tls" / "ca.pem"))
+        config.write_text('[listener]\nexternal_url = "https://s3.example.com"\n')
+        wait(lambda: "AWS_ENDPOINT_URL='https://s3.example.com'" in script.read_text(), 20)
+        assert stat.S_IMODE(script.stat().st_mode) == 0o600
+        assert handshake(port, "s3.example.com", str(tmp_path / "portcullis-data" / "tls" / "ca.pem"))
+        # What cannot change while it runs is said, and is not in the file either.
+        (tmp_path / "root.key").write_text("another-secret-of-roots")
+        config.write_text('[root]\naccess_key = { file = "root.key" }\nsecret_key = { file = "root.key" }\n')
+        wait(lambda: "root's key change at the next start only" in log.read_text(), 20)
+        assert "another-secret" not in script.read_text() + log.read_text()
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+def test_plain_http_beside_tls_may_be_anywhere_when_that_is_said(tmp_path):
+    """`--insecure-http-anywhere` is of both, and takes no TLS away."""
+    config, port, http = tmp_path / "c.toml", free_port(), free_port()
+    config.write_text(f'[listener]\nhttp_address = "0.0.0.0:{http}"\n')
+    command = [BINARY, "serve", "--config", str(config), "--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{free_port()}"]
+    for refused in (command, [BINARY, "check-config", str(config)]):
+        done = subprocess.run(refused, cwd=tmp_path, env=clean_env(), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "line 2" in done.stderr and "--insecure-http-anywhere" in done.stderr, done
+    done = subprocess.run([BINARY, "check-config", "--insecure-http-anywhere", str(config)], env=clean_env(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    process = run_until_ready([*command, "--insecure-http-anywhere"], tmp_path, clean_env())
+    try:
+        assert handshake(port, "127.0.0.1", str(tmp_path / "portcullis-data" / "tls" / "ca.pem"))
+        for address in ["127.0.0.1", *[a for a in addresses() if ":" not in a]]:
+            with socket.create_connection((address, http), 10) as plain:
+                plain.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert plain.recv(12) == b"HTTP/1.1 403"
+    finally:
+        process.terminate()
+        process.wait(40)
 
 
 def test_what_help_and_readme_claim_is_there():

@@ -339,12 +339,12 @@ def test_a_configuration_is_checked_without_its_secrets(tmp_path):
     assert said.returncode == 1 and "NOT_SET_HERE" in said.stderr
     upstream = '[[upstreams]]\nname = "u"\nendpoint = "https://s3.example.com"\ncredentials = 5\n'
     for text, *words in (
-            ('[listener]\naddress = ":9000"\n', "line 2", "`address`", "127.0.0.1:9000"),
-            ('[limits]\nrequests = "many"\n', "line 2", "`requests`", "a whole number"),
-            ('[listener]\nforwarded_proto = "yes"\n', "line 2", "`forwarded_proto`", "`true` or `false`"),
+            ('[listener]\naddress = ":9000"\n', "line 2", "`listener.address`", "127.0.0.1:9000"),
+            ('[limits]\nrequests = "many"\n', "line 2", "`limits.requests`", "a whole number"),
+            ('[listener]\nforwarded_proto = "yes"\n', "line 2", "`listener.forwarded_proto`", "`true` or `false`"),
             ('region = 5\n', "line 1", "`region`", "a text in quotes"),
-            ('[audit]\noutput = 5\n', "line 2", "`output`", "stdout"),
-            (upstream, "line 4", "`credentials`", "chain"),
+            ('[audit]\noutput = 5\n', "line 2", "`audit.output`", "stdout"),
+            (upstream, "line 4", "`upstreams.u.credentials`", "chain"),
             ('[logging]\nlevel = "inof"\n', "logging.level", "`inof`", "`info`"),
             ('[listener]\naddress = "127.0.0.1:9001"\n', "admin.address", "listener.address"),
             ('[listener]\nhttp_address = "127.0.0.1:9000"\n', "listener.http_address", "listener.address"),

@@ -90,7 +90,13 @@ impl Backends {
             let index = indices.get(name).copied();
             index.ok_or_else(|| bad(format!("there is no backend `{name}`")))
         };
-        no_overlap(&stores, &routes)?;
+        let upstreams = stores.iter().filter_map(|(name, store)| match store {
+            Store::Upstream(config) => Some((name.as_str(), &**config)),
+            Store::Local(_) => None,
+        });
+        if let Some((_, why)) = overlaps(upstreams, &routes)?.into_iter().next() {
+            return Err(bad(why));
+        }
         let mut mappings: Vec<Vec<(BucketPattern, Mapping)>> = vec![Vec::new(); stores.len()];
         let mut exact = HashMap::new();
         let mut patterns: Vec<(BucketPattern, usize)> = Vec::new();
@@ -115,12 +121,8 @@ impl Backends {
         let named = stores.into_iter().zip(mappings);
         let named = named.map(|((name, store), mappings)| match store {
             Store::Local(backend) => {
-                if mappings
-                    .iter()
-                    .any(|(_, mapping)| *mapping != Mapping::default())
-                {
-                    let what = "can neither rename buckets nor prefix keys";
-                    return Err(bad(format!("backend `{name}` {what}")));
+                for (_, mapping) in &mappings {
+                    mapping.can_be_local(&name)?;
                 }
                 let upstream = None;
                 Ok(Named {
@@ -289,24 +291,31 @@ impl Backends {
     }
 }
 
-/// Two buckets that are one at their store would have two policies.
-fn no_overlap(stores: &[(String, Store)], routes: &[Route]) -> Result<(), upstream::Error> {
+/// Two buckets that are one at their store would have two policies: every such two, the first of which is
+/// named by a route, and why.
+///
+/// # Errors
+/// For an upstream whose endpoint makes no sense.
+pub fn overlaps<'c>(
+    upstreams: impl Iterator<Item = (&'c str, &'c upstream::Config)>,
+    routes: &[Route],
+) -> Result<Vec<(BucketName, String)>, upstream::Error> {
     let mut there = HashMap::new();
-    for (name, store) in stores {
-        if let Store::Upstream(config) = store {
-            let endpoint = upstream::Endpoint::parse(&config.endpoint)?;
-            there.insert(name.as_str(), endpoint.store());
-        }
+    for (name, config) in upstreams {
+        let endpoint = upstream::Endpoint::parse(&config.endpoint)?;
+        there.insert(name, endpoint.store());
     }
     let store_of = |name: &str| there.get(name).map(String::as_str);
-    match overlap::first(routes, store_of) {
-        None => Ok(()),
-        Some((one, other, name)) => Err(upstream::Error::Config(format!(
+    let told = |(one, other, name): (BucketName, BucketName, String)| {
+        let why = format!(
             "the buckets `{one}` and `{other}` lead to the same keys of `{name}` at one store, so that \
              what a policy denies of one is allowed under the other's name; if that is meant, say \
              `shared = true` in both routes"
-        ))),
-    }
+        );
+        (one, why)
+    };
+    let all = overlap::all(routes, store_of);
+    Ok(all.into_iter().map(told).collect())
 }
 
 #[cfg(test)]

@@ -72,6 +72,7 @@ fn configured(fsck: &Fsck) -> Result<PathBuf, String> {
     let overrides = Overrides {
         data: fsck.data.clone(),
         without_secrets: true,
+        unopened: true,
         ..Overrides::default()
     };
     let config = Config::load(fsck.config.as_deref(), &overrides);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::backend::upstream::Judgement;
-use crate::config::{Config, Overrides, RootKey};
+use crate::config::{ADDRESS, Config, Overrides, RootKey};
 use crate::crypto::Secret;
 use crate::server;
 
@@ -45,6 +45,9 @@ enum Command {
         /// Write and remove objects in this bucket of an upstream, under a random prefix; reads the secrets
         #[arg(long, value_name = "BUCKET")]
         probe: Option<String>,
+        /// As of `serve`: plain HTTP may be on any address
+        #[arg(long)]
+        insecure_http_anywhere: bool,
     },
     /// Check the disk backend's files, while no gateway serves them
     ///
@@ -72,16 +75,17 @@ struct Serve {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where S3 clients are listened for [default: 127.0.0.1:9000]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Where health and metrics are listened for [default: 127.0.0.1:9001]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     admin_listen: Option<SocketAddr>,
-    /// Serve plain HTTP instead of TLS; refused off loopback
+    /// Serve plain HTTP instead of TLS; refused off loopback without --insecure-http-anywhere
     #[arg(long)]
     insecure_http: bool,
-    /// Serve plain HTTP on any address: everything is readable on the wire
-    #[arg(long, requires = "insecure_http")]
+    /// Let plain HTTP, of --insecure-http or of `listener.http_address`, be on any address: everything is
+    /// readable on the wire
+    #[arg(long)]
     insecure_http_anywhere: bool,
 }
 
@@ -104,7 +108,8 @@ pub fn run() -> ExitCode {
             file,
             resolve,
             probe,
-        } => check_config(&file, resolve, probe.as_deref()),
+            insecure_http_anywhere,
+        } => check_config(&file, resolve, probe.as_deref(), insecure_http_anywhere),
         Command::Fsck(fsck) => return fsck::run(&fsck),
         Command::Policy(policy) => return policy::run(&policy),
         Command::Completions { shell } => {
@@ -131,16 +136,21 @@ fn complain(error: &str) {
     let _ = writeln!(std::io::stderr(), "portcullis: {error}");
 }
 
-fn check_config(file: &Path, resolve: bool, bucket: Option<&str>) -> Result<(), String> {
+fn check_config(
+    file: &Path,
+    resolve: bool,
+    bucket: Option<&str>,
+    insecure_anywhere: bool,
+) -> Result<(), String> {
     // Where a configuration is written is seldom where its secrets are.
     let without_secrets = !resolve && bucket.is_none();
     let overrides = Overrides {
         without_secrets,
+        insecure_anywhere,
         ..Overrides::default()
     };
     let config = Config::load(Some(file), &overrides).map_err(|e| e.to_string())?;
     let wrong = |error: server::Error| format!("`{}`: {error}", file.display());
-    server::check(&config).map_err(wrong)?;
     for what in &config.warnings {
         server::write_out(&format!("warning: `{}`: {what}\n", file.display()));
     }
@@ -194,7 +204,13 @@ fn overrides(serve: &Serve) -> Result<Overrides, String> {
         insecure_anywhere: serve.insecure_http_anywhere,
         root,
         without_secrets: false,
+        unopened: false,
     })
+}
+
+/// An address of the command line.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| ADDRESS.to_owned())
 }
 
 /// A variable of the environment. The error says nothing of its value.

@@ -1,6 +1,8 @@
 //! Validates a file and resolves it.
 
+mod files;
 mod listener;
+mod logging;
 mod running;
 
 use std::path::{Path, PathBuf};
@@ -42,7 +44,9 @@ pub(super) struct Builder<'a> {
     /// The mistakes so far.
     pub(super) wrong: Vec<Error>,
     /// Whether secrets are read: not to explain policies.
-    reads_secrets: bool,
+    pub(super) reads_secrets: bool,
+    /// Whether is looked at what a start opens.
+    pub(super) opens: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -59,6 +63,7 @@ impl<'a> Builder<'a> {
             warnings: Vec::new(),
             wrong: Vec::new(),
             reads_secrets: true,
+            opens: true,
         }
     }
 
@@ -72,32 +77,30 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// A mistake at `key`.
+    pub(super) fn tell(&mut self, key: &str, what: String) {
+        let wrong = self.value(key, what);
+        self.wrong.push(wrong);
+    }
+
+    /// Whether a table of the list `list` has that name: where there is nothing of it, that is told already.
+    pub(super) fn names(&self, list: &str, name: &str) -> bool {
+        reading::is_written(self.text, list, name)
+    }
+
+    /// Whether the file has that key.
+    fn is_written(&self, key: &str) -> bool {
+        reading::has(self.text, key)
+    }
+
     /// What was read, unless that was a mistake, which is told with all others.
     pub(super) fn keep<T>(&mut self, read: Result<T, Error>) -> Option<T> {
         read.map_err(|error| self.wrong.push(error)).ok()
     }
 
-    /// A file that the configuration names.
-    pub(super) fn read(&mut self, key: &str, path: &Path) -> Result<String, Error> {
-        let path = self.base.join(path);
-        let text = std::fs::read_to_string(&path);
-        let text = text.map_err(|error| self.value(key, format!("`{}`: {error}", path.display())));
-        self.watched.push(path);
-        text
-    }
-
-    /// Looks whether a file is there that is read later.
-    pub(super) fn is_file(&self, key: &str, path: &Path) -> Result<(), Error> {
-        let wrong = match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() => return Ok(()),
-            Ok(_) => "it is not a file".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        Err(self.value(key, format!("`{}`: {wrong}", path.display())))
-    }
-
     /// A secret that the configuration names.
     pub(super) fn secret(&mut self, key: &str, source: &SecretSource) -> Result<Secret, Error> {
+        source.check().map_err(|what| self.value(key, what))?;
         if !self.reads_secrets {
             return Ok(Secret::new("not read, and nothing is served".to_owned()));
         }
@@ -147,71 +150,56 @@ impl<'a> Builder<'a> {
     /// All of it; `None` where there are mistakes.
     pub(super) fn build(&mut self, file: file::File, overrides: &Overrides) -> Option<Config> {
         self.reads_secrets = !overrides.without_secrets;
+        self.opens = !overrides.unopened;
         let account = self.account(&file);
         let account = self.keep(account);
         let region = self.region(&file);
         let region = self.keep(region);
-        let data = match (&overrides.data, &file.data) {
-            (Some(data), _) => data.clone(),
-            (None, Some(data)) => self.base.join(data),
-            (None, None) => self.base.join("portcullis-data"),
-        };
+        let data = self.data(&file, overrides);
         let users = Users::build(self, &file, account.as_deref().unwrap_or_default());
         let root = self.root(&file, overrides, &users);
-        let root = self.keep(root);
-        let listening = self.listening(&file, overrides);
-        let listening = self.keep(listening);
+        let (listen, admin_listen) = self.listening(&file, overrides);
         let tls = self.tls(&file.listener.tls);
-        let tls = self.keep(tls);
         let domains = self.domains(&file.listener);
-        let domains = self.keep(domains);
         let trusted_proxies = self.proxies(&file.listener.trusted_proxies);
-        let trusted_proxies = self.keep(trusted_proxies);
         let forwarded_proto = self.forwarded_proto(&file.listener);
         let forwarded_proto = self.keep(forwarded_proto);
         let disk = self.disk(&file.disk, &data);
-        let disk = self.keep(disk);
-        let names: Vec<String> = file.upstreams.iter().map(|u| u.name.clone()).collect();
-        let routes = self.routes(&file.routes, &names);
         let upstreams = self.upstreams(file.upstreams, region.as_deref().unwrap_or_default());
+        let routes = self.routes(&file.routes, &upstreams);
         let limits = self.limits(&file.limits);
-        let limits = self.keep(limits);
-        let running = self.running(&file.limits);
-        let running = self.keep(running);
+        let (connections, drain_timeout, shutdown_delay, threads) = self.running(&file.limits);
         let logging = self.logging(&file.logging);
-        let logging = self.keep(logging);
-        let output = self.audit(file.audit.output.as_ref());
-        let output = self.keep(output);
+        let output = self.audit(file.audit.output.as_ref(), &data);
         let when_full = self.when_full(file.audit.when_full.as_deref());
         let when_full = self.keep(when_full);
-        let (listen, admin_listen) = listening?;
-        let (connections, drain_timeout, shutdown_delay, threads) = running?;
+        let admin_hosts = self.admin_hosts(file.admin.hosts);
         let config = Config {
             listen,
             insecure_http: overrides.insecure_http,
             http_listen: file.listener.http_address,
             admin_listen,
-            admin_hosts: file.admin.hosts,
-            tls: tls?,
-            domains: domains?,
+            admin_hosts,
+            tls,
+            domains,
             external_url: file.listener.external_url,
-            trusted_proxies: trusted_proxies?,
+            trusted_proxies,
             forwarded_proto: forwarded_proto?,
             signature_v2: file.listener.signature_v2.unwrap_or(false),
-            root: root?,
-            disk: disk?,
+            root,
+            disk,
             upstreams,
             routes,
             explain_denials: file.authorization.explain_denials.unwrap_or(false),
             public_access_block: public_access_block(&file.public_access_block),
-            limits: limits?,
+            limits,
             connections,
             drain_timeout,
             shutdown_delay,
             threads,
-            logging: logging?,
+            logging,
             audit: audit::Config {
-                output: output?,
+                output,
                 when_full: when_full?,
             },
             account: account?.into(),
@@ -243,82 +231,86 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn root(
-        &mut self,
-        file: &file::File,
-        overrides: &Overrides,
-        users: &Users,
-    ) -> Result<Option<RootKey>, Error> {
-        let root = match (&overrides.root, &file.root) {
-            (Some(root), _) => Some(root.clone()),
-            (None, Some(root)) => {
-                let id = self.secret("root.access_key", &root.access_key)?;
-                let secret = self.secret("root.secret_key", &root.secret_key)?;
-                Some(RootKey {
-                    id: id.expose().to_owned(),
-                    secret,
-                })
-            }
-            (None, None) => None,
+    fn data(&mut self, file: &file::File, overrides: &Overrides) -> PathBuf {
+        let data = match (&overrides.data, &file.data) {
+            (Some(data), _) => data.clone(),
+            (None, Some(data)) => match self.path("data", data) {
+                Some(data) => data,
+                None => return self.base.clone(),
+            },
+            (None, None) => self.base.join("portcullis-data"),
         };
-        if let Some(root) = &root {
-            if root.secret.expose().len() < 8 || root.id.len() < 3 {
-                return Err(self.value(
-                    "root",
-                    "the access key has at least 3 characters and the secret key 8".to_owned(),
-                ));
-            }
-            const SAMPLES: [&str; 5] = [
-                "minioadmin",
-                "rustfsadmin",
-                "password",
-                "admin123",
-                "changeme",
-            ];
-            if SAMPLES.contains(&root.secret.expose()) {
-                return Err(self.value(
-                    "root.secret_key",
-                    "this is a well-known sample and no secret".to_owned(),
-                ));
-            }
-            if users.has_key(&root.id) {
-                return Err(self.value(
-                    "root.access_key",
-                    "this is a user's access key as well".to_owned(),
-                ));
-            }
+        if self.opens {
+            self.is_directory("data", &data);
         }
-        Ok(root)
+        data
     }
 
-    fn disk(&self, written: &file::Disk, data: &Path) -> Result<disk::Config, Error> {
+    fn root(&mut self, file: &file::File, overrides: &Overrides, users: &Users) -> Option<RootKey> {
+        let root = match (&overrides.root, &file.root) {
+            (Some(root), _) => root.clone(),
+            (None, Some(root)) => {
+                let id = self.secret("root.access_key", &root.access_key);
+                let id = self.keep(id);
+                let secret = self.secret("root.secret_key", &root.secret_key);
+                let secret = self.keep(secret);
+                RootKey {
+                    id: id?.expose().to_owned(),
+                    secret: secret?,
+                }
+            }
+            (None, None) => return None,
+        };
+        if root.secret.expose().len() < 8 || root.id.len() < 3 {
+            let what = "the access key has at least 3 characters and the secret key 8";
+            self.tell("root", what.to_owned());
+        }
+        const SAMPLES: [&str; 5] = [
+            "minioadmin",
+            "rustfsadmin",
+            "password",
+            "admin123",
+            "changeme",
+        ];
+        if SAMPLES.contains(&root.secret.expose()) {
+            let what = "this is a well-known sample and no secret";
+            self.tell("root.secret_key", what.to_owned());
+        }
+        if users.has_key(&root.id) {
+            let what = "this is a user's access key as well";
+            self.tell("root.access_key", what.to_owned());
+        }
+        Some(root)
+    }
+
+    fn disk(&mut self, written: &file::Disk, data: &Path) -> disk::Config {
         let durability = match written.durability.as_deref() {
             None | Some("strict") => Durability::Strict,
             Some("relaxed") => Durability::Relaxed,
             Some(other) => {
-                return Err(self.value(
-                    "disk.durability",
-                    format!("`{other}` is neither `strict` nor `relaxed`"),
-                ));
+                let what = format!("`{other}` is neither `strict` nor `relaxed`");
+                self.tell("disk.durability", what);
+                Durability::Strict
             }
         };
-        let path = written
-            .path
-            .as_ref()
-            .map_or_else(|| data.join("objects"), |path| self.base.join(path));
+        let path = match &written.path {
+            None => data.join("objects"),
+            Some(path) => self.path("disk.path", path).unwrap_or_default(),
+        };
+        if self.opens && written.path.is_some() {
+            self.is_directory("disk.path", &path);
+        }
         let memory = written.memory_bytes.unwrap_or(DISK_MEMORY);
         if memory < LEAST_DISK_MEMORY {
-            return Err(self.value(
-                "disk.memory_bytes",
-                format!("`{memory}` is less than {LEAST_DISK_MEMORY}"),
-            ));
+            let what = format!("`{memory}` is less than {LEAST_DISK_MEMORY}");
+            self.tell("disk.memory_bytes", what);
         }
-        Ok(disk::Config {
+        disk::Config {
             path,
             durability,
             memory,
             scrub: written.scrub_bytes_per_second.unwrap_or(DISK_SCRUB),
-        })
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::RootKey;
 use super::build::Builder;
 use super::error::Error;
 use super::file;
-use crate::iam::{Policy, PolicyKind, PolicyLimits};
+use crate::iam::{Policy, PolicyKind, PolicyLimits, refusals};
 use crate::identity::{AccessKey, Directory, Owner, Tags, User};
 
 /// Everyone but root.
@@ -42,16 +42,12 @@ impl Users {
             let key = format!("users.{}", user.name);
             if !names.insert(&user.name) {
                 let what = format!("two users are called `{}`", user.name);
-                let twice = builder.value("users.name", what);
-                builder.wrong.push(twice);
+                builder.tell(&key, what);
             }
             let record = user_record(builder, user, &policies, &groups, account, &key);
-            let Some(record) = builder.keep(record) else {
-                continue;
-            };
             for written in &user.access_keys {
                 let access_key = all.access_key(builder, written, &record, &policies, &key);
-                all.keys.extend(builder.keep(access_key));
+                all.keys.extend(access_key);
             }
             all.users.push(record);
         }
@@ -65,31 +61,36 @@ impl Users {
         user: &Arc<User>,
         policies: &Policies,
         key: &str,
-    ) -> Result<AccessKey, Error> {
+    ) -> Option<AccessKey> {
+        let key = format!("{key}.access_keys.{}", written.id);
         let id: Arc<str> = written.id.as_str().into();
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
         if !(3..=128).contains(&id.len()) || !id.bytes().all(plain) {
             let what = "an access key id is 3 to 128 of letters, digits, `_`, `-` and `.`";
-            return Err(builder.value(key, what.to_owned()));
+            builder.tell(&key, what.to_owned());
         }
         if self.has_key(&id) {
-            return Err(builder.value(key, format!("access key `{id}` is given twice")));
+            builder.tell(&key, format!("access key `{id}` is given twice"));
         }
-        let place = format!("{key}.access_keys.secret");
-        let secret = builder.secret(&place, &written.secret)?;
-        if secret.expose().len() < 8 {
+        let place = format!("{key}.secret");
+        let secret = builder.secret(&place, &written.secret);
+        let secret = builder.keep(secret);
+        if secret
+            .as_ref()
+            .is_some_and(|secret| secret.expose().len() < 8)
+        {
             let what = "a secret key has at least 8 characters";
-            return Err(builder.value(&place, what.to_owned()));
+            builder.tell(&place, what.to_owned());
         }
-        let place = format!("{key}.access_keys.policy");
+        let place = format!("{key}.policy");
         let limit = written.policy.as_ref();
-        let limit = limit.map(|name| named_one(builder, policies, name, &place));
-        Ok(AccessKey {
+        let limit = limit.and_then(|name| named_one(builder, policies, name, &place));
+        Some(AccessKey {
             id,
-            secret,
+            secret: secret?,
             owner: Owner::User(user.clone()),
             enabled: written.enabled.unwrap_or(true),
-            policy: limit.transpose()?.flatten(),
+            policy: limit,
         })
     }
 
@@ -138,22 +139,24 @@ fn refuses_unknown_actions(builder: &Builder<'_>, file: &file::File) -> Result<b
 fn policies(builder: &mut Builder<'_>, file: &file::File, all: &Users) -> Policies {
     let mut compiled = HashMap::new();
     for policy in &file.policies {
-        let one = one_policy(builder, policy, all);
-        let one = builder.keep(one).map(Arc::new);
+        has_name(builder, "policies", &policy.name);
+        let one = one_policy(builder, policy, all).map(Arc::new);
         if compiled.insert(policy.name.clone(), one).is_some() {
             let what = format!("two policies are called `{}`", policy.name);
-            let twice = builder.value("policies.name", what);
-            builder.wrong.push(twice);
+            builder.tell(&format!("policies.{}", policy.name), what);
         }
     }
     compiled
 }
 
-fn one_policy(
-    builder: &mut Builder<'_>,
-    policy: &file::Policy,
-    all: &Users,
-) -> Result<Policy, Error> {
+fn has_name(builder: &mut Builder<'_>, list: &str, name: &str) {
+    if name.is_empty() {
+        builder.tell(&format!("{list}.name"), "the name is empty".to_owned());
+    }
+}
+
+/// `None` where it is wrong, which is told.
+fn one_policy(builder: &mut Builder<'_>, policy: &file::Policy, all: &Users) -> Option<Policy> {
     let mut key = format!("policies.{}", policy.name);
     let (text, place) = match (&policy.document, &policy.inline) {
         (Some(path), None) => {
@@ -165,122 +168,130 @@ fn one_policy(
             key.push_str(".inline");
             (text.clone(), String::new())
         }
-        _ => return Err(builder.value(&key, "give either `document` or `inline`".to_owned())),
+        (None, None) | (Some(_), Some(_)) => {
+            builder.tell(&key, "give either `document` or `inline`".to_owned());
+            return None;
+        }
     };
     let name = policy.name.as_str();
     let parsed = Policy::parse_within(&all.limits, PolicyKind::Identity, name, text.as_bytes());
-    let parsed = parsed.map_err(|why| builder.value(&key, format!("{place}{why}")))?;
-    let unknown = parsed.unknown_actions();
-    let unknown: Vec<_> = unknown.iter().map(|why| format!("{place}{why}")).collect();
-    match all.refuses_unknown_actions {
-        _ if unknown.is_empty() => {}
-        true => return Err(builder.value(&key, unknown.join("; "))),
-        false => {
-            let told = unknown.iter().map(|what| format!("`{key}`: {what}"));
-            builder.warnings.extend(told);
+    let Ok(parsed) = parsed else {
+        for why in refusals(&all.limits, PolicyKind::Identity, text.as_bytes()) {
+            builder.tell(&key, format!("{place}{why}"));
+        }
+        return None;
+    };
+    for why in parsed.unknown_actions() {
+        match all.refuses_unknown_actions {
+            true => builder.tell(&key, format!("{place}{why}")),
+            false => builder.warnings.push(format!("`{key}`: {place}{why}")),
         }
     }
-    Ok(parsed)
+    Some(parsed)
 }
 
 fn groups<'f>(builder: &mut Builder<'_>, file: &'f file::File, policies: &Policies) -> Groups<'f> {
     let mut groups = HashMap::new();
     for group in &file.groups {
-        let key = format!("groups.{}.policies", group.name);
-        let policies = named(builder, policies, &group.policies, &key);
-        let policies = builder.keep(policies).unwrap_or_default();
+        has_name(builder, "groups", &group.name);
+        let key = format!("groups.{}", group.name);
+        let policies = named(
+            builder,
+            policies,
+            &group.policies,
+            &format!("{key}.policies"),
+        );
         if groups.insert(group.name.as_str(), policies).is_some() {
-            let what = format!("two groups are called `{}`", group.name);
-            let twice = builder.value("groups.name", what);
-            builder.wrong.push(twice);
+            builder.tell(&key, format!("two groups are called `{}`", group.name));
         }
     }
     groups
 }
 
 fn named(
-    builder: &Builder<'_>,
+    builder: &mut Builder<'_>,
     policies: &Policies,
     names: &[String],
     key: &str,
-) -> Result<Vec<Arc<Policy>>, Error> {
-    let find = |name: &String| named_one(builder, policies, name, key).transpose();
-    names.iter().filter_map(find).collect()
+) -> Vec<Arc<Policy>> {
+    let mut found = Vec::new();
+    for name in names {
+        found.extend(named_one(builder, policies, name, key));
+    }
+    found
 }
 
-/// The policy of that name; `None` where that is told already.
+/// The policy of that name; `None` where there is none, which is told here or was before.
 fn named_one(
-    builder: &Builder<'_>,
+    builder: &mut Builder<'_>,
     policies: &Policies,
     name: &str,
     key: &str,
-) -> Result<Option<Arc<Policy>>, Error> {
-    let missing = || builder.value(key, format!("there is no policy `{name}`"));
-    policies.get(name).cloned().ok_or_else(missing)
+) -> Option<Arc<Policy>> {
+    let found = policies.get(name);
+    if found.is_none() && !builder.names("policies", name) {
+        builder.tell(key, format!("there is no policy `{name}`"));
+    }
+    found.cloned().flatten()
 }
 
 /// AWS's limits on tags of users: 50 of them, of 1 to 128 and at most 256 characters, names unique in
 /// whatever case.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html>
-fn tags(
-    builder: &Builder<'_>,
-    written: &BTreeMap<String, String>,
-    key: &str,
-) -> Result<Tags, Error> {
+fn tags(builder: &mut Builder<'_>, written: &BTreeMap<String, String>, key: &str) -> Tags {
     let key = format!("{key}.tags");
+    if written.len() > 50 {
+        builder.tell(&key, format!("{} are more than 50 tags", written.len()));
+    }
     let mut tags = Tags::new();
     for (name, value) in written {
         let plain = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
         let fits = (1..=128).contains(&name.chars().count()) && value.chars().count() <= 256;
-        if !fits || !name.chars().chain(value.chars()).all(plain) || written.len() > 50 {
-            let rule = "up to 50 tags of 1 to 128 characters, their values of at most 256: letters, digits, space and `_.:/=+-@`";
-            return Err(builder.value(&key, format!("`{name}` = `{value}`: {rule}")));
+        if !fits || !name.chars().chain(value.chars()).all(plain) {
+            let rule = "a tag has 1 to 128 characters, its value at most 256: letters, digits, space and `_.:/=+-@`";
+            builder.tell(&key, format!("`{name}` = `{value}`: {rule}"));
         }
         if tags
             .iter()
             .any(|(known, _)| known.eq_ignore_ascii_case(name))
         {
-            return Err(builder.value(&key, format!("two tags are called `{name}`")));
+            builder.tell(&key, format!("two tags are called `{name}`"));
         }
         tags.push((name.as_str().into(), value.as_str().into()));
     }
-    Ok(tags)
+    tags
 }
 
 fn user_record(
-    builder: &Builder<'_>,
+    builder: &mut Builder<'_>,
     user: &file::User,
     policies: &Policies,
     groups: &Groups<'_>,
     account: &str,
     key: &str,
-) -> Result<Arc<User>, Error> {
+) -> Arc<User> {
     // IAM's own rule for friendly names: what stands in an ARN must not be a pattern or a path.
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);
     if !(1..=64).contains(&user.name.len()) || !user.name.bytes().all(plain) {
-        return Err(builder.value(
-            key,
-            "a user name is 1 to 64 of letters, digits and `+=,.@_-`".to_owned(),
-        ));
+        let what = "a user name is 1 to 64 of letters, digits and `+=,.@_-`";
+        builder.tell(key, what.to_owned());
     }
     let mut group_policies = Vec::new();
     for group in &user.groups {
-        let missing = || {
-            builder.value(
+        match groups.get(group.as_str()) {
+            Some(policies) => group_policies.extend(policies.iter().cloned()),
+            None if builder.names("groups", group) => {}
+            None => builder.tell(
                 &format!("{key}.groups"),
                 format!("there is no group `{group}`"),
-            )
-        };
-        group_policies.extend(
-            groups
-                .get(group.as_str())
-                .ok_or_else(missing)?
-                .iter()
-                .cloned(),
-        );
+            ),
+        }
     }
-    Ok(Arc::new(User {
+    let boundary = user.boundary.as_ref();
+    let boundary =
+        boundary.and_then(|name| named_one(builder, policies, name, &format!("{key}.boundary")));
+    Arc::new(User {
         name: user.name.as_str().into(),
         arn: format!("arn:aws:iam::{account}:user/{}", user.name).into(),
         groups: user
@@ -293,12 +304,9 @@ fn user_record(
             policies,
             &user.policies,
             &format!("{key}.policies"),
-        )?,
+        ),
         group_policies,
-        boundary: match &user.boundary {
-            None => None,
-            Some(name) => named_one(builder, policies, name, &format!("{key}.boundary"))?,
-        },
-        tags: tags(builder, &user.tags, key)?,
-    }))
+        boundary,
+        tags: tags(builder, &user.tags, key),
+    })
 }

@@ -7,11 +7,13 @@ mod identities;
 mod reading;
 mod secret;
 mod upstreams;
+mod words;
 
 pub(crate) use build::DISK;
 pub use error::Error;
 pub use file::File;
 pub use secret::SecretSource;
+pub(crate) use words::ADDRESS;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -49,6 +51,8 @@ pub struct Overrides {
     pub root: Option<RootKey>,
     /// Secrets are not read: nothing will be served.
     pub without_secrets: bool,
+    /// Nothing that a start opens is looked at either: certificates, authorities, directories.
+    pub unopened: bool,
 }
 
 /// Root's access key.
@@ -158,7 +162,7 @@ impl Config {
     /// [`Error`] names the file, the line or key, and what would be right.
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
         let name = path.unwrap_or(Path::new("(defaults)"));
-        let text = path.map_or(Ok(String::new()), std::fs::read_to_string);
+        let text = path.map_or(Ok(String::new()), words::read_text);
         let text = text.map_err(|error| Error::File {
             path: name.to_owned(),
             error,

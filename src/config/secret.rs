@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
+use super::words::read_text;
 use crate::crypto::Secret;
 
 /// `{ file = "…" }` or `{ env = "…" }`.
@@ -54,6 +55,20 @@ impl<'de> Visitor<'de> for SourceVisitor {
 }
 
 impl SecretSource {
+    /// Whether there can be such a file or variable.
+    ///
+    /// # Errors
+    /// A text that says what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::File(path) if path.as_os_str().is_empty() => Err("the path is empty".to_owned()),
+            Self::Env(name) if name.is_empty() || name.contains(['=', '\0']) => {
+                Err(format!("`{name}` is no name of an environment variable"))
+            }
+            Self::File(_) | Self::Env(_) => Ok(()),
+        }
+    }
+
     /// Reads the secret; relative files are relative to `base`.
     ///
     /// # Errors
@@ -62,11 +77,16 @@ impl SecretSource {
         let text = match self {
             Self::File(path) => {
                 let path = base.join(path);
-                std::fs::read_to_string(&path)
-                    .map_err(|error| format!("`{}`: {error}", path.display()))?
+                read_text(&path).map_err(|why| format!("`{}`: {why}", path.display()))?
             }
-            Self::Env(name) => std::env::var(name)
-                .map_err(|_| format!("environment variable `{name}` is not set"))?,
+            Self::Env(name) => std::env::var(name).map_err(|why| match why {
+                std::env::VarError::NotPresent => {
+                    format!("environment variable `{name}` is not set")
+                }
+                std::env::VarError::NotUnicode(_) => {
+                    format!("environment variable `{name}` is no text")
+                }
+            })?,
         };
         match text.trim() {
             "" => Err(format!("{self} is empty")),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::script::{quoted, script};
 use super::{Error, write_out};
 use crate::config::{Config, RootKey};
 use crate::crypto::{Secret, random};
@@ -20,19 +21,11 @@ pub(super) struct Bootstrap {
     root: RootKey,
     authority: Option<Authority>,
     data: PathBuf,
+    /// Where is listened, with the port that was found where none was asked for.
+    listen: SocketAddr,
     // Held as long as the process lives: two of them would write each other's files.
     _lock: std::fs::File,
 }
-
-/// What a shell may have of another store and clients would take before, or beside, what `env.sh` sets.
-const IN_THE_WAY: [&str; 6] = [
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-];
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct RootFile {
@@ -42,7 +35,7 @@ struct RootFile {
 
 impl Bootstrap {
     /// Makes what is missing. The directory is this process's before a byte of it is written.
-    pub(super) fn prepare(config: &Config) -> Result<Self, Error> {
+    pub(super) fn prepare(config: &Config, listen: SocketAddr) -> Result<Self, Error> {
         let wrong = |error: std::io::Error| Error::Bootstrap(error.to_string());
         files::make_directory(&config.data, 0o700).map_err(wrong)?;
         let lock = files::lock(&config.data.join("lock")).map_err(wrong)?;
@@ -67,6 +60,7 @@ impl Bootstrap {
             root,
             authority,
             data: config.data.clone(),
+            listen,
             _lock: lock,
         })
     }
@@ -108,19 +102,12 @@ impl Bootstrap {
     /// Writes `env.sh` and says where it is; the last line says `ready`. Secrets are in that file and nowhere
     /// in what is printed, which often ends in a log.
     pub(super) fn announce(&self, config: &Config) {
-        let variables = self.variables(config);
-        let export = |(name, value): &(&str, String)| format!("export {name}={}\n", quoted(value));
-        let exports: String = variables.iter().map(export).collect();
-        let script = format!("unset {}\n{exports}", IN_THE_WAY.join(" "));
-        let path = config.data.join("env.sh");
-        if let Err(error) = files::write(&path, script.as_bytes(), 0o600) {
-            tracing::error!(%error, path = %path.display(), "cannot be written");
-        }
+        let path = self.write_script(config);
         write_out(&format!(
             "\nPortcullis {} listens on {}. What clients need is in a file of yours alone:\n\n\
              \x20   source {}\n\nready\n",
             env!("CARGO_PKG_VERSION"),
-            config.listen,
+            self.listen,
             quoted(
                 &std::path::absolute(&path)
                     .unwrap_or(path)
@@ -128,6 +115,19 @@ impl Bootstrap {
                     .to_string()
             ),
         ));
+    }
+
+    /// Writes `env.sh`: what clients need.
+    pub(super) fn write_script(&self, config: &Config) -> PathBuf {
+        let authority = self.authority.as_ref().map(|authority| {
+            std::path::absolute(&authority.ca).unwrap_or_else(|_| authority.ca.clone())
+        });
+        let script = script(&self.variables(config), authority.as_deref());
+        let path = self.data.join("env.sh");
+        if let Err(error) = files::write(&path, script.as_bytes(), 0o600) {
+            tracing::error!(%error, path = %path.display(), "cannot be written");
+        }
+        path
     }
 
     /// Says by which names others can reach a gateway that listens everywhere, and what to set for more.
@@ -150,8 +150,8 @@ impl Bootstrap {
         let url = config
             .external_url
             .clone()
-            .unwrap_or_else(|| format!("{scheme}://{}", reachable(config.listen)));
-        let mut variables = vec![
+            .unwrap_or_else(|| format!("{scheme}://{}", reachable(self.listen)));
+        vec![
             ("AWS_ENDPOINT_URL", url),
             ("AWS_ACCESS_KEY_ID", self.root.id.clone()),
             (
@@ -161,12 +161,7 @@ impl Bootstrap {
             ("AWS_REGION", config.region.to_string()),
             // The older command line reads only this one.
             ("AWS_DEFAULT_REGION", config.region.to_string()),
-        ];
-        if let Some(authority) = &self.authority {
-            let ca = std::path::absolute(&authority.ca).unwrap_or_else(|_| authority.ca.clone());
-            variables.push(("AWS_CA_BUNDLE", ca.display().to_string()));
-        }
-        variables
+        ]
     }
 }
 
@@ -233,11 +228,6 @@ fn names(config: &Config) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// Single quotes, in which a shell expands nothing.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn generated_root(path: &Path) -> Result<RootKey, Error> {

@@ -8,6 +8,7 @@ mod log;
 mod pulse;
 mod readiness;
 mod reload;
+mod script;
 mod turned_away;
 
 use std::net::{SocketAddr, TcpListener};
@@ -100,24 +101,6 @@ struct Running {
     audit: Arc<Audit>,
 }
 
-/// Validates what only opening would find: routes, upstreams, certificates.
-///
-/// # Errors
-/// [`Error`] says what.
-pub fn check(config: &Config) -> Result<(), Error> {
-    install_crypto();
-    backends(config)?;
-    if let Some((certificate, key)) = &config.tls.files {
-        Certificates::load(certificate, key)
-            .map_err(|error| Error::Bootstrap(error.to_string()))?;
-    }
-    if let Some(ca) = &config.tls.client_ca {
-        client_verifier(ca, config.tls.client_may_be_without)
-            .map_err(|error| Error::Bootstrap(error.to_string()))?;
-    }
-    Ok(())
-}
-
 /// The backends, without the disk: checking must not create or lock anything, so any local store will do.
 fn backends(config: &Config) -> Result<Backends, Error> {
     let stores = config.stores().into_iter().chain([(
@@ -183,7 +166,7 @@ fn start(config_path: Option<&Path>, overrides: Overrides, config: &Config) -> R
     let reserve = Reserve::new();
     // Before anything is created, so that an address that is taken leaves nothing behind.
     let listeners = Listeners::bind(config)?;
-    let bootstrap = Bootstrap::prepare(config)?;
+    let bootstrap = Bootstrap::prepare(config, listeners.main.local_addr()?)?;
     let metrics = Arc::new(Metrics::new().map_err(|error| Error::Bootstrap(error.to_string()))?);
     let audit = Arc::new(Audit::open(&config.audit, metrics.audit())?);
     let disk = Disk::open(&config.disk)

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::{Running, state};
-use crate::config::Config;
+use crate::config::{Config, RootKey};
+use crate::crypto::sha256;
 use crate::files::Stamp;
 
 /// The thread that looks at files.
@@ -66,6 +67,9 @@ struct Reload {
 /// What cannot change while running.
 #[derive(Debug, PartialEq)]
 struct Fixed {
+    data: PathBuf,
+    /// Of the secret no more than what tells it from another.
+    root: Option<(String, [u8; 32])>,
     addresses: [Option<std::net::SocketAddr>; 3],
     client_ca: Option<PathBuf>,
     client_may_be_without: bool,
@@ -79,7 +83,11 @@ struct Fixed {
 
 impl Fixed {
     fn of(config: &Config) -> Self {
+        let root = config.root.as_ref();
+        let told = |root: &RootKey| (root.id.clone(), sha256(root.secret.expose().as_bytes()));
         Self {
+            data: config.data.clone(),
+            root: root.map(told),
             addresses: [
                 Some(config.listen),
                 config.http_listen,
@@ -168,11 +176,12 @@ impl Reload {
                 .map_err(|error| error.to_string())?;
         }
         running.state.store(Arc::new(next));
+        running.bootstrap.write_script(&config);
         config.warn();
         if Fixed::of(&config) != self.fixed {
             tracing::warn!(
                 "addresses, TLS versions, client_ca, client_certificates, audit, logging, disk, threads, idle_timeout, \
-                 drain_timeout and shutdown_delay change at the next start only"
+                 drain_timeout, shutdown_delay, data and root's key change at the next start only"
             );
         }
         self.watch(&config);

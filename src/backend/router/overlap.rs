@@ -47,12 +47,12 @@ impl<'a> Behind<'a> {
     }
 }
 
-/// The first two buckets that overlap and whose routes do not both say that this is meant, and the
-/// bucket at the store. `store_of` gives what names a backend's store, `None` for one of this process.
-pub(super) fn first<'s>(
+/// Every two buckets that overlap and whose routes do not both say that this is meant, and the bucket at the
+/// store. `store_of` gives what names a backend's store, `None` for one of this process.
+pub(super) fn all<'s>(
     routes: &[Route],
     store_of: impl Fn(&str) -> Option<&'s str>,
-) -> Option<(BucketName, BucketName, String)> {
+) -> Vec<(BucketName, BucketName, String)> {
     let named = routes.iter().filter_map(|route| route.pattern.exact());
     let named: Vec<_> = named
         .filter_map(|bucket| Behind::of(bucket, routes, &store_of))
@@ -63,9 +63,10 @@ pub(super) fn first<'s>(
     let same: Vec<_> = same
         .filter_map(|bucket| Behind::of(bucket, routes, &store_of))
         .collect();
-    named.iter().enumerate().find_map(|(at, one)| {
+    let pairs = named.iter().enumerate().filter_map(|(at, one)| {
         let mut others = named.iter().skip(at.saturating_add(1)).chain(&same);
         let other = others.find(|other| one.overlaps(other))?;
         Some((one.bucket.clone(), other.bucket.clone(), one.name.clone()))
-    })
+    });
+    pairs.collect()
 }

@@ -46,6 +46,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Of a definition that makes no sense, what is wrong with it and nothing before that.
+    #[must_use]
+    pub fn into_reason(self) -> String {
+        match self {
+            Self::Config(what) => what,
+            other => other.to_string(),
+        }
+    }
+
     pub(super) fn garbage(what: impl Into<Cow<'static, str>>) -> Self {
         Self::Garbage(what.into())
     }

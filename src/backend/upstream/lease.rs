@@ -46,6 +46,27 @@ impl std::fmt::Debug for Connections {
     }
 }
 
+/// Whether there can be so many connections.
+pub(super) fn most(config: &Config) -> Result<(), Error> {
+    match config.max_connections {
+        1..=Semaphore::MAX_PERMITS => Ok(()),
+        other => Err(Error::Config(format!(
+            "`{other}` is no number of connections, of which there is at least 1, as in `max_connections = 1024`"
+        ))),
+    }
+}
+
+/// Whether one caller can have so many of them.
+pub(super) fn most_per_caller(config: &Config) -> Result<(), Error> {
+    let most = config.max_connections;
+    match config.max_connections_per_caller {
+        Some(each) if each == 0 || each > most => Err(Error::Config(format!(
+            "`{each}` is not between 1 and `max_connections`, which is {most}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Connections {
     /// Nothing is connected yet.
     pub(super) fn new(
@@ -53,17 +74,10 @@ impl Connections {
         endpoint: &Endpoint,
         counters: &Arc<Counters>,
     ) -> Result<Self, Error> {
+        most(config)?;
+        most_per_caller(config)?;
         let limit = config.max_connections;
-        if limit == 0 || limit > Semaphore::MAX_PERMITS {
-            return Err(Error::Config(
-                "`max_connections` is out of range".to_owned(),
-            ));
-        }
         let each = config.max_connections_per_caller;
-        if each.is_some_and(|each| each == 0 || each > limit) {
-            let what = "`max_connections_per_caller` is not between 1 and `max_connections`";
-            return Err(Error::Config(what.to_owned()));
-        }
         let queue = limit.saturating_mul(QUEUE_FACTOR).max(QUEUE);
         let mut options = ConnectorOptions::new(limit);
         options.ca_file = Some(tls::authorities(endpoint, config.ca.as_deref())?);

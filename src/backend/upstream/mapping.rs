@@ -91,6 +91,68 @@ pub struct Mapping {
     pub key_prefix: String,
 }
 
+impl Mapping {
+    /// Whether the buckets of a pattern can be called so.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a rename of more than one bucket, and a name that no store has.
+    pub fn can_rename(&self, pattern: &BucketPattern) -> Result<(), Error> {
+        match &self.rename {
+            Some(name) if pattern.exact().is_none() => Err(Error::Config(format!(
+                "`{pattern}` is a pattern, so its buckets cannot all be renamed to `{name}`"
+            ))),
+            Some(name) if !is_name(name) => Err(Error::Config(format!(
+                "`{name}` is not a bucket name, which has 3 to 255 letters, digits, `.`, `-` and `_`"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether keys can begin so.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a prefix that could leave its place.
+    pub fn can_prefix(&self) -> Result<(), Error> {
+        let prefix = &self.key_prefix;
+        let sound =
+            prefix.is_empty() || ObjectKey::parse(prefix).is_ok_and(|p| !p.has_dot_segment());
+        match sound && !prefix.starts_with('/') {
+            true => Ok(()),
+            false => Err(Error::Config(format!(
+                "`{prefix}` is not a key prefix, which is as in `tenant-a/`"
+            ))),
+        }
+    }
+
+    /// Whether a store of this process can have it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for any: it knows buckets by their own names only.
+    pub fn can_be_local(&self, store: &str) -> Result<(), Error> {
+        match *self == Self::default() {
+            true => Ok(()),
+            false => Err(Error::Config(format!(
+                "backend `{store}` can neither rename buckets nor prefix keys"
+            ))),
+        }
+    }
+
+    /// Whether a store that makes this of keys can have the prefix.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for one that no key could have there.
+    pub fn can_be(&self, keys: Keys) -> Result<(), Error> {
+        let prefix = &self.key_prefix;
+        let empty = ObjectKey::parse(prefix).is_ok_and(|p| p.has_empty_segment());
+        match empty && keys != Keys::Exact {
+            false => Ok(()),
+            true => Err(Error::Config(format!(
+                "the key prefix `{prefix}` has an empty segment, which needs `keys = \"exact\"`"
+            ))),
+        }
+    }
+}
+
 /// The mappings of every route to one upstream, in the routes' order.
 #[derive(Clone, Debug, Default)]
 pub struct Mappings {
@@ -106,22 +168,8 @@ impl Mappings {
     /// could leave its place.
     pub fn new(mappings: Vec<(BucketPattern, Mapping)>) -> Result<Self, Error> {
         for (pattern, mapping) in &mappings {
-            if let Some(name) = &mapping.rename {
-                if pattern.exact().is_none() {
-                    return Err(Error::Config(format!(
-                        "`{pattern}` is a pattern, so its buckets cannot all be renamed to `{name}`"
-                    )));
-                }
-                if !is_name(name) {
-                    return Err(Error::Config(format!("`{name}` is not a bucket name")));
-                }
-            }
-            let prefix = &mapping.key_prefix;
-            let sound =
-                prefix.is_empty() || ObjectKey::parse(prefix).is_ok_and(|p| !p.has_dot_segment());
-            if !sound || prefix.starts_with('/') {
-                return Err(Error::Config(format!("`{prefix}` is not a key prefix")));
-            }
+            mapping.can_rename(pattern)?;
+            mapping.can_prefix()?;
         }
         Ok(Self {
             routes: mappings,
@@ -134,16 +182,10 @@ impl Mappings {
     /// # Errors
     /// [`Error::Config`] for a prefix that no key could have there.
     pub(super) fn keeping(self, keys: Keys) -> Result<Self, Error> {
-        let prefixes = self.routes.iter().map(|(_, mapping)| &mapping.key_prefix);
-        let lost = |prefix: &&String| {
-            keys != Keys::Exact && ObjectKey::parse(prefix).is_ok_and(|p| p.has_empty_segment())
-        };
-        match prefixes.into_iter().find(lost) {
-            None => Ok(Self { keys, ..self }),
-            Some(prefix) => Err(Error::Config(format!(
-                "the key prefix `{prefix}` has an empty segment, which needs `keys = \"exact\"`"
-            ))),
+        for (_, mapping) in &self.routes {
+            mapping.can_be(keys)?;
         }
+        Ok(Self { keys, ..self })
     }
 
     /// Where `bucket` is.

@@ -92,6 +92,25 @@ impl Upstream {
         })
     }
 
+    /// Everything for which [`Self::new`] refuses a definition, each with its key.
+    #[must_use]
+    pub fn mistakes(config: &Config) -> Vec<(&'static str, Error)> {
+        let endpoint = Endpoint::parse(&config.endpoint);
+        let authorities = endpoint.as_ref().ok().map(|endpoint| {
+            let read = tls::authorities(endpoint, config.ca.as_deref());
+            ("ca", read.map(drop))
+        });
+        let each = [
+            ("endpoint", endpoint.map(drop)),
+            ("region", remote::region(config)),
+            ("max_connections", lease::most(config)),
+            ("max_connections_per_caller", lease::most_per_caller(config)),
+        ];
+        let each = each.into_iter().chain(authorities);
+        each.filter_map(|(key, read)| Some((key, read.err()?)))
+            .collect()
+    }
+
     /// The definition's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -30,15 +30,25 @@ impl std::fmt::Debug for Remote {
     }
 }
 
+/// Whether there can be such a region.
+pub(super) fn region(config: &Config) -> Result<(), Error> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    match !config.region.is_empty() && config.region.bytes().all(plain) {
+        true => Ok(()),
+        false => Err(Error::Config(format!(
+            "`{}` is no region, which is as in `us-east-1`",
+            config.region
+        ))),
+    }
+}
+
 impl Remote {
     pub(super) fn new(
         config: Config,
         endpoint: Endpoint,
         counters: Arc<Counters>,
     ) -> Result<Self, Error> {
-        if config.region.is_empty() {
-            return Err(Error::Config("the region is empty".to_owned()));
-        }
+        region(&config)?;
         Ok(Self {
             path_style: config.path_style || !endpoint.can_be_virtual(),
             endpoint,

@@ -96,6 +96,7 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
             // Who wonders about a policy need not have everybody's keys.
             let overrides = Overrides {
                 without_secrets: true,
+                unopened: true,
                 ..Overrides::default()
             };
             Some(Config::load(Some(path), &overrides).map_err(|e| e.to_string())?)

@@ -1,169 +1,144 @@
 //! Where clients are listened for, and what is believed of them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Builder, Config, Error, Overrides, Tls, file};
+use super::{Builder, Config, Error, Overrides, file};
+
+/// A listener: its key, its address, and whether the command line says so.
+type Listening<'k> = (&'k str, SocketAddr, bool);
 
 impl Builder<'_> {
     /// Where clients are listened for, and administrators.
     pub(super) fn listening(
-        &self,
+        &mut self,
         file: &file::File,
         overrides: &Overrides,
-    ) -> Result<(SocketAddr, SocketAddr), Error> {
+    ) -> (SocketAddr, SocketAddr) {
         let listen = overrides.listen.or(file.listener.address);
         let listen = listen.unwrap_or_else(Config::default_listen);
-        self.plain_http(listen, file, overrides)?;
+        let beside = file.listener.http_address;
+        if self.opens {
+            self.plain_http(listen, beside, overrides);
+        }
         let admin = overrides.admin_listen.or(file.admin.address);
         let admin = admin.unwrap_or_else(Config::default_admin_listen);
-        self.different(&[
-            ("listener.address", Some(listen)),
-            ("listener.http_address", file.listener.http_address),
-            ("admin.address", Some(admin)),
-        ])?;
-        Ok((listen, admin))
+        let mut all = vec![("listener.address", listen, overrides.listen.is_some())];
+        all.extend(beside.map(|address| ("listener.http_address", address, false)));
+        all.push(("admin.address", admin, overrides.admin_listen.is_some()));
+        self.different(&all);
+        (listen, admin)
     }
 
     /// Two listeners cannot have one port of one address, nor of all addresses and one of them.
-    fn different(&self, listeners: &[(&str, Option<SocketAddr>)]) -> Result<(), Error> {
-        let given = listeners
-            .iter()
-            .filter_map(|(key, address)| Some((*key, (*address)?)));
-        let mut before: Vec<(&str, SocketAddr)> = Vec::new();
-        for (key, address) in given {
-            let meets = |other: &SocketAddr| {
-                let any = address.ip().is_unspecified() || other.ip().is_unspecified();
-                let same_port = address.port() == other.port() && address.port() != 0;
-                same_port && (any || address.ip() == other.ip())
-            };
-            if let Some((other, taken)) = before.iter().find(|(_, other)| meets(other)) {
-                let what =
-                    format!("`{address}` has the port of `{other}`, `{taken}`: give it another");
-                return Err(self.value(key, what));
+    fn different(&mut self, listeners: &[Listening<'_>]) {
+        let meet = |one: &SocketAddr, other: &SocketAddr| {
+            let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+            let same_port = one.port() == other.port() && one.port() != 0;
+            same_port && (any || one.ip() == other.ip())
+        };
+        for (at, second) in listeners.iter().enumerate() {
+            let before = listeners.iter().take(at);
+            let taken = before.filter(|first| meet(&first.1, &second.1));
+            for first in taken.collect::<Vec<_>>() {
+                // The one that is written, rather than a default.
+                let written = |one: &Listening<'_>| !one.2 && self.is_written(one.0);
+                let (wrong, other) = match written(first) && !written(second) {
+                    true => (first, second),
+                    false => (second, first),
+                };
+                let flag = match (wrong.2, wrong.0) {
+                    (true, "admin.address") => "--admin-listen",
+                    (true, _) => "--listen",
+                    (false, key) => key,
+                };
+                let what = format!(
+                    "`{}` has the port of `{}`, which is `{}`: give one of them another",
+                    wrong.1, other.0, other.1
+                );
+                self.tell(flag, what);
             }
-            before.push((key, address));
         }
-        Ok(())
     }
 
     /// Plain HTTP shows everything to whoever is on the wire: off loopback it must be asked for twice.
     fn plain_http(
-        &self,
+        &mut self,
         listen: SocketAddr,
-        file: &file::File,
+        beside: Option<SocketAddr>,
         overrides: &Overrides,
-    ) -> Result<(), Error> {
-        let main = overrides
-            .insecure_http
-            .then_some(("--insecure-http", listen));
-        let beside = file
-            .listener
-            .http_address
-            .map(|address| ("listener.http_address", address));
+    ) {
+        let main = overrides.insecure_http;
+        let main = main.then_some(("--insecure-http", listen));
+        let beside = beside.map(|address| ("listener.http_address", address));
+        if overrides.insecure_anywhere && main.is_none() && beside.is_none() {
+            let what = "`--insecure-http-anywhere` does nothing: neither `--insecure-http` nor `listener.http_address` is there";
+            self.warnings.push(what.to_owned());
+        }
         for (key, address) in main.into_iter().chain(beside) {
             if !address.ip().is_loopback() && !overrides.insecure_anywhere {
-                return Err(self.value(key, format!("`{address}` is not a loopback address; plain HTTP there needs --insecure-http-anywhere")));
+                self.tell(key, format!("`{address}` is not a loopback address; plain HTTP there needs --insecure-http-anywhere"));
             }
         }
-        Ok(())
-    }
-
-    pub(super) fn tls(&mut self, tls: &file::Tls) -> Result<Tls, Error> {
-        let files = match (&tls.certificate, &tls.key) {
-            (Some(certificate), Some(key)) => {
-                Some((self.base.join(certificate), self.base.join(key)))
-            }
-            (None, None) => None,
-            _ => {
-                return Err(self.value(
-                    "listener.tls",
-                    "`certificate` and `key` go together".to_owned(),
-                ));
-            }
-        };
-        let only_1_3 = match tls.minimum_version.as_deref() {
-            None | Some("1.2") => false,
-            Some("1.3") => true,
-            Some(other) => {
-                return Err(self.value(
-                    "listener.tls.minimum_version",
-                    format!("`{other}` is neither `1.2` nor `1.3`"),
-                ));
-            }
-        };
-        for path in files.iter().flat_map(|(a, b)| [a, b]) {
-            self.is_file("listener.tls", path)?;
-        }
-        let client_ca = tls.client_ca.as_ref().map(|path| self.base.join(path));
-        let key = "listener.tls.client_certificates";
-        let client_may_be_without = match tls.client_certificates.as_deref() {
-            Some(_) if client_ca.is_none() => {
-                let what = "it needs `client_ca`, which says where they must come from";
-                return Err(self.value(key, what.to_owned()));
-            }
-            None | Some("required") => false,
-            Some("optional") => true,
-            Some(other) => {
-                let what = format!("`{other}` is neither `required` nor `optional`");
-                return Err(self.value(key, what));
-            }
-        };
-        Ok(Tls {
-            files,
-            only_1_3,
-            client_ca,
-            client_may_be_without,
-        })
     }
 
     /// Virtual-host domains; the host of the external URL serves path style in any case.
-    pub(super) fn domains(&self, listener: &file::Listener) -> Result<Vec<String>, Error> {
-        if let Some(url) = &listener.external_url {
-            let uri = url.parse::<http::Uri>().ok().filter(|uri| {
-                uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
-            });
-            if uri.is_none() {
-                return Err(self.value(
-                    "listener.external_url",
-                    format!("`{url}` is not an http or https URL"),
-                ));
-            }
+    pub(super) fn domains(&mut self, listener: &file::Listener) -> Vec<String> {
+        if let Some(url) = &listener.external_url
+            && let Err(why) = is_origin(url)
+        {
+            let what = format!("`{url}` {why}; it is written as in `https://s3.example.com`");
+            self.tell("listener.external_url", what);
         }
+        let key = "listener.virtual_host_domains";
         for domain in &listener.virtual_host_domains {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
-            if domain.is_empty()
-                || !domain.bytes().all(plain)
-                || domain.parse::<std::net::IpAddr>().is_ok()
-            {
-                return Err(self.value(
-                    "listener.virtual_host_domains",
-                    format!("`{domain}` is not a domain name"),
-                ));
+            if !is_domain(domain) {
+                let what =
+                    format!("`{domain}` is not a domain name, which is as in `s3.example.com`");
+                self.tell(key, what);
             }
         }
-        Ok(listener.virtual_host_domains.clone())
+        listener.virtual_host_domains.clone()
     }
 
-    pub(super) fn proxies(&self, networks: &[String]) -> Result<Vec<IpNet>, Error> {
+    /// Names of the admin listener.
+    pub(super) fn admin_hosts(&mut self, hosts: Vec<String>) -> Vec<String> {
+        for host in &hosts {
+            let literal = host.parse::<IpAddr>().is_ok();
+            if !literal && !is_domain(&host.replace('_', "-")) {
+                let what = format!("`{host}` is not a name as in `portcullis-admin.internal`");
+                self.tell("admin.hosts", what);
+            }
+        }
+        hosts
+    }
+
+    pub(super) fn proxies(&mut self, networks: &[String]) -> Vec<IpNet> {
         let key = "listener.trusted_proxies";
-        let parse = |text: &String| {
-            let net = text
-                .parse::<IpNet>()
-                .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-            let net = net.map_err(|_| {
-                self.value(
+        let mut proxies = Vec::new();
+        for text in networks {
+            let net = text.parse::<IpNet>();
+            let net = net.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            match net {
+                Err(_) => self.tell(
                     key,
                     format!("`{text}` is not a network such as `10.0.0.0/8`"),
-                )
-            })?;
-            match net.prefix_len() {
-                0 => Err(self.value(key, format!("`{text}` would believe everyone"))),
-                _ => Ok(net),
+                ),
+                Ok(net) if net.prefix_len() == 0 => {
+                    self.tell(key, format!("`{text}` would believe everyone"));
+                }
+                Ok(net) => proxies.push(net),
             }
-        };
-        networks.iter().map(parse).collect()
+        }
+        let together = IpNet::aggregate(&proxies);
+        if let Some(all) = together.iter().find(|net| net.prefix_len() == 0) {
+            self.tell(
+                key,
+                format!("together they are `{all}` and would believe everyone"),
+            );
+        }
+        proxies
     }
 
     pub(super) fn forwarded_proto(&self, listener: &file::Listener) -> Result<bool, Error> {
@@ -174,5 +149,37 @@ impl Builder<'_> {
             )),
             written => Ok(written.unwrap_or(false)),
         }
+    }
+}
+
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(plain)
+    };
+    text.len() <= 253 && text.split('.').all(label) && text.parse::<IpAddr>().is_err()
+}
+
+/// Whether a URL is a scheme, a host and perhaps a port: what clients put a bucket behind.
+fn is_origin(url: &str) -> Result<(), &'static str> {
+    let not = "is not an http or https URL";
+    let uri = url.parse::<http::Uri>().map_err(|_| not)?;
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let authority = uri
+        .authority()
+        .filter(|authority| scheme && !authority.host().is_empty());
+    let authority = authority.ok_or(not)?;
+    let port = authority.as_str().strip_prefix(authority.host());
+    match port {
+        None => Err("has a user in it"),
+        Some("") => Ok(()),
+        Some(_) if authority.port_u16().is_none_or(|port| port == 0) => {
+            Err("has a port that is not between 1 and 65535")
+        }
+        Some(_) => Ok(()),
+    }?;
+    match matches!(uri.path(), "" | "/") && uri.query().is_none() && !url.contains('#') {
+        true => Ok(()),
+        false => Err("has more than a scheme, a host and a port"),
     }
 }

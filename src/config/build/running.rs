@@ -2,111 +2,83 @@
 
 use std::time::Duration;
 
-use super::{Builder, Error, Limits, Logging, audit, file, transform};
+use super::{Builder, Error, Limits, audit, file, transform};
+
+/// More threads than any machine's cores answer nothing faster, and the system may refuse them.
+const MOST_THREADS: usize = 1024;
 
 impl Builder<'_> {
     /// Connections, how long the end takes, and threads.
     pub(super) fn running(
-        &self,
+        &mut self,
         written: &file::Limits,
-    ) -> Result<(Option<usize>, Duration, Duration, usize), Error> {
-        let delay = |name: &str, text: &Option<String>, usual: u64| {
+    ) -> (Option<usize>, Duration, Duration, usize) {
+        let mut delay = |name: &str, text: &Option<String>, usual: u64| {
             let usual = Duration::from_secs(usual);
-            self.delay(&format!("limits.{name}"), text.as_deref(), usual)
+            let read = self.delay(&format!("limits.{name}"), text.as_deref(), usual);
+            self.keep(read).unwrap_or(usual)
         };
-        let threads = self.most("threads", written.threads)?;
+        let drain = delay("drain_timeout", &written.drain_timeout, 30);
+        let shutdown = delay("shutdown_delay", &written.shutdown_delay, 1);
+        let threads = self.most("threads", written.threads);
+        if threads.is_some_and(|threads| threads > MOST_THREADS) {
+            let what =
+                format!("there are never more than {MOST_THREADS}; one a core is the default");
+            self.tell("limits.threads", what);
+        }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Ok((
-            self.most("connections", written.connections)?,
-            delay("drain_timeout", &written.drain_timeout, 30)?,
-            delay("shutdown_delay", &written.shutdown_delay, 1)?,
-            threads.unwrap_or_else(cores),
-        ))
+        let connections = self.most("connections", written.connections);
+        (connections, drain, shutdown, threads.unwrap_or_else(cores))
     }
 
     /// The key `limits.<name>`: at least one, or nothing would ever be answered.
-    fn most<T: PartialEq + From<u8>>(
-        &self,
+    fn most<T: PartialEq + Copy + From<u8>>(
+        &mut self,
         name: &str,
         written: Option<T>,
-    ) -> Result<Option<T>, Error> {
-        match written {
-            Some(most) if most == T::from(0) => Err(self.value(
-                &format!("limits.{name}"),
-                "there must be room for one".to_owned(),
-            )),
-            most => Ok(most),
+    ) -> Option<T> {
+        if written == Some(T::from(0)) {
+            let what = "there must be room for one";
+            self.tell(&format!("limits.{name}"), what.to_owned());
         }
+        written
     }
 
-    pub(super) fn limits(&self, written: &file::Limits) -> Result<Limits, Error> {
+    pub(super) fn limits(&mut self, written: &file::Limits) -> Limits {
         let usual = Limits::default();
         let bodies = transform::Limits {
             upload: written.upload_bytes.unwrap_or(usual.bodies.upload),
             unverified: written.unverified_bytes.unwrap_or(usual.bodies.unverified),
             answers: written.answer_bytes.unwrap_or(usual.bodies.answers),
         };
-        let requests = self.most("requests", written.requests)?;
+        let requests = self.most("requests", written.requests);
         let requests = requests.unwrap_or(usual.requests);
-        let per_caller = self.most("requests_per_caller", written.requests_per_caller)?;
+        let per_caller = self.most("requests_per_caller", written.requests_per_caller);
         let header_bytes = written.header_bytes.unwrap_or(usual.header_bytes);
         if !(1024..=65_536).contains(&header_bytes) {
-            return Err(self.value(
-                "limits.header_bytes",
-                format!("`{header_bytes}` is not between 1024 and 65536"),
-            ));
+            let what = format!("`{header_bytes}` is not between 1024 and 65536");
+            self.tell("limits.header_bytes", what);
         }
-        let one = |name: &str, text: &Option<String>, usual| {
-            self.duration(&format!("limits.{name}"), text.as_deref(), usual)
+        let streams = self.most("streams", written.streams);
+        let mut time = |name: &str, text: &Option<String>, usual| {
+            let read = self.duration(&format!("limits.{name}"), text.as_deref(), usual);
+            self.keep(read).unwrap_or(usual)
         };
-        Ok(Limits {
+        Limits {
             header_bytes,
-            header_timeout: one(
+            header_timeout: time(
                 "header_timeout",
                 &written.header_timeout,
                 usual.header_timeout,
-            )?,
-            body_timeout: one("body_timeout", &written.body_timeout, usual.body_timeout)?,
-            idle_timeout: one("idle_timeout", &written.idle_timeout, usual.idle_timeout)?,
+            ),
+            body_timeout: time("body_timeout", &written.body_timeout, usual.body_timeout),
+            idle_timeout: time("idle_timeout", &written.idle_timeout, usual.idle_timeout),
             requests,
             // Half, so that there is always room for another.
             requests_per_caller: per_caller.unwrap_or(requests.div_ceil(2)),
-            streams: self
-                .most("streams", written.streams)?
-                .unwrap_or(usual.streams),
+            streams: streams.unwrap_or(usual.streams),
             bodies,
-        })
-    }
-
-    pub(super) fn logging(&self, written: &file::Logging) -> Result<Logging, Error> {
-        let json = match written.format.as_deref() {
-            None | Some("human") => false,
-            Some("json") => true,
-            Some(other) => {
-                return Err(self.value(
-                    "logging.format",
-                    format!("`{other}` is neither `human` nor `json`"),
-                ));
-            }
-        };
-        let level = written.level.clone().unwrap_or_else(|| "info".to_owned());
-        // A word that is no level would be a module's name, of which everything is logged.
-        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-        let bare = level.split(',').find(|part| {
-            let part = part.trim();
-            !part.contains(['=', '[']) && !LEVELS.iter().any(|l| part.eq_ignore_ascii_case(l))
-        });
-        if let Some(part) = bare {
-            let what = format!(
-                "`{part}` is none of `{}`; of one module it is written `portcullis::proxy=debug`",
-                LEVELS.join("`, `")
-            );
-            return Err(self.value("logging.level", what));
         }
-        if let Err(why) = tracing_subscriber::EnvFilter::try_new(&level) {
-            return Err(self.value("logging.level", why.to_string()));
-        }
-        Ok(Logging { json, level })
     }
 
     pub(super) fn when_full(&self, written: Option<&str>) -> Result<audit::WhenFull, Error> {
@@ -117,30 +89,6 @@ impl Builder<'_> {
                 "audit.when_full",
                 format!("`{other}` is neither `drop` nor `block`"),
             )),
-        }
-    }
-
-    pub(super) fn audit(
-        &self,
-        written: Option<&file::AuditOutput>,
-    ) -> Result<audit::Output, Error> {
-        let wrong = || {
-            self.value(
-                "audit.output",
-                "give `\"stdout\"`, `\"off\"` or `{ file = \"…\" }`".to_owned(),
-            )
-        };
-        match written {
-            None => Ok(audit::Output::Off),
-            Some(file::AuditOutput::Named(name)) => match name.as_str() {
-                "stdout" => Ok(audit::Output::Stdout),
-                "off" => Ok(audit::Output::Off),
-                _ => Err(wrong()),
-            },
-            Some(file::AuditOutput::Table(table)) => match table.get("file") {
-                Some(path) if table.len() == 1 => Ok(audit::Output::File(self.base.join(path))),
-                _ => Err(wrong()),
-            },
         }
     }
 }

@@ -87,6 +87,18 @@ pub fn validate_at(
     look_over(limits, kind, json, Some(now))
 }
 
+/// Every error for which a document is no policy, in the parser's words; empty where it is one.
+#[must_use]
+pub fn refusals(limits: &PolicyLimits, kind: PolicyKind, json: &[u8]) -> Vec<String> {
+    let mut report = Report::default();
+    let _rest = refused::read(limits, kind, json, &mut report);
+    report
+        .findings
+        .into_iter()
+        .map(|finding| finding.message)
+        .collect()
+}
+
 /// What PutBucketPolicy of the bucket with that ARN refuses in a document besides the errors in `found`:
 /// of every statement that has none, the first.
 #[must_use]
