@@ -63,21 +63,17 @@ impl Share {
 }
 
 impl Glance {
-    /// Tells of a request that was not permitted, or that failed.
-    pub(super) fn tell(&self, event: &Event<'_>) {
+    /// Tells of a request that was not permitted, or that failed; `message` is what its client was told.
+    pub(super) fn tell(&self, event: &Event<'_>, message: Option<&str>) {
         let keys_refused = event.keys.iter().filter(|key| key.decision != "allow");
         let keys_refused = keys_refused.count();
-        let failed = event.status >= 500;
-        if event.decision == "allow" && !failed && keys_refused == 0 {
-            return;
-        }
         let share = match event.access_key_id {
             Some(_) => &self.known,
             None => &self.unknown,
         };
         let told = locked(share).take(Instant::now());
         if told {
-            line(event, keys_refused);
+            line(event, keys_refused, message);
         }
         self.left_out();
     }
@@ -101,7 +97,7 @@ fn locked(share: &Mutex<Share>) -> std::sync::MutexGuard<'_, Share> {
 }
 
 /// One line. Texts are escaped by the log's writer.
-fn line(event: &Event<'_>, keys_refused: usize) {
+fn line(event: &Event<'_>, keys_refused: usize, message: Option<&str>) {
     let claimed = event.claimed_access_key_id.as_deref();
     let who = event.caller.as_deref();
     let who = who
@@ -124,7 +120,7 @@ fn line(event: &Event<'_>, keys_refused: usize) {
             first.key,
             first.reason.unwrap_or_default()
         ),
-        (reason, _) => reason.unwrap_or_default().to_owned(),
+        (reason, _) => reason.or(message).unwrap_or_default().to_owned(),
     };
     tracing::warn!(
         request_id = event.request_id,

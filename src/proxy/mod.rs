@@ -353,7 +353,9 @@ impl Gateway {
                     .record(&event::of(state, head, seen, &counted), place);
             }
             Some(_) if seen.is_worth_a_glance() => {
-                self.glance.tell(&event::of(state, head, seen, &counted));
+                let message = seen.error.as_ref().map(Error::message);
+                self.glance
+                    .tell(&event::of(state, head, seen, &counted), message);
             }
             _ => {}
         }

@@ -69,10 +69,12 @@ fn is_own(key: &str) -> bool {
 }
 
 impl Seen {
-    /// Whether it was refused, in whole or in part, or failed.
+    /// Whether it was refused, in whole or in part, or failed. What is not there, or is not as a condition
+    /// wants it, is what a client asks for every day.
     pub(super) fn is_worth_a_glance(&self) -> bool {
         let refused = self.keys.iter().any(|key| !key.allowed);
-        self.permit.is_none() || self.status >= 500 || refused
+        let failed = self.status >= 400 && !matches!(self.status, 404 | 409 | 412 | 416);
+        self.permit.is_none() || failed || refused
     }
 
     /// The limit that was reached.

@@ -481,11 +481,15 @@ impl Backend for Disk {
     ) -> Result<Written, Error> {
         let asker = call.asker();
         let call = UploadPart::clone(&call);
-        if !upload::was_seen(&self.store, &call.upload) {
-            let looked = call.upload.clone();
-            self.run(asker, move |store| upload::find(store, &looked))
-                .await?;
-        }
+        let record = match upload::seen(&self.store, &call.upload) {
+            Some(record) => record,
+            None => {
+                let looked = call.upload.clone();
+                self.run(asker, move |store| upload::find(store, &looked))
+                    .await?
+            }
+        };
+        upload::check_algorithm(&record, call.checksum.as_ref())?;
         let (store, bucket) = (self.store.clone(), call.upload.bucket.clone());
         let written = receive(
             store.clone(),

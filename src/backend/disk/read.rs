@@ -55,8 +55,9 @@ impl Default for Blocks {
 impl Blocks {
     fn take(&self) -> Option<Room> {
         let permit = self.room.clone().try_acquire_owned().ok()?;
+        let spare = lock(&self.spare).pop();
         Some(Room {
-            bytes: lock(&self.spare).pop().unwrap_or_default(),
+            bytes: spare.unwrap_or_else(Vec::new),
             blocks: self.clone(),
             _permit: permit,
         })

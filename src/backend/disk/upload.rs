@@ -17,7 +17,8 @@ use super::write::Draft;
 use crate::backend::{ListedPart, PartPage};
 use crate::s3::call::{CreateMultipartUpload, ListParts, OnUpload};
 use crate::s3::{
-    BucketName, ChecksumAlgorithm, ChecksumType, ETag, Error, ErrorCode, ObjectMetadata,
+    BucketName, ChecksumAlgorithm, ChecksumRequest, ChecksumType, ETag, Error, ErrorCode,
+    ObjectMetadata,
 };
 
 /// What an upload was opened with.
@@ -113,13 +114,32 @@ pub(super) fn find(store: &Store, upload: &OnUpload) -> Result<Arc<UploadRecord>
     }
 }
 
-/// Whether the upload was there not long ago: then it need not be looked for before a part is asked for.
-/// Whoever brings the part to it will see.
-pub(super) fn was_seen(store: &Store, upload: &OnUpload) -> bool {
+/// An upload that was there not long ago: it need not be looked for before a part is asked for. Whoever
+/// brings the part to it will see.
+pub(super) fn seen(store: &Store, upload: &OnUpload) -> Option<Arc<UploadRecord>> {
     let known = store
         .uploads
-        .record(&record_path(&upload.bucket, &upload.upload_id));
-    is_random_name(&upload.upload_id) && known.is_some_and(|k| k.key == upload.key.as_str())
+        .record(&record_path(&upload.bucket, &upload.upload_id))?;
+    let is_it = is_random_name(&upload.upload_id) && known.key == upload.key.as_str();
+    is_it.then_some(known)
+}
+
+/// Refuses a part whose checksum is of another kind than the upload's: the object's could not be made of it.
+pub(super) fn check_algorithm(
+    record: &UploadRecord,
+    given: Option<&ChecksumRequest>,
+) -> Result<(), Error> {
+    match (record.checksum(), given) {
+        (Some((asked, _)), Some(given)) if asked != given.algorithm => {
+            let [asked, given] =
+                [asked, given.algorithm].map(|algorithm| algorithm.name().to_ascii_lowercase());
+            let message = format!(
+                "Checksum Type mismatch occurred, expected checksum Type: {asked}, actual checksum Type: {given}"
+            );
+            Err(Error::with_message(ErrorCode::InvalidRequest, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads an upload's record.
