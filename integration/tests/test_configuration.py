@@ -39,20 +39,21 @@ def upstream(name="u", **keys):
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Alow", "Action": "s3:GetObject", "Resource": "*"},
     {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "x"},
-    {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {"StringEqulas": {"aws:username": "a"}}}]})
+    {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {"StringEqulas": {"aws:username": "a"}}},
+    {"Effect": "Deny", "Action": "s3:DeleteObjetc", "Resource": "*"}]})
 UNKNOWN = json.dumps({"Statement": [{"Effect": "Deny", "Action": ["s3:DeleteObjetc", "s3:GetObjekt"], "Resource": "*"}]})
 
 
 @pytest.mark.parametrize("text,told", [
     ('[listener]\ntrusted_proxies = ["x", "10.0.0.0/8", "y", "0.0.0.0/0", "::/0"]\n', [(2, "`x`"), (2, "`y`"), (2, "`0.0.0.0/0`"), (2, "`::/0`")]),
     ('[listener]\nvirtual_host_domains = ["x y", "*.a", "good.example.com", "a..b"]\n', [(2, "`x y`"), (2, "`*.a`"), (2, "`a..b`")]),
-    (f"[[policies]]\nname = 'p'\ninline = '{POLICY}'\n", [(3, "statement 1, Effect"), (3, "statement 2, Resource"), (3, "statement 3, Condition")]),
+    (f"[[policies]]\nname = 'p'\ninline = '{POLICY}'\n", [(3, "statement 1, Effect"), (3, "statement 2, Resource"), (3, "statement 3, Condition"), (3, "statement 4, Action")]),
     (f"[[policies]]\nname = 'p'\ninline = '{UNKNOWN}'\n", [(3, "`s3:DeleteObject`"), (3, "`s3:GetObject`")]),
     ('[[users]]\nname = "a"\ngroups = ["g1", "g2"]\npolicies = ["p1", "p2"]\nboundary = "b"\naccess_keys = [{ id = "AKA1", secret = { env = "X" }, policy = "kp" }, { id = "A", secret = { env = "" } }]\n',
      [(3, "`g1`"), (3, "`g2`"), (5, "`b`"), (4, "`p1`"), (4, "`p2`"), (6, "`kp`"), (6, "access key id"), (6, "`users.a.access_keys.A.secret`")]),
     ('[[users]]\nname = "a"\ntags = { "a!" = "x", "b?" = "x" }\n', [(3, "`a!`"), (3, "`b?`")]),
     (upstream(endpoint='"nope"', ca='"no.pem"', keys='"exat"', payload='"x"', max_connections="0", credentials="{ access_key = { env = '' }, secret_key = { file = '' } }", timeouts='{ read = "x", write = "y" }'),
-     [(3, "`upstreams.u.endpoint`"), (4, "access_key"), (4, "secret_key"), (6, "`upstreams.u.keys`"), (7, "`upstreams.u.payload`"), (8, "`upstreams.u.max_connections`"), (9, "timeouts.read"), (9, "timeouts.write")]),
+     [(3, "`upstreams.u.endpoint`"), (4, "access_key"), (4, "secret_key"), (5, "`upstreams.u.ca`"), (6, "`upstreams.u.keys`"), (7, "`upstreams.u.payload`"), (8, "`upstreams.u.max_connections`"), (9, "timeouts.read"), (9, "timeouts.write")]),
     (upstream(endpoint='"https://127.0.0.1:1"', ca='"no.pem"', max_connections_per_caller="9000"), [(5, "`upstreams.u.ca`"), (6, "`upstreams.u.max_connections_per_caller`")]),
     (upstream() + upstream(), [(1, "two backends are called `u`")]),
     (upstream("") + upstream("disk"), [(1, "the name is empty"), (5, "`disk`")]),

@@ -175,19 +175,26 @@ fn one_policy(builder: &mut Builder<'_>, policy: &file::Policy, all: &Users) -> 
     };
     let name = policy.name.as_str();
     let parsed = Policy::parse_within(&all.limits, PolicyKind::Identity, name, text.as_bytes());
-    let Ok(parsed) = parsed else {
-        for why in refusals(&all.limits, PolicyKind::Identity, text.as_bytes()) {
-            builder.tell(&key, format!("{place}{why}"));
+    let (refused, unknown) = match &parsed {
+        Ok(policy) => {
+            let unknown = policy.unknown_actions();
+            (
+                Vec::new(),
+                unknown.iter().map(ToString::to_string).collect(),
+            )
         }
-        return None;
+        Err(_) => refusals(&all.limits, PolicyKind::Identity, text.as_bytes()),
     };
-    for why in parsed.unknown_actions() {
+    for why in refused {
+        builder.tell(&key, format!("{place}{why}"));
+    }
+    for why in unknown {
         match all.refuses_unknown_actions {
             true => builder.tell(&key, format!("{place}{why}")),
             false => builder.warnings.push(format!("`{key}`: {place}{why}")),
         }
     }
-    Some(parsed)
+    parsed.ok()
 }
 
 fn groups<'f>(builder: &mut Builder<'_>, file: &'f file::File, policies: &Policies) -> Groups<'f> {

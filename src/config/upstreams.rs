@@ -78,6 +78,10 @@ impl Builder<'_> {
             name: upstream.name.clone(),
         };
         if self.opens {
+            // Whether it is needed is not known without an endpoint; that it is not there is.
+            if let (Some(ca), Err(_)) = (&config.ca, Endpoint::parse(&config.endpoint)) {
+                self.is_file(&format!("{key}.ca"), ca);
+            }
             for (name, why) in Upstream::mistakes(&config) {
                 self.tell(&format!("{key}.{name}"), why.into_reason());
             }

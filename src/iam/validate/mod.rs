@@ -87,16 +87,24 @@ pub fn validate_at(
     look_over(limits, kind, json, Some(now))
 }
 
-/// Every error for which a document is no policy, in the parser's words; empty where it is one.
+/// Every error for which a document is no policy, in the parser's words; and, of what is right of it, the
+/// actions that there are not.
 #[must_use]
-pub fn refusals(limits: &PolicyLimits, kind: PolicyKind, json: &[u8]) -> Vec<String> {
+pub fn refusals(
+    limits: &PolicyLimits,
+    kind: PolicyKind,
+    json: &[u8],
+) -> (Vec<String>, Vec<String>) {
     let mut report = Report::default();
-    let _rest = refused::read(limits, kind, json, &mut report);
-    report
-        .findings
-        .into_iter()
-        .map(|finding| finding.message)
-        .collect()
+    let rest = refused::read(limits, kind, json, &mut report);
+    let told = report.findings.into_iter().map(|finding| finding.message);
+    let unknown = rest
+        .map(|rest| rest.policy.unknown_actions())
+        .unwrap_or_default();
+    (
+        told.collect(),
+        unknown.iter().map(ToString::to_string).collect(),
+    )
 }
 
 /// What PutBucketPolicy of the bucket with that ARN refuses in a document besides the errors in `found`:
