@@ -197,7 +197,7 @@ def test_validate_finds_what_is_hardly_meant(tmp_path):
 def test_validate_tells_every_error_and_what_a_bucket_refuses(tmp_path):
     """All of a document at once, of every document of a directory; with `--bucket`, what PutBucketPolicy would say."""
     statement = lambda **more: {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"} | more
-    documents = {
+    documents = {"canonical.json": statement(Principal={"CanonicalUser": "abc"}), "minio.json": statement(ID="x"),
         "good.json": statement(), "typo.json": statement(Action=["s3:GetObjekt", "s3:Foo"]), "other.json": statement(Resource="arn:aws:s3:::other/*"),
         "apart.json": statement(Action="s3:ListBucket"), "keys.json": statement(Condition={"StringLike": {"s3:prefix": "a/*"}}),
         "nobody.json": statement(Principal={"AWS": "arn:aws:iam::123456789012:user/${aws:username}"}), "service.json": statement(Action="iam:GetUser", Resource="*")}
@@ -221,9 +221,14 @@ def test_validate_tells_every_error_and_what_a_bucket_refuses(tmp_path):
     many = {"Version": "2012-10-17", "ID": "minio", "Statement": [documents["good.json"], documents["other.json"], {"Effect": "allow", "Action": "s3", "Resource": "b", "Principal": "*"}, documents["apart.json"]]}
     found = [json.loads(line) for line in policy("validate", "--format", "json", "--bucket", "bucket", "-", given=json.dumps(many), code=1).splitlines() if line.startswith("{")]
     told = [(f["code"], f["path"]) for f in found if f["severity"] == "error"]
-    assert sorted(told) == sorted([("INVALID_POLICY_ELEMENT", "ID"), ("MALFORMED_POLICY", "Statement[2]"), ("INVALID_EFFECT", "Statement[3].Effect"),
+    assert sorted(told) == sorted([("INVALID_POLICY_ELEMENT", "ID"), ("MALFORMED_POLICY", "Statement[2].Resource"), ("INVALID_EFFECT", "Statement[3].Effect"),
                                    ("INVALID_ACTION", "Statement[3].Action"), ("INVALID_ARN_PREFIX", "Statement[3].Resource"), ("MALFORMED_POLICY", "Statement[4]")]), told
     assert "MinIO" in next(f["fix"] for f in found if f["path"] == "ID")
+    # All of a statement, too.
+    both = statement(Action=["iam:GetUser", "s3:GetObject"], Resource=["arn:aws:s3:::other/*", "arn:aws:s3:::bucket/*"], Condition={"StringEquals": {"iam:PassedToService": "x"}})
+    said = policy("validate", "--format", "json", "--bucket", "bucket", "-", given=json.dumps({"Version": "2012-10-17", "Statement": both}), code=1)
+    told = {json.loads(line)["path"] for line in said.splitlines() if line.startswith("{") and json.loads(line)["severity"] == "error"}
+    assert {"Statement[1].Action[1]", "Statement[1].Resource[1]", "Statement[1].Condition.StringEquals.iam:PassedToService"} <= told, said
     # The gateway says the same of each.
     with Gateway(tmp_path / "g") as gateway:
         client = s3(gateway)
@@ -233,19 +238,54 @@ def test_validate_tells_every_error_and_what_a_bucket_refuses(tmp_path):
             if name == "good.json":
                 put()
                 continue
-            with pytest.raises(botocore.exceptions.ClientError, match="MalformedPolicy"):
+            with pytest.raises(botocore.exceptions.ClientError, match="MalformedPolicy") as refused:
                 put()
+            assert name != "minio.json" or "MinIO" in str(refused.value), refused
 
 
 def test_a_table_that_names_what_there_is_not_is_refused(tmp_path):
     (tmp_path / "p.json").write_text(json.dumps({"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}))
     case = {"name": "x", "principal": ALICE, "action": "s3:PutObject", "target": "arn:aws:s3:::bucket/x", "expect": "implicit_deny"}
     for more, word in (({}, None), ({"action": "s3:PutObjetc"}, "did you mean `s3:PutObject`?"), ({"expect": "deny"}, "`deny` is none of"),
-                       ({"context": {"aws:SourcIp": "192.0.2.7"}}, "did you mean `aws:SourceIp`?"), ("none", "no `cases`")):
+                       ({"context": {"aws:SourcIp": "192.0.2.7"}}, "did you mean `aws:SourceIp`?"), ("none", "no `cases`"),
+                       ({"target": "bkt/x"}, "is not an ARN"), ({"target": "arn:aws:s3:::b_X/x"}, "no bucket that there can be"),
+                       ({"target": "arn:aws:ec2:us-east-1:123456789012:instance/i"}, "no resource of `ec2`"), ({"context": {"aws:SourceIp": ["foo"]}}, "is not an address"),
+                       ({"context": {"aws:SecureTransport": "yes"}}, "`true` or `false`"), ({"context": {"aws:username": ["a", "b"]}}, "has one value"),
+                       ({"principal": 5}, "a text is needed"), ({"expected": "allow"}, "`expected` is not known"), ({"context": []}, "an object is needed")):
         cases = [] if more == "none" else [case | more]
         (tmp_path / "p.test.json").write_text(json.dumps({"cases": cases}))
         said = policy("test", tmp_path, code=1 if word else 0)
         assert not word or word in said and "p.test.json" in said, said
+
+
+def test_cases_are_held_to_what_there_can_be(tmp_path):
+    """A document that the gateway refuses decides nothing, and no key decides that no request has."""
+    typo = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "s3:DeleteObjetc", "Resource": "*"}]}
+    case = {"principal": ALICE, "action": "s3:DeleteObject", "target": "arn:aws:s3:::bucket/x"}
+    (tmp_path / "p.json").write_text(json.dumps(typo))
+    (tmp_path / "p.test.json").write_text(json.dumps({"cases": [case | {"name": "x", "expect": "allow"}]}))
+    assert "did you mean `s3:DeleteObject`?" in policy("test", tmp_path, code=1)
+    assert "1 passed" in policy("test", "--unknown-actions", "warn", tmp_path)
+    given = json.dumps(case | {"identity": [typo]})
+    assert "did you mean `s3:DeleteObject`?" in policy("decide", given=given, code=2)
+    assert '"allow"' in policy("decide", "--unknown-actions", "warn", given=given)
+    everything = [{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}]
+    for more, word in (({"action": "s3:GetObjekt"}, "did you mean"), ({"action": "GetObject"}, "is not an action"), ({"target": "bkt"}, "is not an ARN"),
+                       ({"context": {"aws:foo": ["x"]}}, "`aws:foo` is not known"), ({"context": {"s3:prefx": ["x"]}}, "did you mean `s3:prefix`?"),
+                       ({"context": []}, "an object is needed"), ({"groups": {}}, "a list is needed")):
+        said = policy("decide", given=json.dumps(case | {"identity": everything} | more), code=2)
+        assert word in said and '"invalid"' in said and "expected" not in said, (more, said)
+    # What other services are asked is decided.
+    for more in ({"action": "ec2:RunInstances", "target": "arn:aws:ec2:us-east-1:123456789012:instance/i"}, {"context": {"ec2:Vpc": ["x"]}}):
+        assert '"allow"' in policy("decide", given=json.dumps(case | {"identity": everything} | more))
+    for command in ("decide", "test"):
+        assert "12 digits" in policy(command, "--account", "12", *([tmp_path] if command == "test" else []), given="", code=2)
+    document = {"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {"StringEquals": {"s3:prefix": "a"}}}}
+    (tmp_path / "p.json").write_text(json.dumps(document))
+    row = case | {"name": "x", "action": "s3:GetObject", "context": {"s3:prefix": "a"}}
+    (tmp_path / "p.test.json").write_text(json.dumps({"cases": [row | {"expect": "implicit_deny"}]}))
+    said = policy("test", tmp_path)
+    assert "note: `x`: `s3:prefix` is left out: no request here has it for this action" in said, said
 
 
 def test_what_aws_only_warns_of_is_refused(tmp_path):

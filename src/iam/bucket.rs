@@ -11,7 +11,7 @@ mod words;
 
 use super::pattern::Pattern;
 use super::policy::{Error, Policy, PolicyKind, number};
-use super::principal::Principals;
+use super::principal::{CANONICAL, Principals, is_canonical};
 use super::statement::Effect;
 
 impl Policy {
@@ -41,6 +41,17 @@ impl Policy {
             if let Some(text) = texts.find(|text| text.contains("${")) {
                 return Err(Error::Document(format!(
                     "Invalid principal in policy: statement {}, `{text}`: a principal has no variables",
+                    number(at, statement.sid.as_deref())
+                )));
+            }
+            let principals = statement.principals.iter().flat_map(Principals::named);
+            let mut canonical = principals.filter_map(|named| match named.write() {
+                ("CanonicalUser", text) => Some(text),
+                _ => None,
+            });
+            if let Some(text) = canonical.find(|text| !is_canonical(text)) {
+                return Err(Error::Document(format!(
+                    "Invalid principal in policy: statement {}, `{text}`: {CANONICAL}",
                     number(at, statement.sid.as_deref())
                 )));
             }

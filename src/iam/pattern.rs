@@ -211,8 +211,11 @@ fn pieces(text: &str, syntax: Syntax) -> Result<Vec<Piece>, String> {
                 rest = after;
             }
             '$' if syntax.variables && after.starts_with('{') => {
-                let (inner, behind) = split_variable(rest)
-                    .ok_or_else(|| format!("`{text}` has a variable that does not end"))?;
+                let (inner, behind) =
+                    split_variable(rest).ok_or_else(|| match rest.contains('}') {
+                        true => format!("`{text}` has a variable whose quote does not end"),
+                        false => format!("`{text}` has a variable that does not end"),
+                    })?;
                 match variable(inner).map_err(|why| format!("`{text}`: {why}"))? {
                     Ok(literal) => plain.push_str(literal),
                     Err(piece) => {

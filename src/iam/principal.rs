@@ -159,6 +159,14 @@ impl Principals {
     }
 }
 
+/// What a canonical user is.
+pub(super) const CANONICAL: &str = "a canonical user is 64 hexadecimal digits";
+
+/// Whether it is written as the id of a canonical user is.
+pub(super) fn is_canonical(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 impl Named {
     fn matches(&self, principal: &Principal) -> Through {
         let when = |hit: bool, through| if hit { through } else { Through::Nobody };

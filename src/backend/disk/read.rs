@@ -55,9 +55,12 @@ impl Default for Blocks {
 impl Blocks {
     fn take(&self) -> Option<Room> {
         let permit = self.room.clone().try_acquire_owned().ok()?;
-        let spare = lock(&self.spare).pop();
+        let mut bytes = Vec::new();
+        if let Some(spare) = lock(&self.spare).pop() {
+            bytes = spare;
+        }
         Some(Room {
-            bytes: spare.unwrap_or_else(Vec::new),
+            bytes,
             blocks: self.clone(),
             _permit: permit,
         })

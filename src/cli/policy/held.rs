@@ -1,11 +1,11 @@
 //! What cases are held to, so that what they prove is of requests and policies that there can be.
 //!
-//! Tables are held to what `explain` takes. What `decide` is given may be of any service and say anything
+//! Tables are held to what requests here can have, as `explain` is. What `decide` is given may be of any service and say anything
 //! by any key: there only what is malformed is refused, and what is no name of S3's or nearly one.
 
 use clap::ValueEnum;
 
-use crate::iam::{Key, Name, Policy, Supplied, check_resource, known_action, mistaken_action};
+use crate::iam::{Key, Name, Policy, Supplied, known_action, mistaken_action};
 use crate::s3::BucketName;
 
 /// What an action that there is not is.
@@ -63,29 +63,37 @@ pub(super) fn case<'k>(
     })
 }
 
-/// `*`, or an ARN.
-fn is_target(text: &str) -> Result<(), String> {
+/// `*`, or an ARN; its service.
+fn is_target(text: &str) -> Result<&str, String> {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     match parts.as_slice() {
-        ["arn", "aws", service, _, _, resource] if !service.is_empty() && !resource.is_empty() => {
-            Ok(())
+        ["arn", partition, service, _, _, resource]
+            if partition.starts_with("aws") && !service.is_empty() && !resource.is_empty() =>
+        {
+            Ok(service)
         }
-        _ if text == "*" => Ok(()),
+        _ if text == "*" => Ok("*"),
         _ => Err(format!(
             "target: `{text}` is not an ARN, as in arn:aws:s3:::bucket/key"
         )),
     }
 }
 
-/// A row of a table: what `explain` takes.
+/// A row of a table. An action may be asked on what it is never asked on, to see that nothing allows it.
 pub(super) fn row(action: &str, target: &str) -> Result<(), String> {
-    let action = known_action(action)?;
-    is_target(target)?;
-    check_resource(action, target)?;
-    let place = target.strip_prefix("arn:aws:s3:::");
+    known_action(action)?;
+    let service = is_target(target)?;
+    if !["*", "s3", "iam", "kms", "sts"].contains(&service) {
+        return Err(format!(
+            "target: `{target}` is nothing here: no resource of `{service}` is asked about"
+        ));
+    }
+    let place = target.split(':').nth(5).filter(|_| service == "s3");
     let bucket = place.and_then(|place| place.split('/').next());
     match bucket.filter(|name| *name != "*").map(BucketName::parse) {
-        Some(Err(_)) => Err(format!("`{target}` names no bucket that there can be")),
+        Some(Err(_)) => Err(format!(
+            "target: `{target}` names no bucket that there can be"
+        )),
         _ => Ok(()),
     }
 }
@@ -176,6 +184,7 @@ pub(super) fn told(error: &serde_json::Error) -> String {
             "a document, the name of a file beside the table, or a list of them is needed"
                 .to_owned()
         }
+        Some(("EOF", _)) => "it ends too early".to_owned(),
         _ => what.to_owned(),
     };
     format!("{what}{place}")

@@ -39,8 +39,8 @@ pub(super) enum Policy {
     ///
     /// NAME.test.json is the table of NAME.json; policies/README.md says what stands in it. A table is
     /// refused when it names what no request here could have: an action, a key or a target that there is
-    /// not, a key that its action never has, a value that its key cannot have. A document that a gateway
-    /// refuses makes its cases `invalid`.
+    /// not, or a value that its key cannot have. A key that an action never has is left out, as `explain`
+    /// leaves it out. A document that a gateway refuses makes its cases `invalid`.
     Test(test::Test),
     /// Say what in policies is wrong, or is hardly meant so
     ///

@@ -105,7 +105,11 @@ pub(super) fn run(test: &Test) -> Result<(), String> {
     let mut out = String::new();
     for path in &tables {
         let wrong = |why: String| format!("{}: {why}", path.display());
-        for (row, outcome) in run_table(&rules, path).map_err(wrong)? {
+        let (outcomes, notes) = run_table(&rules, path).map_err(wrong)?;
+        for note in notes {
+            out.push_str(&format!("{}: note: {note}\n", path.display()));
+        }
+        for (row, outcome) in outcomes {
             match outcome {
                 Ok(()) => passed = passed.saturating_add(1),
                 Err(why) => {
@@ -150,7 +154,8 @@ fn find(path: &Path, tables: &mut Vec<PathBuf>) -> Result<(), String> {
 
 type Outcomes = Vec<(String, Result<(), String>)>;
 
-fn run_table(rules: &Rules, path: &Path) -> Result<Outcomes, String> {
+/// What becomes of each case, and what should be known of them.
+fn run_table(rules: &Rules, path: &Path) -> Result<(Outcomes, Vec<String>), String> {
     let read = |path: &Path| {
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
     };
@@ -161,9 +166,23 @@ fn run_table(rules: &Rules, path: &Path) -> Result<Outcomes, String> {
     let policy = PathBuf::from(format!("{beside}.json"));
     let documents = documents(rules, &table, path, &read(&policy)?);
     let rows = table.cases.iter();
-    Ok(rows
-        .map(|row| (row.name.clone(), run_row(rules, &table, row, &documents)))
-        .collect())
+    let outcomes = rows.map(|row| (row.name.clone(), run_row(rules, &table, row, &documents)));
+    Ok((outcomes.collect(), left_out(&table)))
+}
+
+/// Keys that a case gives and that no request has. Those of all cases are for the actions that have them.
+fn left_out(table: &Table) -> Vec<String> {
+    let of_row = |row: &Row| {
+        let keys = row.context.keys();
+        let never =
+            |name: &&String| Key::parse(name).is_ok_and(|key| !held::has(&row.action, &key));
+        let note = |name: &String| {
+            let case = &row.name;
+            format!("`{case}`: `{name}` is left out: no request here has it for this action")
+        };
+        keys.filter(never).map(note).collect::<Vec<_>>()
+    };
+    table.cases.iter().flat_map(of_row).collect()
 }
 
 /// What a case may expect.
@@ -175,19 +194,14 @@ fn exists(table: &Table) -> Result<(), String> {
     if table.cases.is_empty() {
         return Err("it has no `cases`".to_owned());
     }
-    let keys = |context: &BTreeMap<String, Option<Texts>>, action: Option<&str>| {
+    let keys = |context: &BTreeMap<String, Option<Texts>>| {
         context.iter().try_for_each(|(name, texts)| {
             let key = Key::parse(name)?;
-            if let Some(action) = action.filter(|action| !held::has(action, &key)) {
-                return Err(format!("no request here has `{name}` for `{action}`"));
-            }
-            texts
-                .iter()
-                .try_for_each(|Texts(texts)| held::values(&key, texts))
+            let mut texts = texts.iter();
+            texts.try_for_each(|Texts(texts)| held::values(&key, texts))
         })
     };
-    // What all cases have in common is left out where an action does not have it.
-    keys(&table.context, None)?;
+    keys(&table.context)?;
     for row in &table.cases {
         let wrong = |why: String| format!("`{}`: {why}", row.name);
         if !DECISIONS.contains(&row.expect.as_str()) {
@@ -195,7 +209,7 @@ fn exists(table: &Table) -> Result<(), String> {
             return Err(wrong(format!("`{}` is none of `{all}`", row.expect)));
         }
         held::row(&row.action, &row.target).map_err(wrong)?;
-        keys(&row.context, Some(&row.action)).map_err(wrong)?;
+        keys(&row.context).map_err(wrong)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::super::condition::{Condition, Operator};
 use super::super::json::Json;
 use super::super::pattern::{Pattern, Syntax};
 use super::super::principal::{Named, Principals};
+use super::super::reference::nearest::nearest;
 use super::super::statement::{Effect, Rule, Statement};
 use super::{Error, PolicyKind, number};
 
@@ -52,13 +53,28 @@ fn elements<'j, 'a>(json: &'j Json<'a>) -> Result<(bool, &'j [Json<'a>]), String
             ("Statement", _) => {
                 return Err("`Statement` is an object or a list of them".to_owned());
             }
-            (other, _) => return Err(format!("the element `{other}` is not known")),
+            (other, _) => {
+                return Err(format!(
+                    "the element `{other}` is not known{}",
+                    meant(other, &["Version", "Id", "Statement"])
+                ));
+            }
         }
     }
     match statements.is_empty() {
         false => Ok((variables, statements)),
         true => Err("there is no `Statement`".to_owned()),
     }
+}
+
+/// What may have been meant by an element that there is not, as the end of a message.
+fn meant(name: &str, known: &[&'static str]) -> String {
+    // MinIO writes it so.
+    if name == "ID" {
+        return "; write `Id`: `ID` is MinIO's, and AWS has no such element".to_owned();
+    }
+    let meant = nearest(name, known.iter().copied());
+    meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
 }
 
 const ELEMENTS: [&str; 9] = [
@@ -125,7 +141,8 @@ impl<'j, 'a> Reader<'j, 'a> {
     fn statement(&self) -> Result<Statement, Error> {
         let known = |(name, _): &&(Cow<'_, str>, _)| !ELEMENTS.contains(&&**name);
         if let Some((other, _)) = self.elements.iter().find(known) {
-            return Err(self.wrong("element", format!("`{other}` is not known")));
+            let meant = meant(other, &ELEMENTS);
+            return Err(self.wrong("element", format!("`{other}` is not known{meant}")));
         }
         let plain = |sid: &str| sid.bytes().all(|b| b.is_ascii_alphanumeric());
         if self.kind != PolicyKind::Resource && !self.sid.is_none_or(plain) {

@@ -10,6 +10,7 @@ mod iam;
 mod kms;
 pub(in crate::iam) mod nearest;
 mod others;
+pub(in crate::iam) mod regions;
 mod s3;
 mod sts;
 

@@ -17,6 +17,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("s3:DeleteBucketTagging", "s3:PutBucketTagging"),
     ("s3:DeletePublicAccessBlock", "s3:PutBucketPublicAccessBlock"),
     ("s3:GetBucketEncryption", "s3:GetEncryptionConfiguration"),
+    ("s3:GetBucketLifecycle", "s3:GetLifecycleConfiguration"),
     ("s3:GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration"),
     ("s3:GetBucketReplication", "s3:GetReplicationConfiguration"),
     ("s3:GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration"),
@@ -30,6 +31,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("s3:ListObjectVersions", "s3:ListBucketVersions"),
     ("s3:ListParts", "s3:ListMultipartUploadParts"),
     ("s3:PutBucketEncryption", "s3:PutEncryptionConfiguration"),
+    ("s3:PutBucketLifecycle", "s3:PutLifecycleConfiguration"),
     ("s3:PutBucketLifecycleConfiguration", "s3:PutLifecycleConfiguration"),
     ("s3:PutBucketReplication", "s3:PutReplicationConfiguration"),
     ("s3:PutObjectLockConfiguration", "s3:PutBucketObjectLockConfiguration"),
@@ -52,7 +54,23 @@ pub(in crate::iam) fn action(text: &str) -> Option<&'static str> {
     let mut same = operations.filter(|(name, _)| name.eq_ignore_ascii_case(text));
     let names = SERVICES.iter().flat_map(|(_, actions, _)| *actions);
     let asked = same.next().map(|(_, action)| *action);
-    asked.or_else(|| nearest(text, names.map(|action| action.name)))
+    asked
+        .or_else(|| begun(text))
+        .or_else(|| nearest(text, names.map(|action| action.name)))
+}
+
+/// The action whose last word somebody did not write to its end, as in `s3:PutObj`.
+fn begun(text: &str) -> Option<&'static str> {
+    // A verb alone begins many.
+    let (_, name) = text.split_once(':').filter(|(_, name)| name.len() >= 6)?;
+    let actions = SERVICES.iter().flat_map(|(_, actions, _)| *actions);
+    let ended = actions.map(|action| action.name).filter(|full| {
+        let (head, rest) = full.split_at_checked(text.len()).unwrap_or_default();
+        head.eq_ignore_ascii_case(text) && rest.bytes().all(|b| b.is_ascii_lowercase())
+    });
+    ended
+        .min_by_key(|full| full.len())
+        .filter(|_| !name.is_empty())
 }
 
 /// The condition key that was meant by a name that is none, with the tag or claim that it names.
@@ -105,6 +123,12 @@ mod tests {
             ("s3:ListBuckets", Some("s3:ListAllMyBuckets")),
             ("s3:headobject", Some("s3:GetObject")),
             ("iam:PasRole", Some("iam:PassRole")),
+            ("s3:PutObj", Some("s3:PutObject")),
+            (
+                "s3:PutBucketLifecycle",
+                Some("s3:PutLifecycleConfiguration"),
+            ),
+            ("s3:Put", None),
             ("s3:Foo", None),
             ("s3:Nope", None),
             ("ec2:RunInstances", None),

@@ -4,7 +4,7 @@
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>
 
 use super::super::action::ActionPattern;
-use super::super::reference::nearest;
+use super::super::reference::{Action, On, nearest};
 use super::Report;
 use super::cover;
 use super::document::Element;
@@ -14,6 +14,9 @@ use super::view::View;
 pub(super) fn check(view: &View<'_>, report: &mut Report) {
     for (element, pattern) in view.actions.iter().zip(view.statement.actions.named()) {
         check_one(element, pattern, report);
+        if view.statement.principals.is_some() {
+            check_of_bucket(element, pattern, report);
+        }
     }
     let lower = |element: &Element<'_>| element.text().to_ascii_lowercase();
     let patterns: Vec<String> = view.actions.iter().map(lower).collect();
@@ -26,6 +29,27 @@ pub(super) fn check(view: &View<'_>, report: &mut Report) {
                 "remove it",
             );
         }
+    }
+}
+
+/// A bucket is what has a policy here: of its actions, and of those on what is in it.
+fn check_of_bucket(element: &Element<'_>, pattern: &ActionPattern, report: &mut Report) {
+    let taken = known::taken_by(|name| pattern.matches(name));
+    let fits = |action: &&Action| {
+        let on = action.on.iter();
+        known::service(action.name) == "s3"
+            && on.clone().any(|on| matches!(on, On::Bucket | On::Object))
+    };
+    if !taken.is_empty() && !taken.iter().any(fits) {
+        report.error(
+            "UNSUPPORTED_ACTION_IN_POLICY",
+            element,
+            format!(
+                "`{}` is asked on no bucket, and on no object",
+                element.text()
+            ),
+            "put it into the policy of a user, a group or a role",
+        );
     }
 }
 

@@ -3,6 +3,8 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
 
 use super::super::arn::is_account;
+use super::super::reference::nearest::nearest;
+use super::super::reference::regions::REGIONS;
 use super::Report;
 use super::document::Element;
 
@@ -54,8 +56,8 @@ pub(super) fn check(element: &Element<'_>, whole: &str, report: &mut Report) {
         report.error(
             "INVALID_ARN_REGION",
             element,
-            format!("`{region}` in `{text}` is not like a region"),
-            "write it as in `us-east-1`",
+            format!("`{region}` in `{text}` is no region of AWS's"),
+            &meant(region),
         );
     }
     let named = !account.is_empty() && literal(account) && *account != "aws";
@@ -69,17 +71,20 @@ pub(super) fn check(element: &Element<'_>, whole: &str, report: &mut Report) {
     }
 }
 
-/// Whether it is written as AWS writes its regions: `us-east-1`, `us-gov-west-1`.
+/// Whether AWS has a region of that name.
 pub(super) fn is_region(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    match parts.as_slice() {
-        [words @ .., number] => {
-            words.len() >= 2
-                && words.iter().all(word)
-                && number.len() == 1
-                && number.bytes().all(|b| b.is_ascii_digit())
-        }
-        [] => false,
+    REGIONS.contains(&text)
+}
+
+/// The region that may have been meant.
+pub(super) fn nearest_region(text: &str) -> Option<&'static str> {
+    nearest(text, REGIONS.iter().copied())
+}
+
+/// What to write instead of a region that there is not.
+pub(super) fn meant(text: &str) -> String {
+    match nearest_region(text) {
+        Some(region) => format!("did you mean `{region}`?"),
+        None => "write it as in `us-east-1`".to_owned(),
     }
 }

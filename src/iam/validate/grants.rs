@@ -9,17 +9,20 @@ use super::Report;
 use super::document::Element;
 use super::view::View;
 
+/// Giving a role to a service.
+const PASS_ROLE: (&str, &str, [&str; 3]) = (
+    "iam:passrole",
+    "PASS_ROLE",
+    [
+        "iam:passedtoservice",
+        "iam:associatedresourcearn",
+        "aws:resourcetag/",
+    ],
+);
+
 /// What a grant is to let somebody take another's rights on.
 const HANDED_OVER: [(&str, &str, [&str; 3]); 2] = [
-    (
-        "iam:passrole",
-        "PASS_ROLE",
-        [
-            "iam:passedtoservice",
-            "iam:associatedresourcearn",
-            "aws:resourcetag/",
-        ],
-    ),
+    PASS_ROLE,
     (
         "sts:assumerole",
         "ASSUME_ROLE",
@@ -85,9 +88,6 @@ pub(super) fn check(view: &View<'_>, report: &mut Report) {
 
 /// Passing or assuming any role is having all that any role has. `*` on `*` says so itself.
 fn check_roles(view: &View<'_>, report: &mut Report) {
-    if !view.names_actions() {
-        return;
-    }
     let everywhere = match view.names_resources() {
         true => view
             .resources
@@ -99,6 +99,23 @@ fn check_roles(view: &View<'_>, report: &mut Report) {
         return;
     };
     let patterns = view.statement.actions.named().iter();
+    if !view.names_actions() {
+        let (action, _, keys) = PASS_ROLE;
+        let excepted = patterns.clone().any(|pattern| pattern.matches(action));
+        if !excepted && !is_limited(view, &keys) {
+            let code = match view.names_resources() {
+                true => "PASS_ROLE_WITH_NOT_ACTION_AND_STAR_IN_RESOURCE",
+                false => "PASS_ROLE_WITH_NOT_ACTION_AND_NOT_RESOURCE",
+            };
+            report.security(
+                code,
+                everywhere,
+                "what `NotAction` leaves has `iam:PassRole` in it, on any role there is".to_owned(),
+                "list what is granted with `Action`, or name `iam:PassRole` in `NotAction`",
+            );
+        }
+        return;
+    }
     let all = |text: &str| matches!(text, "*" | "*:*");
     let mut named = patterns.clone().map(|pattern| pattern.as_written());
     if view.conditions.is_empty() && everywhere.text() == "*" && named.any(all) {
@@ -113,16 +130,11 @@ fn check_roles(view: &View<'_>, report: &mut Report) {
         let mut some = patterns
             .clone()
             .filter(|pattern| !all(pattern.as_written()) && pattern.matches(action));
-        let mut asked = view
-            .conditions
-            .iter()
-            .map(|asked| asked.condition.key.as_written());
-        let limited = asked.any(|key| {
-            let key = key.to_ascii_lowercase();
-            keys.iter().any(|limit| key.starts_with(limit))
-        });
+        let limited = is_limited(view, &keys);
         if let (Some(pattern), false) = (some.next(), limited) {
+            let wild = pattern.as_written().contains(['*', '?']);
             let code = match (code, view.names_resources()) {
+                ("PASS_ROLE", false) if wild => "PASS_ROLE_WITH_STAR_IN_ACTION_AND_NOT_RESOURCE",
                 ("PASS_ROLE", true) => "PASS_ROLE_WITH_STAR_IN_RESOURCE",
                 ("PASS_ROLE", false) => "PASS_ROLE_WITH_NOT_RESOURCE",
                 (_, true) => "ASSUME_ROLE_WITH_STAR_IN_RESOURCE",
@@ -136,4 +148,13 @@ fn check_roles(view: &View<'_>, report: &mut Report) {
             );
         }
     }
+}
+
+/// Whether a condition limits what is handed over.
+fn is_limited(view: &View<'_>, keys: &[&str]) -> bool {
+    let mut asked = view.conditions.iter();
+    asked.any(|asked| {
+        let key = asked.condition.key.as_written().to_ascii_lowercase();
+        keys.iter().any(|limit| key.starts_with(limit))
+    })
 }

@@ -5,6 +5,7 @@
 
 mod actions;
 mod arns;
+mod bucket;
 mod conditions;
 mod cover;
 mod document;
@@ -18,7 +19,8 @@ mod view;
 
 use time::OffsetDateTime;
 
-use super::policy::{Policy, PolicyKind, PolicyLimits};
+use super::policy::{PolicyKind, PolicyLimits};
+pub use bucket::validate_for_bucket;
 use document::Element;
 use view::View;
 
@@ -104,71 +106,6 @@ pub fn refusals(
     (
         told.collect(),
         unknown.iter().map(ToString::to_string).collect(),
-    )
-}
-
-/// What PutBucketPolicy of the bucket with that ARN refuses in a document besides the errors in `found`:
-/// of every statement that has none, the first.
-#[must_use]
-pub fn validate_for_bucket(bucket_arn: &str, json: &[u8], found: &[Finding]) -> Vec<Finding> {
-    let text = std::str::from_utf8(json).unwrap_or_default();
-    let Some(document) = document::read(text) else {
-        return Vec::new();
-    };
-    // The whole of it first: what is no document, or too long, has no statements to ask about.
-    let has_error = |path: &str| {
-        let errors = found.iter().filter(|f| f.severity == Severity::Error);
-        let mut paths = errors.map(|finding| finding.path.as_str());
-        paths.any(|at| at.starts_with(path))
-    };
-    if Policy::parse_for_bucket("", bucket_arn, text).is_ok() {
-        return Vec::new();
-    }
-    let statements = document.member("Statement").map_or(&[][..], Element::items);
-    let mut told = Vec::new();
-    for (at, element) in statements.iter().enumerate() {
-        if has_error(&element.path) {
-            continue;
-        }
-        if let Err(error) =
-            Policy::parse_for_bucket("", bucket_arn, &alone(bucket_arn, &document, at))
-        {
-            told.push(refused::by_bucket(&error, element));
-        }
-    }
-    if told.is_empty()
-        && !has_error("")
-        && let Err(error) = Policy::parse_for_bucket("", bucket_arn, text)
-    {
-        told.push(refused::by_bucket(&error, &document));
-    }
-    told
-}
-
-/// A document with the statement at `at`, and in the place of the others ones that any bucket takes.
-fn alone(bucket_arn: &str, document: &Element<'_>, at: usize) -> String {
-    let version = document.member("Version").map(|version| {
-        let mut text = String::new();
-        version.write(&mut text);
-        format!("\"Version\":{text},")
-    });
-    let filler = format!(
-        r#"{{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"{bucket_arn}/*"}}"#
-    );
-    let statements = document.member("Statement").map_or(&[][..], Element::items);
-    let each = statements.iter().enumerate().map(|(number, element)| {
-        let mut text = String::new();
-        match number == at {
-            true => element.write(&mut text),
-            false => text.push_str(&filler),
-        }
-        text
-    });
-    let each: Vec<_> = each.collect();
-    format!(
-        "{{{}\"Statement\":[{}]}}",
-        version.unwrap_or_default(),
-        each.join(",")
     )
 }
 

@@ -15,6 +15,9 @@ use super::{Finding, Severity};
 
 const FIX: &str = "correct it: a document that is not a policy is refused when it is written";
 
+/// A key that AWS had once, and tells from those that it never had.
+const OLD_ARN: &str = "aws:ARN";
+
 /// The most errors that are told of one document.
 const MOST: usize = 100;
 
@@ -129,6 +132,9 @@ fn fix(error: &Error) -> String {
     let reason = reason(error);
     let unknown = reason.contains("is not known") && !reason.contains("condition");
     let name = reason.split('`').nth(1).filter(|_| unknown);
+    if key(reason).eq_ignore_ascii_case(OLD_ARN) {
+        return "write `aws:PrincipalArn`, or `aws:SourceArn`".to_owned();
+    }
     match name {
         // MinIO writes it so.
         Some("ID") => "write `Id`: `ID` is MinIO's, and AWS has no such element".to_owned(),
@@ -200,7 +206,7 @@ fn code(error: &Error) -> &'static str {
     let reason = reason(error);
     let has = |words: &str| reason.contains(words);
     match error {
-        Error::Document(_) if has("`Version`") => "INVALID_VERSION",
+        Error::Document(_) if has("`Version` is") => "INVALID_VERSION",
         Error::Document(_) if has("there is no `Statement`") => "MISSING_STATEMENT",
         Error::Document(_) if has("the `Sid`") => "UNIQUE_SIDS_REQUIRED",
         Error::Document(_)
@@ -213,9 +219,14 @@ fn code(error: &Error) -> &'static str {
         }
         Error::Document(_) => "INVALID_POLICY_ELEMENT",
         Error::Statement { field, .. } => match field.trim_start_matches("Not") {
-            _ if has("in single quotes") => "MISSING_QUOTE_IN_VARIABLE",
+            _ if has("in single quotes") || has("whose quote does not end") => {
+                "MISSING_QUOTE_IN_VARIABLE"
+            }
             _ if has("variable that does not end") => "MISSING_BRACE_IN_VARIABLE",
             _ if has("condition key `` is not") => "EMPTY_VARIABLE",
+            _ if has("${") && key(reason).contains(char::is_whitespace) => {
+                "UNSUPPORTED_SPACE_IN_VARIABLE"
+            }
             "Sid" => "UNSUPPORTED_SID",
             "Effect" if has("it is missing") => "MISSING_EFFECT",
             "Effect" => "INVALID_EFFECT",
@@ -243,6 +254,12 @@ fn code(error: &Error) -> &'static str {
     }
 }
 
+/// The condition key that an error is about.
+fn key(reason: &str) -> &str {
+    let key = reason.split("condition key `").nth(1).unwrap_or_default();
+    key.split('`').next().unwrap_or_default()
+}
+
 fn of_condition(reason: &str) -> &'static str {
     let has = |words: &str| reason.contains(words);
     match () {
@@ -250,14 +267,12 @@ fn of_condition(reason: &str) -> &'static str {
         () if has("condition operator") && has(":Null") => "NULL_WITH_QUALIFIER",
         () if has("condition operator") => "INVALID_CONDITION_OPERATOR",
         () if has("names nothing behind") => "MISSING_TAG_KEY_IN_CONDITION",
+        () if key(reason).eq_ignore_ascii_case(OLD_ARN) => "UNSUPPORTED_GLOBAL_CONDITION_KEY",
         () if has("condition key `aws:") && has("not known") => "INVALID_GLOBAL_CONDITION_KEY",
-        () if has("condition key") && has("not known") => {
-            let key = reason.split("condition key `").nth(1).unwrap_or_default();
-            match key.split('`').next().unwrap_or_default().contains(':') {
-                true => "INVALID_SERVICE_CONDITION_KEY",
-                false => "INVALID_CONDITION_KEY_FORMAT",
-            }
-        }
+        () if has("condition key") && has("not known") => match key(reason).contains(':') {
+            true => "INVALID_SERVICE_CONDITION_KEY",
+            false => "INVALID_CONDITION_KEY_FORMAT",
+        },
         () if has("names no key") => "EMPTY_OBJECT_CONDITION",
         () if has("has no value") => "EMPTY_ARRAY_CONDITION",
         () if has("are not texts") || has("is not an object") => "DATA_TYPE_MISMATCH",

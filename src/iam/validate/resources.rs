@@ -111,10 +111,10 @@ fn check_s3(element: &Element<'_>, whole: &Whole, report: &mut Report) {
         report.warn("RESOURCE_NEVER_MATCHES", element, message, fix);
     } else if can_not_be_empty(region) {
         let message = never("the ARN of a bucket or an object has no region");
-        report.warn("ARN_REGION_NOT_ALLOWED", element, message, fix);
+        report.error("ARN_REGION_NOT_ALLOWED", element, message, fix);
     } else if can_not_be_empty(account) {
         let message = never("the ARN of a bucket or an object has no account");
-        report.warn("ARN_ACCOUNT_NOT_ALLOWED", element, message, fix);
+        report.error("ARN_ACCOUNT_NOT_ALLOWED", element, message, fix);
     } else if bucket.is_empty() {
         let message = never("it names no bucket");
         report.warn("RESOURCE_NEVER_MATCHES", element, message, fix);

@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html>
 
+use super::super::principal::{CANONICAL, is_canonical};
 use super::Report;
 use super::document::{Element, Shape};
 use super::view::View;
@@ -18,8 +19,18 @@ pub(super) fn check(view: &View<'_>, report: &mut Report) {
     }
     for name in ["Principal", "NotPrincipal"] {
         let members = statement.member(name).map_or(&[][..], Element::members);
-        for one in members.iter().flat_map(|(_, list)| list.items()) {
-            check_principal(one, report);
+        for (kind, list) in members {
+            for one in list.items() {
+                check_principal(one, report);
+                if kind == "CanonicalUser" && !is_canonical(one.text()) {
+                    report.error(
+                        "INVALID_PRINCIPAL_FORMAT",
+                        one,
+                        format!("`{}` is nobody: {CANONICAL}", one.text()),
+                        "name the account, as in `{\"AWS\": \"123456789012\"}`",
+                    );
+                }
+            }
         }
     }
     let operators = statement.member("Condition");

@@ -19,7 +19,7 @@ pub(super) fn check(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) {
     // A claim of any name may have many values.
     let one = many == Some(false) && !name.split('/').next().is_some_and(is_claim);
     match operator.quantifier {
-        Quantifier::None if many == Some(true) && operator.test != Test::Null => report.warn(
+        Quantifier::None if many == Some(true) && operator.test != Test::Null => report.error(
             "MISSING_QUALIFIER",
             asked.element,
             format!("`{name}` may have many values, and `{operator}` does not say how many must pass"),

@@ -4,10 +4,10 @@
 
 use time::OffsetDateTime;
 
-use super::super::super::condition::{Compare, Test};
+use super::super::super::condition::{Compare, Quantifier, Test};
 use super::super::super::key::Name;
 use super::super::Report;
-use super::super::arns::is_region;
+use super::super::arns::{is_region, meant, nearest_region};
 use super::super::cover;
 use super::super::document::Element;
 use super::super::view::{Asked, View};
@@ -41,6 +41,7 @@ pub(super) fn check(asked: &Asked<'_>, variables: bool, report: &mut Report) {
         }
     }
     check_both(asked, report);
+    check_anything(asked, report);
     check_bounds(asked, report);
     for item in items {
         check_network(asked, item, report);
@@ -103,14 +104,23 @@ fn check_network(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
 fn check_region(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
     let text = item.text();
     let literal = !text.contains(['*', '?', '$']);
-    let key = asked.condition.key.name() == Name::RequestedRegion;
-    if key && asked.condition.operator.test != Test::Null && literal && !is_region(text) {
-        report.warn(
+    let location = asked.condition.key.name() == Name::LocationConstraint;
+    let key = location || asked.condition.key.name() == Name::RequestedRegion;
+    // The old name of `eu-west-1`.
+    let known = is_region(text) || location && text == "EU";
+    if !key || asked.condition.operator.test == Test::Null || !literal || known {
+        return;
+    }
+    let message = format!("`{text}` is no region of AWS's");
+    match nearest_region(text) {
+        Some(_) => report.error("INVALID_REGION", item, message, &meant(text)),
+        // A gateway's own region may be called anything.
+        None => report.warn(
             "INVALID_REGION",
             item,
-            format!("`{text}` is not like a region of AWS's"),
+            message,
             "write it as in `us-east-1`, unless the gateway's own region is called so",
-        );
+        ),
     }
 }
 
@@ -165,6 +175,28 @@ fn has_wildcard(text: &str) -> bool {
         .any(|part| part.contains(['*', '?']))
 }
 
+/// A pattern that takes in every value asks whether there is one.
+fn check_anything(asked: &Asked<'_>, report: &mut Report) {
+    let operator = asked.condition.operator;
+    let like = operator.test == Test::StringLike;
+    let plain = operator.quantifier == Quantifier::None && !operator.if_exists;
+    let mut items = asked.element.items().iter();
+    if !like || !plain || !items.any(|item| item.text() == "*") {
+        return;
+    }
+    let key = asked.condition.key.as_written();
+    let (code, there, value) = match operator.negated {
+        false => ("EQUIVALENT_TO_NULL_FALSE", "is there", "false"),
+        true => ("EQUIVALENT_TO_NULL_TRUE", "is absent", "true"),
+    };
+    report.suggest(
+        code,
+        asked.element,
+        format!("`{operator}` with `*` holds whenever `{key}` {there}, whatever it is"),
+        &format!("write `\"Null\": {{\"{key}\": \"{value}\"}}`, or the values that are meant"),
+    );
+}
+
 /// `true` and `false`: whichever it is.
 fn check_both(asked: &Asked<'_>, report: &mut Report) {
     let operator = asked.condition.operator;
@@ -177,7 +209,7 @@ fn check_both(asked: &Asked<'_>, report: &mut Report) {
             Test::Null => "",
             _ => " wherever the key is there",
         };
-        report.warn(
+        report.error(
             "INVALID_CONDITION_MULTIPLE_BOOLEAN",
             asked.element,
             format!("`{operator}` with both `true` and `false` holds{but}"),

@@ -156,3 +156,35 @@ fn dates() {
     let json = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:CurrentTime":"2000-01-01"}}}}"#;
     assert_eq!(validate(&PolicyLimits::default(), IDENTITY, json.as_bytes()), []);
 }
+
+/// What AWS names, each by its name and with its weight.
+#[test]
+#[rustfmt::skip]
+fn names_and_weights_are_aws_s() {
+    let weight = |action: &str, resource: &str, condition: &str| {
+        let json = format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Deny","Action":"{action}","Resource":"{resource}","Condition":{condition}}}}}"#);
+        let found = of(IDENTITY, &json);
+        found.iter().map(|f| format!("{} {}", f.severity.as_str(), f.code)).collect::<Vec<_>>()
+    };
+    let objects = "arn:aws:s3:::bucket/*";
+    for (action, resource, condition, expected) in [
+        ("s3:PutObject", objects, r#"{"StringLike":{"aws:username":"*"}}"#, &["suggestion EQUIVALENT_TO_NULL_FALSE"][..]),
+        ("s3:PutObject", objects, r#"{"StringNotLike":{"aws:username":["*"]}}"#, &["suggestion EQUIVALENT_TO_NULL_TRUE"]),
+        ("s3:PutObject", objects, r#"{"StringLikeIfExists":{"aws:username":"*"}}"#, &[]),
+        ("s3:PutObject", objects, r#"{"StringEquals":{"aws:RequestedRegion":"us-esat-1"}}"#, &["error INVALID_REGION"]),
+        ("s3:PutObject", objects, r#"{"StringEquals":{"aws:RequestedRegion":"home"}}"#, &["warning INVALID_REGION"]),
+        ("s3:CreateBucket", "arn:aws:s3:::bucket", r#"{"StringEquals":{"s3:LocationConstraint":["EU","eu-wset-1"]}}"#, &["error INVALID_REGION"]),
+        ("s3:PutObject", objects, r#"{"StringEquals":{"aws:ARN":"x"}}"#, &["error UNSUPPORTED_GLOBAL_CONDITION_KEY"]),
+        ("s3:PutObject", objects, r#"{"StringEquals":{"aws:userid":"${aws: username}"}}"#, &["error UNSUPPORTED_SPACE_IN_VARIABLE"]),
+        ("s3:PutObject", objects, r#"{"StringEquals":{"aws:userid":"${aws:username, 'x}"}}"#, &["error MISSING_QUOTE_IN_VARIABLE"]),
+        ("s3:PutObject", "arn:aws:s3:::bucket/${aws: username}/*", "{}", &["error UNSUPPORTED_SPACE_IN_VARIABLE"]),
+        ("s3:PutObject", "arn:aws:s3:::bucket/${aws:username, 'x}/*", "{}", &["error MISSING_QUOTE_IN_VARIABLE"]),
+        ("s3:PutObject", "arn:aws:s3:::bucket/${aws:username/*", "{}", &["error MISSING_BRACE_IN_VARIABLE"]),
+        ("s3:PutObject", objects, r#"{"Bool":{"aws:SecureTransport":["true","false"]}}"#, &["error INVALID_CONDITION_MULTIPLE_BOOLEAN"]),
+        ("s3:PutObject", objects, r#"{"StringEquals":{"s3:RequestObjectTagKeys":"a"}}"#, &["error MISSING_QUALIFIER"]),
+        ("s3:PutObject", "arn:aws:s3::123456789012:bucket/*", "{}", &["error ARN_ACCOUNT_NOT_ALLOWED"]),
+        ("s3:PutObject", "arn:aws:s3:us-east-1::bucket/*", "{}", &["error ARN_REGION_NOT_ALLOWED"]),
+    ] {
+        assert_eq!(weight(action, resource, condition), expected, "{resource} {condition}");
+    }
+}

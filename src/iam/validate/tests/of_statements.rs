@@ -130,6 +130,26 @@ fn grants() {
         (r#""Effect":"Allow","Action":"iam:PassRole","NotResource":"arn:aws:iam::123456789012:role/r""#, &["ALLOW_WITH_NOT_RESOURCE NotResource", "PASS_ROLE_WITH_NOT_RESOURCE NotResource"]),
         (r#""Effect":"Allow","Action":"sts:AssumeRole","NotResource":"arn:aws:iam::123456789012:role/r""#, &["ALLOW_WITH_NOT_RESOURCE NotResource", "ASSUME_ROLE_WITH_NOT_RESOURCE NotResource"]),
     ]);
+    let role = "arn:aws:iam::123456789012:role/r";
+    table(IDENTITY, &[
+        (r#""Effect":"Allow","NotAction":"s3:*","Resource":"*""#, &["ALLOW_WITH_NOT_ACTION NotAction", "PASS_ROLE_WITH_NOT_ACTION_AND_STAR_IN_RESOURCE Resource"]),
+        (&format!(r#""Effect":"Allow","NotAction":"s3:*","NotResource":"{role}""#),
+            &["ALLOW_WITH_NOT_ACTION NotAction", "ALLOW_WITH_NOT_RESOURCE NotResource", "PASS_ROLE_WITH_NOT_ACTION_AND_NOT_RESOURCE NotResource"]),
+        (&format!(r#""Effect":"Allow","NotAction":"s3:*","Resource":"{role}""#), &["ALLOW_WITH_NOT_ACTION NotAction"]),
+        (&format!(r#""Effect":"Allow","Action":"iam:Pass*","NotResource":"{role}""#),
+            &["ALLOW_WITH_NOT_RESOURCE NotResource", "PASS_ROLE_WITH_STAR_IN_ACTION_AND_NOT_RESOURCE NotResource"]),
+    ]);
+    // A bucket's policy is of what is asked on buckets and objects.
+    for (action, refused) in [("s3:*", false), ("*", false), ("s3:GetObject", false), ("iam:GetUser", true), ("s3:ListAllMyBuckets", true)] {
+        let found = found(RESOURCE, &format!(r#""Effect":"Deny","Principal":"*","Action":"{action}","Resource":"*""#));
+        let told = found.iter().any(|code| code == "UNSUPPORTED_ACTION_IN_POLICY Action");
+        assert_eq!(told, refused, "{action} {found:?}");
+    }
+    for (canonical, refused) in [("abc".to_owned(), true), ("0f".repeat(32), false), ("0g".repeat(32), true)] {
+        let statement = format!(r#""Effect":"Deny","Principal":{{"CanonicalUser":"{canonical}"}},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*""#);
+        let told = found(RESOURCE, &statement).iter().any(|code| code == "INVALID_PRINCIPAL_FORMAT Principal.CanonicalUser");
+        assert_eq!(told, refused, "{canonical}");
+    }
     // What its condition limits, and what the keys of that condition are, are two questions.
     let limited = r#""Effect":"Allow","Action":"iam:PassRole","Resource":"*","Condition":{"StringEquals":{"iam:PassedToService":"ec2.amazonaws.com"}}"#;
     assert!(!found(IDENTITY, limited).iter().any(|code| code.starts_with("PASS_ROLE")));
@@ -146,6 +166,7 @@ fn parts_of_arns() {
         ("iam:GetUser", "arn:aws:iam::${aws:PrincipalAccount}:user/a", None),
         ("kms:Decrypt", "arn:aws:kms::123456789012:key/k", Some("MISSING_ARN_REGION")),
         ("kms:Decrypt", "arn:aws:kms:useast1:123456789012:key/k", Some("INVALID_ARN_REGION")),
+        ("kms:Decrypt", "arn:aws:kms:us-esat-1:123456789012:key/k", Some("INVALID_ARN_REGION")),
         ("kms:Decrypt", "arn:aws:kms:us-gov-west-1:123456789012:key/k", None),
         ("s3:GetObject", "arn:aws:S3:::bucket/*", Some("INVALID_ARN_SERVICE_CASE")),
         ("s3:GetObject", "arn:aws:s3:::bucket/*", None),
