@@ -72,11 +72,7 @@ pub fn ensure_authority(
 ) -> Result<Authority, AuthorityError> {
     files::make_private_directory(directory).map_err(AuthorityError::Directory)?;
     files::sweep(directory);
-    let files = Authority {
-        ca: directory.join("ca.pem"),
-        certificate: directory.join("server.pem"),
-        key: directory.join("server-key.pem"),
-    };
+    let files = Authority::at(directory);
     let ca_key = directory.join("ca-key.pem");
     let issuer = match (read(&files.ca)?, read(&ca_key)?) {
         (Some(certificate), Some(key)) => {
@@ -109,6 +105,18 @@ pub fn ensure_authority(
         write(&names_file, &format!("{wanted}until {until}\n"), 0o644)?;
     }
     Ok(files)
+}
+
+impl Authority {
+    /// The files of the authority in `directory`, as they are.
+    #[must_use]
+    pub fn at(directory: &Path) -> Self {
+        Self {
+            ca: directory.join("ca.pem"),
+            certificate: directory.join("server.pem"),
+            key: directory.join("server-key.pem"),
+        }
+    }
 }
 
 fn make_authority(

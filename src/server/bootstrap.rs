@@ -1,6 +1,8 @@
 //! What a first start makes and later ones reuse: root's credentials, the certificate authority, and
 //! the block that clients need.
 
+use std::fs::TryLockError;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -23,8 +25,11 @@ pub(super) struct Bootstrap {
     data: PathBuf,
     /// Where is listened, with the port that was found where none was asked for.
     listen: SocketAddr,
-    // Held as long as the process lives: two of them would write each other's files.
-    _lock: std::fs::File,
+    /// Whether nothing can be written to `data`: what is there is used as it is.
+    read_only: bool,
+    // Held as long as the process lives: two of them would write each other's files. There may be none
+    // where nothing can be written.
+    _lock: Option<std::fs::File>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -38,10 +43,14 @@ impl Bootstrap {
     pub(super) fn prepare(config: &Config, listen: SocketAddr) -> Result<Self, Error> {
         let wrong = |error: std::io::Error| Error::Bootstrap(error.to_string());
         files::make_directory(&config.data, 0o700).map_err(wrong)?;
-        let lock = files::lock(&config.data.join("lock")).map_err(wrong)?;
-        let lock = lock.ok_or_else(|| Error::InUse(config.data.clone()))?;
-        files::sweep(&config.data);
-        files::make_private_directory(&config.data.join("state")).map_err(wrong)?;
+        let (lock, read_only) = take_lock(&config.data)?;
+        match read_only {
+            true => everything_is_there(config)?,
+            false => {
+                files::sweep(&config.data);
+                files::make_private_directory(&config.data.join("state")).map_err(wrong)?;
+            }
+        }
         let root = match &config.root {
             Some(root) => root.clone(),
             None => generated_root(&config.data.join("root.json"))?,
@@ -54,6 +63,7 @@ impl Bootstrap {
         }
         let authority = match config.insecure_http || config.tls.files.is_some() {
             true => None,
+            false if read_only => Some(Authority::at(&config.data.join("tls"))),
             false => Some(authority(config, &config.data)?),
         };
         Ok(Self {
@@ -61,6 +71,7 @@ impl Bootstrap {
             authority,
             data: config.data.clone(),
             listen,
+            read_only,
             _lock: lock,
         })
     }
@@ -72,7 +83,7 @@ impl Bootstrap {
     /// Makes the generated certificate anew where `config` has other names, or it is about to end.
     pub(super) fn renew(&self, config: &Config) -> Result<(), Error> {
         match (&self.authority, &config.tls.files) {
-            (Some(_), None) => authority(config, &self.data).map(drop),
+            (Some(_), None) if !self.read_only => authority(config, &self.data).map(drop),
             _ => Ok(()),
         }
     }
@@ -124,7 +135,11 @@ impl Bootstrap {
         });
         let script = script(&self.variables(config), authority.as_deref());
         let path = self.data.join("env.sh");
-        if let Err(error) = files::write(&path, script.as_bytes(), 0o600) {
+        let written = match self.read_only {
+            true => is_already(&path, &script),
+            false => files::write(&path, script.as_bytes(), 0o600).map(drop),
+        };
+        if let Err(error) = written {
             tracing::error!(%error, path = %path.display(), "cannot be written");
         }
         path
@@ -162,6 +177,67 @@ impl Bootstrap {
             // The older command line reads only this one.
             ("AWS_DEFAULT_REGION", config.region.to_string()),
         ]
+    }
+}
+
+/// Takes the lock of the data directory, and says whether nothing can be written to it: then it is shared
+/// by all who read.
+fn take_lock(data: &Path) -> Result<(Option<std::fs::File>, bool), Error> {
+    let path = data.join("lock");
+    let wrong = |error: &std::io::Error| Error::Bootstrap(files::named(&path, error).to_string());
+    let in_use = || Error::InUse(data.to_path_buf());
+    match files::lock(&path) {
+        Ok(lock) => return Ok((Some(lock.ok_or_else(in_use)?), false)),
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {}
+        Err(error) => return Err(Error::Bootstrap(error.to_string())),
+    }
+    let lock = match std::fs::File::open(&path) {
+        Ok(lock) => Some(lock),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(wrong(&error)),
+    };
+    match lock.as_ref().map_or(Ok(()), std::fs::File::try_lock_shared) {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use()),
+        Err(TryLockError::Error(error)) => return Err(wrong(&error)),
+    }
+    tracing::warn!(
+        path = %data.display(),
+        "the file system is read-only: what earlier starts made is used, and nothing is written or renewed"
+    );
+    Ok((lock, true))
+}
+
+/// That all is there that a start would make; the first that is missing is named.
+fn everything_is_there(config: &Config) -> Result<(), Error> {
+    let mut needed = vec!["state"];
+    if config.root.is_none() {
+        needed.push("root.json");
+    }
+    if !config.insecure_http && config.tls.files.is_none() {
+        needed.extend(["tls/ca.pem", "tls/server.pem", "tls/server-key.pem"]);
+    }
+    needed.push("env.sh");
+    for name in needed {
+        let path = config.data.join(name);
+        std::fs::metadata(&path).map_err(|error| {
+            let error = match error.kind() {
+                ErrorKind::NotFound => {
+                    "it is missing, and cannot be made: the file system is read-only".to_owned()
+                }
+                _ => error.to_string(),
+            };
+            Error::Bootstrap(format!("`{}`: {error}", path.display()))
+        })?;
+    }
+    Ok(())
+}
+
+/// An error, unless a file says this already.
+fn is_already(path: &Path, text: &str) -> std::io::Result<()> {
+    match std::fs::read(path)? == text.as_bytes() {
+        true => Ok(()),
+        false => Err(ErrorKind::ReadOnlyFilesystem.into()),
     }
 }
 

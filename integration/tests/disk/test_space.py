@@ -3,12 +3,16 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 
 import pytest
+from botocore.exceptions import ClientError
 
 from harness import raw
+from harness.clients import s3
+from harness.gateway import BINARY, clean_env
 from harness.plain import Plain, admin, buckets, complete, keys, metric, ok, upload
 
 POLICY = b'{"Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}}'
@@ -219,3 +223,86 @@ def test_a_store_that_refuses_says_which_bucket(tmp_path):
         assert "bucket/tmp" in gateway.log(), gateway.log()
     finally:
         gateway.stop()
+
+
+@contextlib.contextmanager
+def seen_read_only(directory, at):
+    """A directory at another place, where nothing can be written."""
+    at.mkdir(parents=True)
+    as_root("mount", "--bind", directory, at)
+    try:
+        as_root("mount", "-o", "remount,bind,ro", at)
+        yield at
+    finally:
+        as_root("umount", "-l", at)
+
+
+def fsck(path):
+    return subprocess.run([BINARY, "fsck", str(path)], env=clean_env(), capture_output=True, text=True, timeout=60)
+
+
+def test_what_is_written_is_not_read_elsewhere(tmp_path):
+    """A reader would remember what the writer changes."""
+    with Plain(tmp_path / "writer") as writer:
+        ok(writer, "PUT", "/bucket")
+        ok(writer, "PUT", "/bucket/key", body=b"kept")
+        with seen_read_only(writer.data / "objects", tmp_path / "elsewhere") as store:
+            config = f'[disk]\npath = "{store}"\n'
+            reader, other = Plain(tmp_path / "reader", config), Plain(tmp_path / "other", config)
+            try:
+                with pytest.raises(AssertionError):
+                    reader.start()
+                assert "another process writes" in reader.log(), reader.log()
+                told = fsck(store)
+                assert told.returncode == 2 and "another process writes" in told.stdout + told.stderr, told
+                writer.stop()
+                assert fsck(store).returncode == 0
+                # Any number may read it then, and nobody write.
+                reader.start()
+                other.start()
+                for gateway in (reader, other):
+                    assert ok(gateway, "GET", "/bucket/key").body == b"kept"
+                with pytest.raises(AssertionError):
+                    writer.start()
+                assert "another process" in writer.log(), writer.log()
+            finally:
+                for gateway in (reader, other, writer):
+                    gateway.stop()
+
+
+@pytest.mark.parametrize("missing", [None, "root.json", "env.sh", "tls/server-key.pem", "state", "lock", "objects/lock"])
+def test_data_that_cannot_be_written_is_served_for_reading(tmp_path, missing):
+    with mounted(tmp_path / "disk", "16m") as disk:
+        gateway = On(tmp_path / "gate", disk / "data")
+        with gateway:
+            s3(gateway).create_bucket(Bucket="bucket")
+            s3(gateway).put_object(Bucket="bucket", Key="key", Body=b"kept")
+        if missing:
+            path = disk / "data" / missing
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        as_root("mount", "-o", "remount,ro", disk)
+        if missing in (None, "lock", "objects/lock"):
+            with gateway:
+                assert s3(gateway).get_object(Bucket="bucket", Key="key")["Body"].read() == b"kept"
+                with pytest.raises(ClientError):
+                    s3(gateway).put_object(Bucket="bucket", Key="new", Body=b"new")
+                assert "read-only" in gateway.log()
+        else:
+            try:
+                with pytest.raises(AssertionError):
+                    gateway.start()
+            finally:
+                gateway.stop()
+            assert str(disk / "data" / missing) in gateway.log() and "read-only" in gateway.log(), gateway.log()
+
+
+class On(Plain):
+    """A gateway whose data is somewhere else."""
+
+    def __init__(self, directory, data):
+        super().__init__(directory, tls=True)
+        self.elsewhere = data
+
+    @property
+    def data(self):
+        return self.elsewhere

@@ -6,11 +6,10 @@ use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::collect;
-use super::files::{self, Is, error};
+use super::files::{self, Is, Look, error};
 use super::name::{Kind, Level, decode};
 use super::opened::Trouble;
 use super::store::{Store, is_random_name, no_bucket, random_name};
-use super::tree;
 use super::upload::{self, Found, part_number};
 use crate::s3::{BucketName, Error, ErrorCode};
 
@@ -33,7 +32,11 @@ impl Store {
             Err(errno) => {
                 self.clear_away(&staged);
                 Err(match errno {
-                    Errno::NOTEMPTY | Errno::EXIST => ErrorCode::BucketAlreadyOwnedByYou.into(),
+                    Errno::NOTEMPTY | Errno::EXIST => {
+                        // Who asks again may do so because the first time could not be made durable.
+                        self.make_bucket_durable(bucket)?;
+                        ErrorCode::BucketAlreadyOwnedByYou.into()
+                    }
                     // Something that is no directory stands in its place.
                     Errno::NOTDIR => {
                         let path = format!("buckets/{bucket}");
@@ -87,6 +90,7 @@ impl Store {
             if self.holds_object(&objects)? {
                 return Err(ErrorCode::BucketNotEmpty.into());
             }
+            self.check_readable(bucket)?;
             match files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away) {
                 Ok(()) => {
                     self.tree.forget(&objects);
@@ -100,6 +104,31 @@ impl Store {
         files::sync(buckets.as_fd()).map_err(|e| error("fsync", e))?;
         // It is gone. What is left of it is the collector's, should this fail.
         self.clear_away(&away);
+        Ok(())
+    }
+
+    /// That what a bucket has beside its objects can be looked into: what cannot be told is not removed.
+    fn check_readable(&self, bucket: &BucketName) -> Result<(), Error> {
+        let open = |path: &str| match files::look_into(self.root(), path) {
+            Ok(Look::Directory(directory)) => Ok(Some(directory)),
+            Ok(Look::Nothing | Look::Foreign(_)) => Ok(None),
+            Err(errno) => {
+                self.faults.refused(path, errno);
+                Err(error("look into a bucket", errno))
+            }
+        };
+        for name in ["uploads", "parts", "tmp"] {
+            let path = format!("buckets/{bucket}/{name}");
+            if open(&path)?.is_none() {
+                continue;
+            }
+            let names = files::names(self.root(), &path);
+            for (name, is) in names.map_err(|e| error("look into a bucket", e))? {
+                if is == Is::Directory && is_random_name(&name) {
+                    open(&format!("{path}/{name}"))?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -126,12 +155,21 @@ impl Store {
             Err(errno) => return Err(errno),
         }
         let directory = files::open_directory(self.root(), path)?;
-        for (entry, is) in files::names(self.root(), path)? {
+        let names = files::names(self.root(), path)?;
+        // First: what is left of it, a link in a directory's place or what could not be seen, may have
+        // objects behind it that name parts.
+        let objects = format!("{path}/objects");
+        if names.contains(&("objects".to_owned(), Is::Directory)) {
+            self.remove_empty(&objects, Level::default())?;
+        }
+        let without_objects = self.is_gone(&objects)?;
+        for (entry, is) in names {
             let below = format!("{path}/{entry}");
             match (entry.as_str(), is) {
-                ("objects", Is::Directory) => self.remove_empty(&below, Level::default())?,
                 ("uploads", Is::Directory) => self.remove_made(&below, is_known_upload)?,
-                ("parts", Is::Directory) => self.remove_made(&below, are_parts_of_one)?,
+                ("parts", Is::Directory) if without_objects => {
+                    self.remove_made(&below, are_parts_of_one)?;
+                }
                 ("tmp", Is::Directory) => self.remove_temporary(&below)?,
                 ("created", Is::File) => files::remove_file(directory.as_fd(), &entry)?,
                 _ => {}
@@ -251,34 +289,48 @@ impl Store {
         }
     }
 
-    /// Every bucket's name.
+    /// Every bucket's name. Of what may be one, and cannot be looked at, nobody knows: that is an error.
     pub(super) fn buckets(&self) -> Result<Vec<BucketName>, Error> {
-        let failed = |errno| error("list buckets", errno);
+        let known = |(bucket, looked): (_, Result<(), Errno>)| {
+            looked.map_err(|errno| error("look at a bucket", errno))?;
+            Ok(bucket)
+        };
+        self.each_bucket()?.into_iter().map(known).collect()
+    }
+
+    /// Every bucket's name, in order, and why one could not be looked at: there may be none then.
+    pub(super) fn each_bucket(&self) -> Result<Vec<(BucketName, Result<(), Errno>)>, Error> {
+        let names = files::names(self.root(), "buckets");
         let mut buckets = Vec::new();
-        for (name, is) in files::names(self.root(), "buckets").map_err(failed)? {
-            let path = || format!("buckets/{name}");
-            match (BucketName::parse(&name), is) {
-                (Ok(bucket), Is::Directory) => {
-                    let objects = format!("buckets/{bucket}/objects");
-                    match files::open_directory(self.root(), &objects) {
-                        Ok(_) => buckets.push(bucket),
-                        // Removed since it was seen.
-                        Err(Errno::NOENT) if self.is_gone(&path()).map_err(failed)? => {}
-                        Err(errno) if files::says_absent(errno) => {
-                            let what = "no bucket: it has no `objects`";
-                            self.faults.foreign(&path(), what);
-                        }
-                        Err(errno) => match tree::is_foreign(self.root(), &path(), errno) {
-                            Ok(true) => self.faults.foreign(&path(), "another user's directory"),
-                            Ok(false) | Err(_) => return Err(failed(errno)),
-                        },
-                    }
+        for (name, is) in names.map_err(|errno| error("list buckets", errno))? {
+            let path = format!("buckets/{name}");
+            let (Ok(bucket), Is::Directory) = (BucketName::parse(&name), is) else {
+                self.faults.foreign(&path, "no bucket's name or kind");
+                continue;
+            };
+            match self.is_bucket(&path) {
+                Ok(true) => buckets.push((bucket, Ok(()))),
+                Ok(false) => {}
+                Err(errno) => {
+                    self.faults.refused(&path, errno);
+                    buckets.push((bucket, Err(errno)));
                 }
-                _ => self.faults.foreign(&path(), "no bucket's name or kind"),
             }
         }
-        buckets.sort();
+        buckets.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Ok(buckets)
+    }
+
+    fn is_bucket(&self, path: &str) -> Result<bool, Errno> {
+        match files::look_into(self.root(), &format!("{path}/objects"))? {
+            Look::Directory(_) => return Ok(true),
+            // Removed since it was seen.
+            Look::Nothing if self.is_gone(path)? => {}
+            Look::Nothing | Look::Foreign(_) => {
+                self.faults.foreign(path, "no bucket: it has no `objects`");
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -26,7 +26,10 @@ const TOLD: Duration = Duration::from_secs(5);
 /// Moves all of them. What was moved stays moved, should this be stopped.
 pub(super) fn carry_over(store: &Store) -> Result<()> {
     tracing::warn!("the store is of an earlier format: it is carried over");
-    for bucket in store.buckets().map_err(Error::other)? {
+    for (bucket, looked) in store.each_bucket().map_err(Error::other)? {
+        // Left as it is, its keys would be looked for where they are not.
+        let unread = |errno| Error::other(format!("`buckets/{bucket}` cannot be read: {errno}"));
+        looked.map_err(unread)?;
         let objects = format!("buckets/{bucket}/objects");
         let mut carry = Carry {
             store,

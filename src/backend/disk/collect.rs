@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use super::files::{self, Is};
-use super::opened::Trouble;
+use super::opened::{Opened, Trouble};
 use super::store::{Place, Store, is_random_name};
+use super::walk::{self, Visit};
 use super::{parts, upload};
 use crate::s3::{BucketName, Error, ObjectKey, call::OnUpload};
 
@@ -21,11 +22,15 @@ pub(super) fn collect(store: &Arc<Store>, left: &[String]) {
         }
         store.clear_away(&format!("staging/{name}"));
     }
-    let buckets = match store.buckets() {
+    let buckets = match store.each_bucket() {
         Ok(buckets) => buckets,
         Err(error) => return tracing::warn!(%error, "leftovers cannot be looked for"),
     };
-    for bucket in buckets {
+    for (bucket, looked) in buckets {
+        if let Err(errno) = looked {
+            tracing::warn!(%errno, %bucket, "leftovers of a bucket cannot be looked for");
+            continue;
+        }
         if let Err(error) = collect_parts(store, &bucket) {
             tracing::warn!(%error, %bucket, "parts that nobody names cannot be looked for");
         }
@@ -59,6 +64,7 @@ fn names(store: &Store, path: &str) -> Result<Vec<(String, Is)>, Error> {
 /// Each part says which key it belongs to, and that key's object names the directory, or nobody does.
 fn collect_parts(store: &Store, bucket: &BucketName) -> Result<(), Error> {
     let above = format!("buckets/{bucket}/parts");
+    let mut unnamed = BTreeSet::new();
     for (directory, is) in names(store, &above)? {
         if store.closing.load(Ordering::Relaxed) {
             return Ok(());
@@ -68,11 +74,125 @@ fn collect_parts(store: &Store, bucket: &BucketName) -> Result<(), Error> {
             store.faults.foreign(&path, "no directory of parts");
             continue;
         }
+        match is_named(store, bucket, &directory) {
+            Ok(true) => {}
+            Ok(false) => drop(unnamed.insert(directory)),
+            Err(error) => kept(&path, &error),
+        }
+    }
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    // Few starts find any, so that few have to read every object.
+    for directory in spared(store, bucket, &unnamed)? {
+        let path = parts::path(bucket, &directory);
+        tracing::warn!(
+            path,
+            "parts are kept: an object at another key's place names them"
+        );
+        unnamed.remove(&directory);
+    }
+    for directory in unnamed {
         if let Err(error) = collect_directory(store, bucket, &directory) {
-            tracing::warn!(%error, path, "parts are kept: whether an object names them is not known");
+            kept(&parts::path(bucket, &directory), &error);
         }
     }
     Ok(())
+}
+
+fn kept(path: &str, error: &Error) {
+    tracing::warn!(%error, path, "parts are kept: whether an object names them is not known");
+}
+
+/// Whether the object of the key that a directory's parts say names it, or somebody uses it.
+fn is_named(store: &Store, bucket: &BucketName, directory: &str) -> Result<bool, Error> {
+    let found = owners(store, bucket, directory, false)?;
+    let Some(key) = found.keys.first() else {
+        return Ok(store.parts_are_used(bucket, directory));
+    };
+    let current = store.open_object(&Place::of(bucket, key))?;
+    Ok(
+        current.is_some_and(|current| current.record.names(directory))
+            || store.parts_are_used(bucket, directory),
+    )
+}
+
+/// Those of some directories of parts that any object's file names, wherever it stands among a bucket's
+/// objects: somebody may have renamed it, and bring it back.
+fn spared(
+    store: &Store,
+    bucket: &BucketName,
+    unnamed: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Error> {
+    let mut naming = Naming {
+        store,
+        unnamed,
+        spared: BTreeSet::new(),
+        unknown: None,
+    };
+    walk::objects(store, bucket, &mut naming);
+    if store.closing.load(Ordering::Relaxed) {
+        return Err(Error::internal("the store is closed"));
+    }
+    match naming.unknown {
+        None => Ok(naming.spared),
+        // What cannot be read may name any of them.
+        Some(error) => Err(error),
+    }
+}
+
+/// Looks for files that name directories of parts.
+struct Naming<'n> {
+    store: &'n Store,
+    unnamed: &'n BTreeSet<String>,
+    spared: BTreeSet<String>,
+    /// Why it is not known what all of them name.
+    unknown: Option<Error>,
+}
+
+impl Naming<'_> {
+    fn spare(&mut self, opened: Option<Opened>) {
+        let manifest = opened.and_then(|opened| opened.record.manifest.clone());
+        if let Some(manifest) = manifest.filter(|m| self.unnamed.contains(&m.directory)) {
+            self.spared.insert(manifest.directory);
+        }
+    }
+}
+
+impl Visit for Naming<'_> {
+    fn object(&mut self, place: &Place, _key: &str) {
+        match self.store.look_at_record(&place.path()) {
+            Ok(opened) => self.spare(opened),
+            Err(Trouble::Foreign { .. }) => {}
+            Err(trouble) => self.unknown = Some(trouble.into()),
+        }
+    }
+
+    fn foreign(&mut self, path: &str, is: Is, what: &'static str) {
+        self.store.faults.foreign(path, what);
+        if is != Is::File {
+            return;
+        }
+        match self.store.look_at_stranger(path) {
+            Ok(opened) => self.spare(opened),
+            Err(Trouble::Damaged { .. } | Trouble::Foreign { .. }) => {}
+            Err(Trouble::Io(what, errno)) => self.unknown = Some(files::error(what, errno)),
+        }
+    }
+
+    fn unreadable(&mut self, path: &str, what: &'static str, errno: Errno) {
+        // A directory that was removed since it was seen is none.
+        if errno != Errno::NOENT {
+            self.store.faults.refused(path, errno);
+            self.unknown = Some(files::error(what, errno));
+        }
+    }
+
+    fn empty(&mut self, _above: &str, _name: &str) {}
+
+    fn goes_on(&self) -> bool {
+        self.unknown.is_none() && !self.store.closing.load(Ordering::Relaxed)
+    }
 }
 
 /// What a directory of parts says of whose it is.
@@ -160,6 +280,8 @@ pub(super) fn collect_directory(
     if current.is_some_and(|current| current.record.names(directory)) {
         return Ok(());
     }
+    // What is there instead may have come, and not be durable: without it, these would be named again.
+    store.make_durable(&place)?;
     // One file that strayed in here must not take another object's parts with it.
     if owners(store, bucket, directory, true)?.agree_on(key) {
         tracing::info!(path, key, "parts that no object names are removed");
@@ -185,7 +307,7 @@ fn collect_uploads(store: &Store, bucket: &BucketName) -> Result<(), Error> {
             continue;
         };
         match completed(store, bucket, &id, &record.key) {
-            Ok(Some(upload)) => upload::remove(store, &upload)?,
+            Ok(Some(upload)) => remove_completed(store, &upload)?,
             Ok(None) => {}
             Err(trouble) => {
                 let error = Error::from(trouble);
@@ -194,6 +316,12 @@ fn collect_uploads(store: &Store, bucket: &BucketName) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Removes an upload that an object says it completed, once that is durable.
+pub(super) fn remove_completed(store: &Store, upload: &OnUpload) -> Result<(), Error> {
+    store.make_durable(&Place::of(&upload.bucket, upload.key.as_str()))?;
+    upload::remove(store, upload)
 }
 
 /// The upload `id`, if the object of its key says that it completed it.

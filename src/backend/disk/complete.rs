@@ -50,7 +50,10 @@ pub(super) fn once(
                 ErrorCode::NoSuchUpload | ErrorCode::InvalidPart | ErrorCode::PreconditionFailed
             ) =>
         {
-            completed(store, call, named)?.ok_or(error)
+            let record = completed(store, call, named)?.ok_or(error)?;
+            // The first one may have failed, or been killed, before this was durable.
+            store.make_durable(&Place::of(&call.upload.bucket, &record.key))?;
+            Ok(record)
         }
         other => other,
     }

@@ -74,6 +74,15 @@ impl Faults {
         }
     }
 
+    /// A directory that may not be read, whoever owns it. Whoever asked is told, and counted.
+    pub(super) fn refused(&self, path: &str, errno: rustix::io::Errno) {
+        use rustix::io::Errno;
+        let what = "it cannot be read: look at its owner and its mode";
+        if matches!(errno, Errno::ACCESS | Errno::PERM) && self.is_new("unreadable", path, what) {
+            tracing::error!(path, what, "unreadable");
+        }
+    }
+
     pub(super) fn foreign(&self, path: &str, what: &str) {
         if self.is_new("foreign", path, what) {
             self.foreign.fetch_add(1, Ordering::Relaxed);

@@ -122,6 +122,65 @@ pub(super) fn open_directory(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd
     )
 }
 
+/// What stands at a path, each step on the way to it looked at without following a link: the first that is
+/// no directory, or what is at its end. `None` when nothing is there.
+pub(super) fn what_stands<'p>(
+    root: BorrowedFd<'_>,
+    path: &'p str,
+) -> Result<Option<(&'p str, Is)>, Errno> {
+    let mut above: Option<OwnedFd> = None;
+    let mut from = 0;
+    for end in path.match_indices('/').map(|(at, _)| at) {
+        let name = path.get(from..end).unwrap_or("");
+        let at = above.as_ref().map_or(root, OwnedFd::as_fd);
+        match open_directory(at, name) {
+            Ok(next) => (above, from) = (Some(next), end.saturating_add(1)),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => {
+                return match stat_entry(at, name).map(|stat| is(&stat)) {
+                    Ok(Is::Directory) => Err(errno),
+                    Ok(other) => Ok(Some((path.get(..end).unwrap_or(path), other))),
+                    Err(Errno::NOENT) => Ok(None),
+                    Err(errno) => Err(errno),
+                };
+            }
+        }
+    }
+    let at = above.as_ref().map_or(root, OwnedFd::as_fd);
+    match stat_entry(at, path.get(from..).unwrap_or("")) {
+        Ok(stat) => Ok(Some((path, is(&stat)))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// What a directory's path leads to.
+pub(super) enum Look<'p> {
+    Directory(OwnedFd),
+    Nothing,
+    /// This is seen to be no directory: it, or one on the way to it.
+    Foreign(&'p str),
+}
+
+/// Opens a directory that may not be there, or have something foreign in its place. One that cannot be
+/// opened, whoever owns it, hides what is in it: that is an error, and never taken for foreign.
+pub(super) fn look_into<'p>(root: BorrowedFd<'_>, path: &'p str) -> Result<Look<'p>, Errno> {
+    let errno = match open_directory(root, path) {
+        Ok(directory) => return Ok(Look::Directory(directory)),
+        Err(Errno::NOENT) => return Ok(Look::Nothing),
+        Err(errno) => errno,
+    };
+    if !says_absent(errno) {
+        return Err(errno);
+    }
+    match what_stands(root, path)? {
+        None => Ok(Look::Nothing),
+        // It is one now, and could not be opened.
+        Some((_, Is::Directory)) => Err(errno),
+        Some((at, Is::File | Is::Other)) => Ok(Look::Foreign(at)),
+    }
+}
+
 /// Makes one directory, and says whether it is new; one that is there is no error.
 pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
     failing("mkdir")?;
@@ -224,11 +283,19 @@ fn kind(directory: BorrowedFd<'_>, entry: &DirEntry) -> Result<Option<Is>, Errno
         }
         known => known,
     };
-    Ok(Some(match kind {
+    Ok(Some(named(kind)))
+}
+
+fn named(kind: FileType) -> Is {
+    match kind {
         FileType::RegularFile => Is::File,
         FileType::Directory => Is::Directory,
         _ => Is::Other,
-    }))
+    }
+}
+
+fn is(stat: &Stat) -> Is {
+    named(FileType::from_raw_mode(stat.st_mode))
 }
 
 /// A directory that is read some entries at a time, however many it has.

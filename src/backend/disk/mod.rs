@@ -32,6 +32,8 @@ mod tests;
 #[cfg(test)]
 mod tests_carry;
 #[cfg(test)]
+mod tests_durable;
+#[cfg(test)]
 mod tests_faults;
 #[cfg(test)]
 mod tests_foreign;
@@ -39,6 +41,8 @@ mod tests_foreign;
 mod tests_injected;
 #[cfg(test)]
 mod tests_memory;
+#[cfg(test)]
+mod tests_refused;
 #[cfg(test)]
 mod tests_scrub;
 #[cfg(test)]
@@ -116,7 +120,7 @@ pub struct Disk {
     scrubber: Option<JoinHandle<()>>,
     // Held as long as the store is open: two processes that shared it would not see each other's
     // locks.
-    _lock: std::fs::File,
+    _lock: open::Lock,
 }
 
 impl Drop for Disk {

@@ -42,7 +42,7 @@ enum Format {
 }
 
 /// Opens a store: its handle, and the lock that is held with it.
-pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
+pub(super) fn open(config: &Config) -> Result<(Arc<Store>, Lock)> {
     let path = std::path::absolute(&config.path)?;
     if !path.is_dir() {
         std::fs::DirBuilder::new()
@@ -50,7 +50,7 @@ pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
             .mode(0o700)
             .create(&path)?;
     }
-    let (lock, read_only) = take_lock(&path)?;
+    let (mut lock, read_only) = take_lock(&path)?;
     let format = format(&path)?;
     if read_only {
         match format {
@@ -63,7 +63,7 @@ pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
         tracing::warn!(path = %path.display(), "cannot be written: opened for reading");
     } else {
         if let Format::New = format {
-            write_format(&path, FORMAT)?;
+            write_format(&path, FORMAT, &mut lock)?;
         }
         for directory in ["buckets", "staging"] {
             std::fs::DirBuilder::new()
@@ -77,9 +77,9 @@ pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
     let store = Store::new(root, config.durability, config.memory, read_only);
     if !read_only {
         if let Format::Earlier = format {
-            write_format(&path, CARRYING)?;
+            write_format(&path, CARRYING, &mut lock)?;
             super::carry::carry_over(&store)?;
-            write_format(&path, FORMAT)?;
+            write_format(&path, FORMAT, &mut lock)?;
         }
         tidy(&store)?;
     }
@@ -87,7 +87,7 @@ pub(super) fn open(config: &Config) -> Result<(Arc<Store>, File)> {
 }
 
 /// Opens a store to look at it: nothing is made, tidied or carried over.
-pub(super) fn open_as_it_is(path: &Path) -> Result<(Arc<Store>, File)> {
+pub(super) fn open_as_it_is(path: &Path) -> Result<(Arc<Store>, Lock)> {
     let path = std::path::absolute(path)?;
     // Before the lock, which is a file in it: a directory that is no store is not written to.
     is_of_this_format(&path)?;
@@ -117,29 +117,70 @@ fn wrong(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(ErrorKind::InvalidData, what)
 }
 
-/// The lock that one process has, and whether nothing can be written here.
-fn take_lock(path: &Path) -> Result<(File, bool)> {
+/// What a process holds of a store that it has open: one that writes has it alone, those that read share it.
+#[derive(Debug)]
+pub(super) struct Lock(Vec<File>);
+
+/// Takes a store's lock, and says whether nothing can be written here. It is two files: `lock`, which is
+/// there before the store is, and `format`, which is there also where no lock could be made. So a store that
+/// is seen at two places, one of them read-only, has one lock.
+fn take_lock(path: &Path) -> Result<(Lock, bool)> {
+    use FlockOperation::{NonBlockingLockExclusive as Alone, NonBlockingLockShared as Shared};
+    let (lock, format) = (path.join("lock"), path.join("format"));
     let writing = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(path.join("lock"));
-    let (lock, read_only) = match writing {
-        Ok(lock) => (lock, false),
-        Err(error) => match error.kind() {
-            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-                // A lock needs a file, not a writable one.
-                (File::open(path.join("format")).map_err(|_| error)?, true)
+        .open(&lock);
+    let error = match writing {
+        Ok(lock) => {
+            hold(&lock, Alone, "another process uses this directory")?;
+            let mut held = vec![lock];
+            // Some network file systems want a file that is open for writing.
+            let mut opened = File::options().read(true).write(true).open(&format);
+            if matches!(&opened, Err(e) if e.kind() == ErrorKind::PermissionDenied) {
+                opened = File::open(&format);
             }
-            _ => return Err(error),
-        },
+            if let Some(format) = if_there(opened)? {
+                hold(&format, Alone, "another process reads this directory")?;
+                held.push(format);
+            }
+            return Ok((Lock(held), false));
+        }
+        Err(error) => error,
     };
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok((lock, read_only)),
-        Err(Errno::WOULDBLOCK) => Err(Error::new(
-            ErrorKind::ResourceBusy,
-            "another process uses this directory",
-        )),
+    match error.kind() {
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {}
+        _ => return Err(error),
+    }
+    let mut held = Vec::new();
+    let opened = match File::open(&lock) {
+        // The other one is enough.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+        other => if_there(other)?,
+    };
+    held.extend(opened);
+    let format = if_there(File::open(&format))?;
+    let none = || wrong(format!("it is no store yet, and none can be made: {error}"));
+    held.push(format.ok_or_else(none)?);
+    for file in &held {
+        hold(file, Shared, "another process writes to this directory")?;
+    }
+    Ok((Lock(held), true))
+}
+
+fn if_there(opened: Result<File>) -> Result<Option<File>> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn hold(file: &File, how: FlockOperation, busy: &'static str) -> Result<()> {
+    match flock(file, how) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(Error::new(ErrorKind::ResourceBusy, busy)),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -179,13 +220,16 @@ fn format(path: &Path) -> Result<Format> {
     }
 }
 
-/// Whole or not at all.
-fn write_format(path: &Path, text: &str) -> Result<()> {
+/// Whole or not at all. The new file is locked before it is in its place.
+fn write_format(path: &Path, text: &str, lock: &mut Lock) -> Result<()> {
     let new = path.join("format.new");
     let mut made = File::create(&new)?;
+    let alone = FlockOperation::NonBlockingLockExclusive;
+    hold(&made, alone, "another process reads this directory")?;
     made.write_all(text.as_bytes())?;
     made.sync_all()?;
     std::fs::rename(new, path.join("format"))?;
+    lock.0.push(made);
     File::open(path)?.sync_all()
 }
 

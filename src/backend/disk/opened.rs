@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use time::OffsetDateTime;
 
-use super::files::{self, error};
+use super::files::{self, Is, error};
 use super::record::{Lengths, Record, TRAILER, parse};
 use super::store::{Place, Store};
 use crate::backend::ListedObject;
@@ -85,16 +85,23 @@ pub(super) struct Opened {
 impl Store {
     /// Opens a file of the object form; `None` when there is none.
     pub(super) fn open_record(&self, path: &str) -> Result<Option<Opened>, Trouble> {
-        self.open_end(path, TAIL)
+        self.open_end(path, TAIL, true)
     }
 
     /// The same for one who wants to know of it, and none of its bytes.
     pub(super) fn look_at_record(&self, path: &str) -> Result<Option<Opened>, Trouble> {
-        self.open_end(path, FOOTER)
+        self.open_end(path, FOOTER, true)
     }
 
-    /// Opens a file of the object form by its last `most` bytes, or as many as its footer has.
-    fn open_end(&self, path: &str, most: usize) -> Result<Option<Opened>, Trouble> {
+    /// The same of a file that no key is spelled like: it may be an object's all the same, and is no damage
+    /// when it is none.
+    pub(super) fn look_at_stranger(&self, path: &str) -> Result<Option<Opened>, Trouble> {
+        self.open_end(path, FOOTER, false)
+    }
+
+    /// Opens a file of the object form by its last `most` bytes, or as many as its footer has. Damage is
+    /// `told`, or left to who asks.
+    fn open_end(&self, path: &str, most: usize, told: bool) -> Result<Option<Opened>, Trouble> {
         let (file, stat) = match files::open_file(self.root(), path) {
             Ok(opened) => opened,
             Err(Errno::NOENT) => return Ok(None),
@@ -105,7 +112,9 @@ impl Store {
         let failed = |errno| Trouble::Io("read an object", errno);
         let damaged = || {
             let what = "its footer cannot be read";
-            self.faults.damaged(path, what);
+            if told {
+                self.faults.damaged(path, what);
+            }
             Trouble::Damaged {
                 path: path.to_owned(),
                 what,
@@ -152,28 +161,10 @@ impl Store {
             let path = path.to_owned();
             Err(Trouble::Foreign { path })
         };
-        let mut above: Option<OwnedFd> = None;
-        let (mut from, ends) = (0, path.match_indices('/').map(|(at, _)| at));
-        for end in ends {
-            let name = path.get(from..end).unwrap_or("");
-            let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
-            let next = match files::open_directory(at, name) {
-                Ok(next) => next,
-                Err(Errno::NOENT) => return Ok(None),
-                Err(errno) => match files::stat_entry(at, name) {
-                    Ok(stat) if !files::is_directory(&stat) => {
-                        return foreign(path.get(..end).unwrap_or(path));
-                    }
-                    Ok(_) | Err(_) => return Err(failed(errno)),
-                },
-            };
-            (above, from) = (Some(next), end.saturating_add(1));
-        }
-        let at = above.as_ref().map_or(self.root(), OwnedFd::as_fd);
-        match files::stat_entry(at, path.get(from..).unwrap_or("")) {
-            Ok(stat) if files::is_file(&stat) => Err(failed(errno)),
-            Ok(_) => foreign(path),
-            Err(Errno::NOENT) => Ok(None),
+        match files::what_stands(self.root(), path) {
+            Ok(None) => Ok(None),
+            Ok(Some((at, Is::File))) if at == path => Err(failed(errno)),
+            Ok(Some((at, _))) => foreign(at),
             Err(errno) => Err(failed(errno)),
         }
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::files::{self, error};
+use super::files::{self, Look, error};
 use super::name::{Kind, Level, decode};
 use super::opened::{Opened, Trouble};
 use super::record::{Listed, Record};
 use super::store::{Place, Store, no_bucket};
-use super::tree::{self, Entry, Node};
+use super::tree::{Entry, Node};
 use crate::s3::{BucketName, Error};
 
 /// How often directories that others remove are made again.
@@ -164,27 +164,54 @@ impl Store {
         if !self.is_strict() {
             return Ok(());
         }
-        // A directory counts as durable only once the one above it, which has its entry, is synced.
-        let mut below: Option<(Arc<Node>, u64)> = None;
+        // A directory counts as durable only once all above it are: who comes after a failure begins anew.
+        let mut new: Vec<(Arc<Node>, u64)> = Vec::new();
         for depth in (0..=place.directories.len()).rev() {
             let node = self.node(place, depth);
             // Asked before the directory is opened: what stands there later has another generation.
             let (generation, durable) = node.generation();
             let directory = match files::open_directory(self.root(), node.path()) {
                 Ok(directory) => directory,
-                // Deleted since, and pruned: what we wrote has been overtaken.
-                Err(Errno::NOENT) => return Ok(()),
+                // Deleted since, and pruned: what we wrote has been overtaken. That it is gone is told by
+                // the directory above.
+                Err(Errno::NOENT) => continue,
                 Err(errno) => return Err(error("open a directory", errno)),
             };
             self.sync_directory(directory.as_fd())?;
-            if let Some((below, generation)) = below.take() {
-                below.set_durable(generation);
-            }
             if durable {
-                return Ok(());
+                break;
             }
-            below = Some((node, generation));
+            new.push((node, generation));
         }
+        self.make_bucket_durable(&place.bucket)?;
+        for (node, generation) in new {
+            node.set_durable(generation);
+        }
+        Ok(())
+    }
+
+    /// That a bucket is there, and the directories in it: before anyone is told of what is in them. It may
+    /// have been made by who failed, or was killed, before that was durable.
+    pub(super) fn make_bucket_durable(&self, bucket: &BucketName) -> Result<(), Error> {
+        if !self.is_strict() {
+            return Ok(());
+        }
+        let path = format!("buckets/{bucket}");
+        let node = self.tree.node(&format!("{path}/objects"), Level::default());
+        let (generation, durable) = node.generation();
+        if durable {
+            return Ok(());
+        }
+        // Open uploads have no other who makes them durable when they are found after a start.
+        for path in [&format!("{path}/uploads"), &path, "buckets"] {
+            match files::open_directory(self.root(), path) {
+                Ok(directory) => self.sync_directory(directory.as_fd())?,
+                // Removed since, or missing.
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(error("open a directory", errno)),
+            }
+        }
+        node.set_durable(generation);
         Ok(())
     }
 
@@ -274,11 +301,18 @@ impl Store {
     pub(super) fn holds_object(&self, path: &str) -> Result<bool, Error> {
         let mut stack = vec![(path.to_owned(), Level::default())];
         while let Some((path, level)) = stack.pop() {
-            let directory = match files::open_directory(self.root(), &path) {
-                Ok(directory) => directory,
-                Err(Errno::NOENT) => continue,
-                Err(errno) if is_foreign(self, &path, errno)? => continue,
-                Err(errno) => return Err(error("open a directory", errno)),
+            let directory = match files::look_into(self.root(), &path) {
+                Ok(Look::Directory(directory)) => directory,
+                Ok(Look::Nothing) => continue,
+                Ok(Look::Foreign(at)) => {
+                    self.faults
+                        .foreign(at, "no directory, in a directory's place");
+                    continue;
+                }
+                Err(errno) => {
+                    self.faults.refused(&path, errno);
+                    return Err(error("open a directory", errno));
+                }
             };
             let mut found = false;
             files::entries(directory.as_fd(), |name, is| {
@@ -299,8 +333,4 @@ impl Store {
         }
         Ok(false)
     }
-}
-
-fn is_foreign(store: &Store, path: &str, errno: Errno) -> Result<bool, Error> {
-    tree::is_foreign(store.root(), path, errno).map_err(|e| error("look at a directory", e))
 }

@@ -15,7 +15,7 @@ use super::files::{self, Is};
 use super::opened::Trouble;
 use super::record::Manifest;
 use super::store::{Place, Store, is_random_name};
-use super::upload::{directory, part_number};
+use super::upload::{directory, part_number, read_record, record_path};
 use super::verify::{self, File, Flaw};
 use super::walk::{self, BATCH, Visit};
 use crate::s3::BucketName;
@@ -85,9 +85,14 @@ pub(super) fn pass(store: &Arc<Store>, rate: u64) -> bool {
         due: Instant::now(),
         complete: true,
     };
-    match store.buckets() {
+    match store.each_bucket() {
         Ok(buckets) => {
-            for bucket in buckets {
+            for (bucket, looked) in buckets {
+                if let Err(errno) = looked {
+                    let path = format!("buckets/{bucket}");
+                    pass.failed(&path, &format!("look at a bucket: {errno}"));
+                    continue;
+                }
                 walk::objects(store, &bucket, &mut pass);
                 pass.uploads(&bucket);
             }
@@ -189,6 +194,11 @@ impl Pass<'_> {
         self.each(&above, |pass, name, is| {
             if is == Is::Directory && is_random_name(name) {
                 let path = directory(bucket, name);
+                let record = record_path(bucket, name);
+                // One that is damaged is told where it is read.
+                if let Err(errno) = read_record(pass.store, &record) {
+                    pass.failed(&record, &format!("read an upload: {errno}"));
+                }
                 pass.each(&path, |pass, name, is| {
                     if is == Is::File && part_number(name).is_some() {
                         pass.part(&format!("{path}/{name}"));

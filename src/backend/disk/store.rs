@@ -324,9 +324,23 @@ impl Store {
         drop(self.bucket(bucket)?);
         let above = files::open_directory(self.root(), &format!("buckets/{bucket}"));
         let above = above.map_err(failed)?;
-        files::make_directory(above.as_fd(), name).map_err(failed)?;
-        files::sync(above.as_fd()).map_err(failed)?;
+        {
+            // Whoever finds it before it is durable makes it so, or fails.
+            let objects = format!("buckets/{bucket}/objects");
+            let node = self.tree.node(&objects, Level::default());
+            let mut held = node.lock();
+            held.is_not_durable();
+            files::make_directory(above.as_fd(), name).map_err(failed)?;
+        }
+        self.make_bucket_durable(bucket)?;
         files::open_directory(self.root(), &path).map_err(failed)
+    }
+
+    /// What is in a bucket's directories may not be durable, though it was.
+    pub(super) fn is_not_durable(&self, bucket: &BucketName) {
+        let objects = format!("buckets/{bucket}/objects");
+        let node = self.tree.node(&objects, Level::default());
+        node.lock().is_not_durable();
     }
 
     /// The node of a place's directory at `depth`.

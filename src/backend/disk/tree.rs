@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rustix::io::Errno;
 
 use super::faults::Faults;
-use super::files::{self, Is};
+use super::files::{self, Is, Look};
 use super::name::{Kind, Level, decode};
 use super::record::Listed;
 use super::store::lock;
@@ -335,6 +335,12 @@ impl Held<'_> {
         self.recount();
     }
 
+    /// Its entry, or one beside it, may be durable no more, for who asks from now on.
+    pub(super) fn is_not_durable(&mut self) {
+        self.state.generation = self.node.shared.generation();
+        self.state.durable = false;
+    }
+
     /// The directory is gone.
     pub(super) fn is_gone(&mut self) {
         self.state.generation = self.node.shared.generation();
@@ -388,7 +394,7 @@ impl Held<'_> {
                 found.retain(|(name, _)| known.covers(name));
             }
         };
-        read(root, faults, self.node, |name, entry| {
+        let is_ours = read(root, faults, self.node, |name, entry| {
             if known.covers(&name) {
                 found.push((name, entry));
             }
@@ -396,6 +402,11 @@ impl Held<'_> {
                 narrow(&mut known, &mut found);
             }
         })?;
+        if !is_ours {
+            // What stands there may go without the store being told.
+            self.unsure();
+            return Ok(());
+        }
         if found.len() > most {
             narrow(&mut known, &mut found);
         }
@@ -407,22 +418,25 @@ impl Held<'_> {
     }
 }
 
-/// Tells `each` of every name that is the store's.
+/// Tells `each` of every name that is the store's; says whether the directory is the store's.
 fn read(
     root: BorrowedFd<'_>,
     faults: &Faults,
     node: &Node,
     mut each: impl FnMut(Box<[u8]>, Entry),
-) -> Result<(), Errno> {
-    let directory = match files::open_directory(root, &node.path) {
-        Ok(directory) => directory,
+) -> Result<bool, Errno> {
+    let directory = match files::look_into(root, &node.path) {
+        Ok(Look::Directory(directory)) => directory,
         // Removed since it was seen.
-        Err(Errno::NOENT) => return Ok(()),
-        Err(errno) if is_foreign(root, &node.path, errno)? => {
-            faults.foreign(&node.path, "another user's directory, which cannot be read");
-            return Ok(());
+        Ok(Look::Nothing) => return Ok(true),
+        Ok(Look::Foreign(path)) => {
+            faults.foreign(path, "no directory, in a directory's place");
+            return Ok(false);
         }
-        Err(errno) => return Err(errno),
+        Err(errno) => {
+            faults.refused(&node.path, errno);
+            return Err(errno);
+        }
     };
     files::entries(directory.as_fd(), |name, is| {
         match decode(node.level, name) {
@@ -437,19 +451,7 @@ fn read(
                 faults.foreign(&path, "no object's name or kind");
             }
         }
-        Ok(())
-    })
-}
-
-/// Whether a directory that cannot be opened is somebody else's: the store's own belong to whoever runs
-/// it. One of its own that cannot be opened is a fault, and hides objects.
-pub(super) fn is_foreign(root: BorrowedFd<'_>, path: &str, errno: Errno) -> Result<bool, Errno> {
-    match errno {
-        Errno::NOTDIR | Errno::LOOP => Ok(true),
-        Errno::ACCESS => {
-            let stat = files::stat_entry(root, path)?;
-            Ok(stat.st_uid != rustix::process::geteuid().as_raw())
-        }
-        _ => Ok(false),
-    }
+        Ok::<_, Errno>(())
+    })?;
+    Ok(true)
 }

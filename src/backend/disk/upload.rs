@@ -230,7 +230,10 @@ pub(super) fn create(
         held.unsure();
         match files::rename(uploads.as_fd(), &id, store.root(), &staged) {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => tracing::warn!(%errno, id, "an upload that nobody knows of is left"),
+            Err(errno) => {
+                tracing::warn!(%errno, id, "an upload that nobody knows of is left");
+                store.is_not_durable(&call.bucket);
+            }
         }
         drop(held);
         store.clear_away(&staged);
@@ -238,6 +241,7 @@ pub(super) fn create(
     }
     drop(index);
     drop(placing);
+    store.make_bucket_durable(&call.bucket)?;
     store.uploads.trim();
     Ok(id)
 }
@@ -260,7 +264,8 @@ pub(super) fn commit_part(
     store.check_replaceable(target.as_fd(), &number, &format!("{path}/{number}"))?;
     files::rename(staging.as_fd(), &draft.name, target.as_fd(), &number).map_err(gone)?;
     draft.keep();
-    store.sync_directory(target.as_fd())
+    store.sync_directory(target.as_fd())?;
+    store.make_bucket_durable(&upload.bucket)
 }
 
 /// The number that a part's file has for a name.

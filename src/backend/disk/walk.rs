@@ -3,10 +3,9 @@
 
 use rustix::io::Errno;
 
-use super::files::{self, Entries, Is};
+use super::files::{self, Entries, Is, Look};
 use super::name::{Kind, Level, decode};
 use super::store::{Place, Store};
-use super::tree;
 use crate::s3::{BucketName, ObjectKey};
 
 /// How many entries of a directory are held at a time.
@@ -40,21 +39,24 @@ pub(super) fn objects(store: &Store, bucket: &BucketName, visit: &mut dyn Visit)
     walk.directory(&path, Level::default(), &[], visit);
 }
 
-/// Opens a directory that may be somebody else's; tells `visit` why it cannot be read.
+/// Opens a directory that something else may stand for; tells `visit` why it cannot be read.
 pub(super) fn open(store: &Store, path: &str, visit: &mut dyn Visit) -> Option<Entries> {
-    let errno = match files::open_directory(store.root(), path).and_then(Entries::of) {
-        Ok(entries) => return Some(entries),
-        Err(errno) => errno,
-    };
-    match tree::is_foreign(store.root(), path, errno) {
-        Ok(true) => {
-            let what = "another user's directory, which cannot be read";
-            visit.foreign(path, Is::Directory, what);
+    let opened = match files::look_into(store.root(), path) {
+        Ok(Look::Directory(directory)) => Entries::of(directory),
+        Ok(Look::Nothing) => Err(Errno::NOENT),
+        Ok(Look::Foreign(at)) => {
+            visit.foreign(at, Is::Other, "no directory, in a directory's place");
+            return None;
         }
-        Ok(false) => visit.unreadable(path, "open a directory", errno),
-        Err(errno) => visit.unreadable(path, "look at a directory", errno),
+        Err(errno) => Err(errno),
+    };
+    match opened {
+        Ok(entries) => Some(entries),
+        Err(errno) => {
+            visit.unreadable(path, "open a directory", errno);
+            None
+        }
     }
-    None
 }
 
 struct Walk<'w> {

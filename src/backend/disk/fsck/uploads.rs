@@ -37,7 +37,8 @@ impl Fsck<'_> {
                 let mut problem = self.problem(Kind::Leftover, &path, what, remedy);
                 problem.key = Some(record.key.clone());
                 self.mend(problem, true, |fsck| {
-                    upload::remove(&fsck.store, &completed).map_err(|error| error.to_string())?;
+                    collect::remove_completed(&fsck.store, &completed)
+                        .map_err(|error| error.to_string())?;
                     fsck.is_gone(&path)
                 });
                 return;
