@@ -159,6 +159,16 @@ def test_location_of_a_completed_upload(gateway, bucket):
         assert texts(answer, "Location") == [f"{gateway.url}/{bucket}/{urllib.parse.quote(key)}"]
 
 
+def test_parts_have_the_checksum_of_their_upload(client, bucket):
+    opened = client.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm="SHA256")
+    part = dict(Bucket=bucket, Key="k", UploadId=opened["UploadId"], PartNumber=1, Body=BODY)
+    with pytest.raises(ClientError) as refused:
+        client.upload_part(ChecksumAlgorithm="CRC32", **part)
+    error = refused.value.response["Error"]
+    assert error["Code"] == "InvalidRequest" and "expected checksum Type: sha256, actual checksum Type: crc32" in error["Message"], error
+    assert client.upload_part(ChecksumAlgorithm="SHA256", **part)["ChecksumSHA256"]
+
+
 def test_governance(gateway, client, bucket):
     client.put_object(Bucket=bucket, Key="k", Body=BODY)
     bypass = lambda value: [("x-amz-bypass-governance-retention", value)]

@@ -68,15 +68,13 @@ impl Query {
             .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// A key that occurs twice: the first of them in the alphabet.
-    #[must_use]
-    pub fn repeated(&self) -> Option<&str> {
+    /// Keys that occur more than once, in the order of the alphabet.
+    pub fn repeated(&self) -> impl Iterator<Item = &str> {
         let neighbours = (1..self.sorted.len()).map(|place| (self.at(place - 1), self.at(place)));
-        let mut same = neighbours.filter_map(|pair| match pair {
+        neighbours.filter_map(|pair| match pair {
             (Some((before, _)), Some((key, _))) if before == key => Some(key),
             _ => None,
-        });
-        same.next()
+        })
     }
 }
 
@@ -343,13 +341,13 @@ mod tests {
         assert_eq!(
             Query::parse("a=1&b=2&a=3")
                 .ok()
-                .and_then(|q| q.repeated().map(str::to_owned)),
+                .and_then(|q| q.repeated().next().map(str::to_owned)),
             Some("a".to_owned())
         );
         assert_eq!(
             Query::parse("a=1&A=2")
                 .ok()
-                .and_then(|q| q.repeated().map(str::to_owned)),
+                .and_then(|q| q.repeated().next().map(str::to_owned)),
             None
         );
     }

@@ -101,7 +101,11 @@ fn no_cors(head: &Head, kind: TargetKind) -> Error {
 }
 
 fn only_known_keys(head: &Head, row: &Row) -> Result<(), Error> {
-    if let Some(key) = head.query.repeated() {
+    let passed_over =
+        |key: &str| is_a_clients_own(key) || (reads_an_object(row) && means_nothing(key));
+    let is_signature = |key: &&str| SIGNATURE_V2.contains(key);
+    let mut repeated = head.query.repeated();
+    if let Some(key) = repeated.find(|key| is_signature(key) || !passed_over(key)) {
         let message = "a query parameter is given more than once";
         return Err(
             Error::with_message(ErrorCode::InvalidArgument, message).detail("ArgumentName", key)
@@ -110,8 +114,7 @@ fn only_known_keys(head: &Head, row: &Row) -> Result<(), Error> {
     let known = |key: &str| {
         row.sub_resource.contains(&key)
             || row.parameters.contains(&key)
-            || is_a_clients_own(key)
-            || (reads_an_object(row) && means_nothing(key))
+            || passed_over(key)
             || SIGNATURE_V2.contains(&key)
             || Head::is_signature_parameter(key)
             || (head.is_presigned() && Head::is_hoisted(key))

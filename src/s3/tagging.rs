@@ -68,7 +68,7 @@ impl TagSet {
         if query.pairs().nth(MAX_TAGS).is_some() {
             return Err(too_many());
         }
-        if text.split('&').any(ambiguous) || query.repeated().is_some() {
+        if text.split('&').any(ambiguous) || query.repeated().next().is_some() {
             return Err(not_a_query());
         }
         let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());

@@ -25,6 +25,10 @@ pub(super) async fn object(
 ) -> Result<Written, s3::Error> {
     // Nothing is asked about a source whose copy cannot be.
     mapped_key(place, &call.key)?;
+    if call.checksum.is_some() && !client.checksums {
+        let message = "The header 'x-amz-checksum-algorithm' asks for what the store behind this bucket does not keep.";
+        return Err(s3::Error::with_message(ErrorCode::NotImplemented, message));
+    }
     check_source(client, source, call.source()).await?;
     let tags = stated_tags(client, source, call).await?;
     let mut request = Outgoing::object(Method::PUT, place, &call.key)?;
@@ -46,7 +50,7 @@ pub(super) async fn object(
         request.tags(tags);
     }
     request.write_conditions(&call.conditions);
-    if let Some(algorithm) = call.checksum.filter(|_| client.checksums) {
+    if let Some(algorithm) = call.checksum {
         request.header("x-amz-checksum-algorithm", algorithm.name());
     }
     let written = copy(client, request, "CopyObjectResult").await?;
