@@ -198,7 +198,8 @@ impl SupposedContext<'_> {
             let same = known.as_ref() == values.first();
             // Tags may be those that a user is to get.
             let open = key.name() == Name::PrincipalTag && matches!(identity, Identity::User(_));
-            (!same && !(open && known.is_none())).then(|| (key.as_written().to_owned(), known))
+            let well = same || open && known.is_none();
+            (!well).then(|| (key.as_written().to_owned(), known))
         };
         self.supposed.given.iter().filter_map(contradicts).collect()
     }

@@ -132,7 +132,7 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
     let needed = implied(action, resource, &given, &rules.account, region);
     let mut also = Vec::new();
     for implied in needed {
-        also.push(needs(&authorizer, &play, implied, &given, now)?);
+        also.push(needs(&authorizer, &play, &implied, &given, now)?);
     }
     let supposed = Supposed {
         identity: play.identity.as_ref(),
@@ -162,7 +162,7 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
 fn needs(
     authorizer: &Authorizer,
     play: &play::Play,
-    implied: Implied,
+    implied: &Implied,
     given: &Keys,
     now: OffsetDateTime,
 ) -> Result<told::Also, String> {
@@ -184,7 +184,7 @@ fn needs(
     };
     authorizer.suppose(&supposed, |verdict| {
         all_is_said(verdict)?;
-        Ok(told::Also::new(&implied, verdict, &play))
+        Ok(told::Also::new(implied, verdict, &play))
     })
 }
 

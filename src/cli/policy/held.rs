@@ -156,6 +156,7 @@ pub(super) fn told(error: &serde_json::Error) -> String {
         kind if kind.contains("sequence") => "a list".to_owned(),
         kind if kind.contains("struct") || kind.contains("map") => "an object".to_owned(),
         kind if kind.contains("unit") || kind.contains("null") => "`null`".to_owned(),
+        kind if kind.contains("by condition key") => "an object".to_owned(),
         kind => kind
             .replace("borrowed string", "text")
             .replace("string", "text"),

@@ -62,15 +62,13 @@ pub(in crate::iam) fn action(text: &str) -> Option<&'static str> {
 /// The action whose last word somebody did not write to its end, as in `s3:PutObj`.
 fn begun(text: &str) -> Option<&'static str> {
     // A verb alone begins many.
-    let (_, name) = text.split_once(':').filter(|(_, name)| name.len() >= 6)?;
+    text.split_once(':').filter(|(_, name)| name.len() >= 6)?;
     let actions = SERVICES.iter().flat_map(|(_, actions, _)| *actions);
     let ended = actions.map(|action| action.name).filter(|full| {
         let (head, rest) = full.split_at_checked(text.len()).unwrap_or_default();
         head.eq_ignore_ascii_case(text) && rest.bytes().all(|b| b.is_ascii_lowercase())
     });
-    ended
-        .min_by_key(|full| full.len())
-        .filter(|_| !name.is_empty())
+    ended.min_by_key(|full| full.len())
 }
 
 /// The condition key that was meant by a name that is none, with the tag or claim that it names.
