@@ -270,7 +270,7 @@ def test_what_is_written_is_not_read_elsewhere(tmp_path):
                     gateway.stop()
 
 
-@pytest.mark.parametrize("missing", [None, "root.json", "env.sh", "tls/server-key.pem", "state", "lock", "objects/lock"])
+@pytest.mark.parametrize("missing", [None, "tls/ca.pem", "env.sh", "tls/server-key.pem", "state", "lock", "objects/lock"])
 def test_data_that_cannot_be_written_is_served_for_reading(tmp_path, missing):
     with mounted(tmp_path / "disk", "16m") as disk:
         gateway = On(tmp_path / "gate", disk / "data")
