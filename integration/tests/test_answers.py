@@ -8,6 +8,7 @@ import xml.etree.ElementTree
 import zlib
 
 import pytest
+from botocore.exceptions import ClientError
 
 from harness import raw
 from harness.clients import s3

@@ -19,6 +19,9 @@ pub(super) const DIRECTORIES: [&str; 4] = ["objects", "uploads", "parts", "tmp"]
 /// Where what is not the store's goes when the bucket around it is removed.
 const FOREIGN: &str = "foreign";
 
+/// A bucket, and whether it can be opened.
+type Looked = (BucketName, Result<(), Errno>);
+
 impl Store {
     /// Makes a bucket, whole or not at all.
     pub(super) fn create_bucket(
@@ -299,7 +302,7 @@ impl Store {
     }
 
     /// Every bucket's name, in order, and why one could not be looked at: there may be none then.
-    pub(super) fn each_bucket(&self) -> Result<Vec<(BucketName, Result<(), Errno>)>, Error> {
+    pub(super) fn each_bucket(&self) -> Result<Vec<Looked>, Error> {
         let names = files::names(self.root(), "buckets");
         let mut buckets = Vec::new();
         for (name, is) in names.map_err(|errno| error("list buckets", errno))? {
