@@ -16,6 +16,9 @@ use crate::s3::{BucketName, Error, ErrorCode};
 /// A bucket's directories.
 pub(super) const DIRECTORIES: [&str; 4] = ["objects", "uploads", "parts", "tmp"];
 
+/// What may be a bucket, and why it could not be looked at.
+pub(super) type Looked = (BucketName, Result<(), Errno>);
+
 /// Where what is not the store's goes when the bucket around it is removed.
 const FOREIGN: &str = "foreign";
 
@@ -294,7 +297,7 @@ impl Store {
 
     /// Every bucket's name. Of what may be one, and cannot be looked at, nobody knows: that is an error.
     pub(super) fn buckets(&self) -> Result<Vec<BucketName>, Error> {
-        let known = |(bucket, looked): (_, Result<(), Errno>)| {
+        let known = |(bucket, looked): Looked| {
             looked.map_err(|errno| error("look at a bucket", errno))?;
             Ok(bucket)
         };
