@@ -22,9 +22,6 @@ pub(super) type Looked = (BucketName, Result<(), Errno>);
 /// Where what is not the store's goes when the bucket around it is removed.
 const FOREIGN: &str = "foreign";
 
-/// A bucket, and whether it can be opened.
-type Looked = (BucketName, Result<(), Errno>);
-
 impl Store {
     /// Makes a bucket, whole or not at all.
     pub(super) fn create_bucket(
