@@ -24,6 +24,7 @@ mod place;
 mod read;
 mod record;
 mod scrub;
+mod spared;
 mod store;
 mod sync;
 mod tagging;
