@@ -160,7 +160,9 @@ def test_location_of_a_completed_upload(gateway, bucket):
         assert texts(answer, "Location") == [f"{gateway.url}/{bucket}/{urllib.parse.quote(key)}"]
 
 
-def test_parts_have_the_checksum_of_their_upload(client, bucket):
+def test_parts_have_the_checksum_of_their_upload(disk):
+    client, bucket = s3(disk), "parts-of-one-kind"
+    client.create_bucket(Bucket=bucket)
     opened = client.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm="SHA256")
     part = dict(Bucket=bucket, Key="k", UploadId=opened["UploadId"], PartNumber=1, Body=BODY)
     with pytest.raises(ClientError) as refused:

@@ -227,7 +227,7 @@ mod tests {
                 answers.watch(piece, |why| told.push(why));
             }
             let expected = [
-                "HTTP/2: the head of stream 9 is too large",
+                "HTTP/2: the head of stream 9 is too large (431)",
                 "HTTP/2: stream 5 is reset: PROTOCOL_ERROR",
                 "HTTP/2: the connection ends: ENHANCE_YOUR_CALM",
             ];
