@@ -109,11 +109,26 @@ def test_a_version_and_the_clients_own_parameters_are_told(told):
     answer = raw.request(told, "GET", "/bucket/mine/a", [("x-user", "johndoe"), ("x-id", "GetObject")])
     found = event(told, answer)
     assert found["parameters"] == ["x-user=johndoe"], found
+    # What is passed over is told, too, and an operation's name that is another's.
+    answer = raw.request(told, "GET", "/bucket/mine/a", [("x-id", "DeleteObject")])
+    assert event(told, answer)["parameters"] == ["x-id=DeleteObject"]
+    link = raw.presign(told, "PUT", "/bucket/mine/d", [("x-amz-checksum-crc32", "AAAAAA==")])
+    assert event(told, raw.send(told, "PUT", "/bucket/mine/d", link, body=b"x"))["parameters"] == ["x-amz-checksum-crc32=AAAAAA=="]
     plain = event(told, raw.request(told, "GET", "/bucket/mine/a"))
     assert "version_id" not in plain and "parameters" not in plain and "path" not in plain
     source = [("x-amz-copy-source", "/bucket/mine/b?versionId=canary-version")]
     copied = event(told, raw.request(told, "PUT", "/bucket/mine/c", headers=source))
     assert copied["resources"] == ["arn:aws:s3:::bucket/mine/b?versionId=canary-version"], copied
+
+
+def test_a_links_signature_in_a_key_is_not_told(told):
+    """As where a client has encoded the `?`."""
+    link = "&".join(f"{name}={value}" for name, value in raw.presign(told, "GET", "/bucket/mine/a"))
+    assert "X-Amz-Signature=" in link
+    for send in (raw.request, lambda gateway, method, path: raw.send(gateway, method, path.replace("?", "%3F"))):
+        found = event(told, send(told, "GET", f"/bucket/mine/a?{link}"))
+        text = found.get("key") or found["path"]
+        assert text.endswith("[a link's signature]") and "Signature=" not in str(found), found
 
 
 @pytest.mark.parametrize("how", ["header", "link", "version 2", "version 2 link", "unknown"])

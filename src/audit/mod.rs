@@ -58,13 +58,13 @@ pub struct Event<'a> {
     pub bucket: Option<&'a str>,
     /// The key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<&'a str>,
+    pub key: Option<Cow<'a, str>>,
     /// The version of the key that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<&'a str>,
     /// Where there is no operation: the path as it came. Never the query, where signatures stand.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<&'a str>,
+    pub path: Option<Cow<'a, str>>,
     /// Query parameters that mean nothing to S3 and are the client's own: those that begin with `x-`.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub parameters: &'a [String],
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn t86_an_event_is_one_line() {
         let event = Event {
-            key: Some("a\r\n{\"decision\":\"allow\"}\u{1b}[31m"),
+            key: Some("a\r\n{\"decision\":\"allow\"}\u{1b}[31m".into()),
             decision: "invalid",
             ..Event::default()
         };

@@ -74,10 +74,10 @@ pub(super) fn of<'a>(
         user_agent: head.and_then(agent),
         operation: seen.operation.map(crate::s3::Operation::name),
         bucket: bucket.map(BucketName::as_str),
-        key: seen.key(),
+        key: seen.key().map(without_signature),
         version_id: seen.version_id.as_deref(),
         path: match (&seen.target, head) {
-            (None, Some(head)) => Some(bounded(head.uri.path())),
+            (None, Some(head)) => Some(without_signature(bounded(head.uri.path()))),
             _ => None,
         },
         parameters: &seen.parameters,
@@ -143,6 +143,17 @@ fn statement(by: &By) -> Statement<'_> {
 pub(super) fn claimed(head: &RequestHeader) -> Option<String> {
     let query = Query::parse(head.uri.query().unwrap_or_default()).unwrap_or_default();
     access_key_id(&head.headers, &query)
+}
+
+/// A key or a path without what a link is signed with, which stands in it where a client has encoded the
+/// link's `?`: whoever reads events could use it.
+fn without_signature(text: &str) -> Cow<'_, str> {
+    const SECRET: [&str; 3] = ["X-Amz-Signature", "X-Amz-Security-Token", "&Signature"];
+    let first = SECRET.iter().filter_map(|name| text.find(name)).min();
+    match first.and_then(|at| text.get(..at)) {
+        Some(before) => Cow::Owned(format!("{before}[a link's signature]")),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// The client's name for itself, bounded.

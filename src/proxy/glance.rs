@@ -103,10 +103,10 @@ fn line(event: &Event<'_>, keys_refused: usize, message: Option<&str>) {
     let who = who
         .map(str::to_owned)
         .or_else(|| claimed.map(|id| format!("unproved {id}")));
-    let resource = match (event.bucket, event.key) {
+    let resource = match (event.bucket, &event.key) {
         (Some(bucket), Some(key)) => format!("{bucket}/{key}"),
         (Some(bucket), None) => bucket.to_owned(),
-        (None, _) => event.path.unwrap_or_default().to_owned(),
+        (None, _) => event.path.as_deref().unwrap_or_default().to_owned(),
     };
     let refused_keys: Vec<_> = event
         .keys

@@ -60,12 +60,15 @@ pub(super) struct Seen {
     pub(super) share: Option<Share>,
 }
 
-/// Whether a query parameter means nothing to S3 and is there for whoever reads what was asked. SDKs say the
-/// operation once more in `x-id`.
+/// Whether a query parameter means nothing to S3 and is there for whoever reads what was asked, or is passed
+/// over: the checksum of a link.
 fn is_own(key: &str) -> bool {
-    let amz = key.get(..6);
-    let amz = amz.is_some_and(|prefix| prefix.eq_ignore_ascii_case("x-amz-"));
-    key.starts_with("x-") && !amz && key != "x-id"
+    let begins = |with: &str| {
+        let beginning = key.get(..with.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(with))
+    };
+    let passed_over = begins("x-amz-checksum-") || begins("x-amz-sdk-checksum-algorithm");
+    passed_over || key.starts_with("x-") && !begins("x-amz-")
 }
 
 impl Seen {
@@ -122,7 +125,11 @@ impl Seen {
 
     /// The request is parsed.
     pub(super) fn parsed(&mut self, request: &Request) {
-        self.operation = Some(request.call.operation());
+        let operation = request.call.operation();
+        self.operation = Some(operation);
+        // SDKs say the operation once more.
+        let again = |own: &String| own.strip_prefix("x-id=") == Some(operation.name());
+        self.parameters.retain(|own| !again(own));
         // Both names are shared, not copied.
         self.target = Some(request.target.clone());
     }

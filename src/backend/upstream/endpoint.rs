@@ -65,7 +65,12 @@ impl Endpoint {
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
             && !host.starts_with('.')
             && !host.contains("..");
-        if !literal && !named {
+        // Resolvers read `127.1` and `0x7f000001` as addresses.
+        let last = bare.trim_end_matches('.').rsplit('.').next();
+        let last = last.map(|last| last.strip_prefix("0x").unwrap_or(last));
+        let numeric = last.is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
+            || bare.to_ascii_lowercase().starts_with("0x") && !bare.contains('.');
+        if !literal && (!named || numeric) {
             return Err(bad("not a host name or address"));
         }
         let default = if tls { 443 } else { 80 };
@@ -117,9 +122,16 @@ impl Endpoint {
             _ if self.is_amazon() => "amazonaws.com".to_owned(),
             At::Tcp { host, port, .. } => {
                 let port = if *port == 80 { 443 } else { *port };
-                format!("{}:{port}", host.trim_end_matches('.'))
+                let host = host.trim_end_matches('.');
+                // One address has many spellings, and all loopback is this machine.
+                let host = match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+                    Ok(address) if address.is_loopback() => "localhost".to_owned(),
+                    Ok(address) => address.to_string(),
+                    Err(_) => host.to_owned(),
+                };
+                format!("{host}:{port}")
             }
-            At::Unix(path) => path.display().to_string(),
+            At::Unix(path) => path.components().collect::<PathBuf>().display().to_string(),
         }
     }
 
@@ -309,6 +321,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn t104_spellings_of_one_store_are_one() {
+        let store = |text: &str| Endpoint::parse(text).map(|e| e.store()).ok();
+        for (one, other) in [
+            ("http://127.0.0.1:9000", "https://localhost:9000"),
+            ("http://[::1]:9000", "http://[0:0:0:0:0:0:0:1]:9000"),
+            ("http://[::ffff:192.0.2.1]", "https://192.0.2.1"),
+            ("https://s3.example.com.", "https://S3.example.com"),
+            ("unix:/run/s", "unix:/run//./s"),
+        ] {
+            assert!(store(one).is_some());
+            assert_eq!(store(one), store(other), "{one} {other}");
+        }
+        assert_ne!(store("http://127.0.0.1:1"), store("http://127.0.0.1:2"));
+        assert_ne!(store("unix:/run/s"), store("unix:/run/t"));
+    }
+
+    #[test]
     fn endpoints() {
         let host = |text: &str| Endpoint::parse(text).map(|e| e.authority().to_owned()).ok();
         for (text, authority) in [
@@ -316,6 +345,11 @@ mod tests {
             ("https://S3.example.com/", Some("s3.example.com")),
             ("https://s3.example.com:443", Some("s3.example.com")),
             ("https://s3.example.com:9000", Some("s3.example.com:9000")),
+            ("https://127.1", None),
+            ("https://2130706433:9000", None),
+            ("https://0x7f000001", None),
+            ("https://0x7f.1", None),
+            ("https://node-1", Some("node-1")),
             ("http://127.0.0.1:5000", Some("127.0.0.1:5000")),
             ("http://[::1]:5000", Some("[::1]:5000")),
             ("http://[::1]", Some("[::1]")),
