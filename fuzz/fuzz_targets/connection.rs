@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use libfuzzer_sys::fuzz_target;
-use portcullis::authz::Granted;
+use portcullis::authz::{AsDecided, Granted};
 use portcullis::backend::router::Backends;
 use portcullis::backend::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
@@ -206,7 +206,7 @@ impl Backend for Spy {
     async fn copy_object(&self, call: Granted<&CopyObject>) -> Result<Written, Error> { untagged(call.tags.as_ref().expect("the source's were not granted")); copies(&call.source, &call.bucket) }
     async fn get_object_tagging(&self, call: Granted<&OnObject>) -> Result<Tagging, Error> { never(call) }
     async fn put_object_tagging(&self, call: Granted<&OnObject>, _: &TagSet) -> Result<Option<String>, Error> { never(call) }
-    async fn put_object_tagging_of(&self, call: Granted<&OnObject>, _: &ETag, _: &TagSet) -> Result<Option<String>, Error> { never(call) }
+    async fn put_object_tagging_of(&self, call: Granted<&OnObject>, _: AsDecided<'_>, _: &TagSet) -> Result<Option<String>, Error> { never(call) }
     async fn delete_object_tagging(&self, call: Granted<&OnObject>) -> Result<Option<String>, Error> { never(call) }
     async fn create_multipart_upload(&self, call: Granted<&CreateMultipartUpload>) -> Result<String, Error> { only(&call.bucket, "inbox"); untagged(&call.tags); Ok("u".to_owned()) }
     async fn upload_part(&self, call: Granted<&UploadPart>, _: &mut dyn Upload) -> Result<Written, Error> { only(&call.upload.bucket, "inbox"); Err(REACHED.into()) }
