@@ -95,7 +95,7 @@ pub struct Event<'a> {
     pub code: Option<&'static str>,
     /// What the operator should know of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
+    pub reason: Option<Cow<'a, str>>,
     /// Whether the answer was cut off.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,

@@ -101,7 +101,7 @@ pub(super) fn of<'a>(
             .error
             .as_ref()
             .and_then(crate::s3::Error::reason)
-            .map(bounded),
+            .map(|reason| without_signature(bounded(reason))),
         cut: counted.cut,
         bytes_in: seen.received,
         bytes_out: seen.sent,

@@ -113,7 +113,7 @@ fn line(event: &Event<'_>, keys_refused: usize, message: Option<&str>) {
         .iter()
         .filter(|key| key.decision != "allow")
         .collect();
-    let reason = match (event.reason, refused_keys.first()) {
+    let reason = match (event.reason.as_deref(), refused_keys.first()) {
         (None, Some(first)) => format!(
             "{keys_refused} of {} keys, `{}` first: {}",
             event.keys.len(),

@@ -155,5 +155,5 @@ def test_t103_a_probe_of_real_stores(work, disk):
     told = f'ca = "{disk.ca}"\nkeys = "exact"\nchecksums = true'
     done = probe(work, disk.url, told, "probed", ROOT_KEY, ROOT_SECRET)
     assert done.returncode == 0, (done.stdout, done.stderr)
-    assert {line.split()[0] for line in done.stdout.splitlines()} == {"ok"} and len(done.stdout.splitlines()) == 16, done.stdout
+    assert {line.split()[0] for line in done.stdout.splitlines()} == {"ok"} and len(done.stdout.splitlines()) == 18, done.stdout
     assert "Contents" not in s3(disk).list_objects_v2(Bucket="probed")
