@@ -183,7 +183,15 @@ fn one_policy(builder: &mut Builder<'_>, policy: &file::Policy, all: &Users) -> 
                 unknown.iter().map(ToString::to_string).collect(),
             )
         }
-        Err(_) => refusals(&all.limits, PolicyKind::Identity, text.as_bytes()),
+        Err(why) => {
+            let (mut refused, unknown) =
+                refusals(&all.limits, PolicyKind::Identity, text.as_bytes());
+            // What is no policy is told, whatever is found wrong of it: a Deny must not get lost in silence.
+            if refused.is_empty() {
+                refused.push(why.to_string());
+            }
+            (refused, unknown)
+        }
     };
     for why in refused {
         builder.tell(&key, format!("{place}{why}"));
