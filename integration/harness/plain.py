@@ -1,8 +1,5 @@
 """A gateway over plain HTTP that is started and stopped quickly, and requests in one line each."""
 
-import contextlib
-import random
-import socket
 import urllib.error
 import urllib.request
 
@@ -16,17 +13,6 @@ QUICK = '[limits]\nshutdown_delay = "1ms"\ndrain_timeout = "2s"\n'
 class Plain(Gateway):
     def __init__(self, directory, config="", tls=False, **more):
         super().__init__(directory, QUICK + config, tls=tls, **more)
-        # It is started again and again, always on the same ports.
-        self.port, self.admin_port = quiet_port(), quiet_port()
-
-
-def quiet_port():
-    """A free port below those that the kernel gives to clients."""
-    for port in random.SystemRandom().sample(range(10_000, 32_000), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no port is free")
 
 
 def ok(gateway, method, path, query=(), headers=(), body=b"", statuses=(200, 204)):
