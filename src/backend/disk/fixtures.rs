@@ -4,12 +4,20 @@
 
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::io::Errno;
 
 use super::*;
-use crate::backend::Body;
-use crate::s3::{BucketName, Checksum, ObjectKey, ObjectMetadata, ReadConditions, WriteConditions};
+use crate::authz::Granted;
+use crate::backend::{Backend, Body, CompletedPart, Deleted, Upload, Written};
+use crate::s3::call::{
+    CompleteMultipartUpload, CreateBucket, CreateMultipartUpload, DeleteObject,
+    ListMultipartUploads, ListObjects, OnObject, OnUpload, PutObject, ReadObject, UploadPart,
+};
+use crate::s3::{
+    BucketName, Checksum, ObjectKey, ObjectMetadata, ReadConditions, TagSet, WriteConditions,
+};
 
 /// The ways in which a disk fails.
 pub(super) const ERRNOS: [Errno; 6] = [

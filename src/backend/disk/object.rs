@@ -10,13 +10,12 @@ use super::opened::Opened;
 use super::record::Record;
 use super::store::{Place, Store};
 use super::write::Draft;
-use super::{files, parts, read, threads, upload as uploading};
-use crate::authz::Granted;
-use crate::backend::{Body, Deleted, Download, Object, Written, full_object};
+use super::{files, parts, read, upload as uploading};
+use crate::backend::{Body, Deleted, Object, Written, full_object};
 use crate::fair::Asker;
 use crate::s3::call::{DeleteObject, OnUpload, PutObject, ReadObject};
 use crate::s3::{
-    BucketName, Checksum, ContentRange, ETag, Error, ErrorCode, Hasher, ObjectKey, Verdict,
+    BucketName, Checksum, ContentRange, ETag, Error, ErrorCode, ObjectKey, Verdict,
     WriteConditions, time::http_date,
 };
 
@@ -102,7 +101,7 @@ pub(super) fn open_source(store: &Store, call: &ReadObject) -> Result<Opened, Er
     open(store, call).map_err(as_source)
 }
 
-fn as_source(error: Error) -> Error {
+pub(super) fn as_source(error: Error) -> Error {
     match error.code() {
         ErrorCode::NotModified => ErrorCode::PreconditionFailed.into(),
         _ => error,
@@ -230,7 +229,7 @@ pub(super) fn read(store: &Arc<Store>, call: &ReadObject, asker: Asker) -> Resul
 }
 
 /// What is asked of an object's record, and the bytes that belong to it.
-fn open_body<T>(
+pub(super) fn open_body<T>(
     store: &Arc<Store>,
     call: &ReadObject,
     asker: Asker,
@@ -299,45 +298,6 @@ pub(super) fn commit(
     )?;
     draft.keep();
     Ok(written(&record))
-}
-
-/// Copies an object's bytes into a draft, checked as they are read.
-pub(super) async fn copy_into(
-    store: &Arc<Store>,
-    source: Granted<&ReadObject>,
-    bucket: &BucketName,
-    hasher: Option<Hasher>,
-) -> Result<(Arc<Record>, Draft, Option<Checksum>), Error> {
-    let (from, call, asker) = (store.clone(), ReadObject::clone(&source), source.asker());
-    let threads = &store.threads;
-    let _turn = threads::turn(&threads.copying, asker).await?;
-    let open = move || open_body(&from, &call, asker, Arc::clone);
-    let (found, _, mut body) = threads::run(&threads.short, asker, open)
-        .await
-        .map_err(as_source)?;
-    let (to, bucket) = (store.clone(), bucket.clone());
-    let make = move || Draft::new(to, &bucket);
-    let mut draft = threads::run(&threads.short, asker, make).await?;
-    let mut hasher = hasher;
-    loop {
-        let piece = match &mut body {
-            Body::Empty => None,
-            Body::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
-            Body::Stream(stream) => Download::next(stream.as_mut()).await?,
-        };
-        let Some(bytes) = piece else { break };
-        let taken = hasher;
-        (draft, hasher) = threads::run(&threads.writing, asker, move || {
-            let (mut draft, mut hasher) = (draft, taken);
-            draft.write(&bytes)?;
-            if let Some(hasher) = &mut hasher {
-                hasher.update(&bytes);
-            }
-            Ok((draft, hasher))
-        })
-        .await?;
-    }
-    Ok((found, draft, hasher.map(Hasher::finish)))
 }
 
 pub(super) fn delete(store: &Store, call: &DeleteObject) -> Result<Deleted, Error> {

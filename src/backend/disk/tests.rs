@@ -8,6 +8,9 @@ use proptest::prelude::*;
 
 use super::fixtures::{delete, fresh, get, listing, md5, object_file, put, runtime};
 use super::*;
+use crate::authz::Granted;
+use crate::backend::Backend;
+use crate::s3::call::ListObjects;
 
 /// Every page of a listing, one after the other.
 async fn listed(disk: &Disk, prefix: &str, delimiter: Option<&str>, max: u32) -> Vec<String> {

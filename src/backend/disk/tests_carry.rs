@@ -10,6 +10,8 @@ use rustix::io::Errno;
 use super::faults::injected::{Plan, Rule, follow};
 use super::fixtures::{config, delete, directory, fresh, get, listing, open_at, put};
 use super::*;
+use crate::authz::Granted;
+use crate::backend::Backend;
 
 /// Deep keys of every kind, and shallow ones.
 fn keys() -> Vec<String> {

@@ -7,13 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use time::OffsetDateTime;
 
 use super::faults::injected::{Plan, Rule, follow};
 use super::fixtures::{
     bucket, complete, completion, directory, fresh, get, object_file, only_part, open_at, put,
     upload,
 };
+use super::store::Place;
 use super::*;
+use crate::s3::call::OnUpload;
 
 /// Runs `work` on this thread; from the `nth` on, syncs fail.
 fn with_syncs_failing<T>(

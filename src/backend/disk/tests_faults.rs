@@ -4,11 +4,15 @@
 
 use std::os::unix::fs::symlink;
 
+use time::OffsetDateTime;
+
 use super::fixtures::{
     completion, config, delete, fresh, get, listing_uploads, md5, object_file, only_part, open_at,
     put, send_part, upload,
 };
 use super::*;
+use crate::authz::Granted;
+use crate::backend::Backend;
 
 /// T70: a directory of the store replaced by a link; nothing behind it may be touched.
 #[tokio::test]

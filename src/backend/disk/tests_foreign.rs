@@ -13,8 +13,10 @@ use super::fixtures::{
 };
 use super::fsck::{Kind, check};
 use super::*;
-use crate::s3::call::CopySource;
-use crate::s3::{ObjectKey, ObjectMetadata, ReadConditions, WriteConditions};
+use crate::authz::Granted;
+use crate::backend::Backend;
+use crate::s3::call::{CopyObject, CopySource, CreateBucket, OnBucket, PutObject, UploadPart};
+use crate::s3::{ObjectKey, ObjectMetadata, ReadConditions, TagSet, WriteConditions};
 
 /// What is planted.
 #[derive(Clone, Copy, Debug, PartialEq)]

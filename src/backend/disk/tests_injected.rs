@@ -12,7 +12,10 @@ use super::fixtures::{
     only_part, opening, read, send_part,
 };
 use super::*;
-use crate::s3::{ObjectKey, ReadConditions, WriteConditions};
+use crate::authz::Granted;
+use crate::backend::Backend;
+use crate::s3::call::{CopyObject, CreateBucket, ListBuckets, ListParts, OnBucket};
+use crate::s3::{ObjectKey, ReadConditions, TagSet, WriteConditions};
 
 /// What a key may hold; `None` is no object.
 type May = BTreeSet<Option<Vec<u8>>>;

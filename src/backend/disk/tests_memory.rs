@@ -10,7 +10,10 @@ use super::fixtures::{
     delete, directory, fresh, get, listing, object, object_file, open_with, put, read,
 };
 use super::*;
-use crate::backend::{Body, ObjectPage};
+use crate::authz::Granted;
+use crate::backend::{Backend, Body, ObjectPage};
+use crate::s3::TagSet;
+use crate::s3::call::{ListObjects, ReadObject};
 
 async fn page(disk: &Disk, after: Option<&str>, delimiter: Option<&str>, max: u32) -> ObjectPage {
     let call = ListObjects {

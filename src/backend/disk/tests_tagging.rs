@@ -7,9 +7,13 @@ use std::path::Path;
 use super::fixtures::{
     bucket, complete, delete, fresh, get, object, object_file, open_at, opening, put, send_part,
 };
+use super::record::Record;
+use super::store::Place;
 use super::*;
-use crate::s3::call::CopySource;
-use crate::s3::{ETag, ObjectKey, ReadConditions, WriteConditions};
+use crate::authz::{AsDecided, Granted};
+use crate::backend::Backend;
+use crate::s3::call::{CopyObject, CopySource, CreateMultipartUpload, OnObject, ReadObject};
+use crate::s3::{ETag, ObjectKey, ReadConditions, TagSet, WriteConditions};
 
 /// Larger than what is written anew with its tags.
 const LARGE: usize = 3 * 1024 * 1024 + 17;

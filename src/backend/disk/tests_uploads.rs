@@ -8,6 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use rustix::io::Errno;
+use time::OffsetDateTime;
 
 use super::faults::injected::{Plan, Rule, follow};
 use super::fixtures::{
@@ -15,6 +16,7 @@ use super::fixtures::{
     upload as upload_with_part,
 };
 use super::*;
+use crate::s3::call::{CreateMultipartUpload, ListMultipartUploads};
 
 /// A store with an empty bucket that remembers in so many bytes.
 fn store_with(path: &Path, memory: usize) -> Disk {
