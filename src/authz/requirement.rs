@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::s3::call::{CopyObject, DeleteObject, OnObject};
+use crate::s3::call::{CopyObject, CopySource, DeleteObject, OnObject};
 use crate::s3::{BucketName, Call, Head, ObjectKey};
 
 /// One right that is needed.
@@ -257,31 +257,13 @@ fn of_call(call: &Call) -> Vec<Requirement<'_>> {
             }]
         }
         Call::CopyObject(c) => {
-            let source = read(
-                &c.source.bucket,
-                &c.source.key,
-                c.source.version_id.as_deref(),
-            );
-            let source = Requirement {
-                is_source: true,
-                ..source
-            };
-            vec![source, object("s3:PutObject", &c.bucket, &c.key)]
+            vec![source(&c.source), object("s3:PutObject", &c.bucket, &c.key)]
         }
         Call::CreateMultipartUpload(c) => vec![object("s3:PutObject", &c.bucket, &c.key)],
         Call::UploadPart(c) => vec![object("s3:PutObject", &c.upload.bucket, &c.upload.key)],
         Call::UploadPartCopy(c) => {
-            let source = read(
-                &c.source.bucket,
-                &c.source.key,
-                c.source.version_id.as_deref(),
-            );
-            let source = Requirement {
-                is_source: true,
-                ..source
-            };
             vec![
-                source,
+                source(&c.source),
                 object("s3:PutObject", &c.upload.bucket, &c.upload.key),
             ]
         }
@@ -355,6 +337,14 @@ pub(super) fn manages_policy(action: &str) -> bool {
         action,
         "s3:DeleteBucketPolicy" | "s3:GetBucketPolicy" | "s3:PutBucketPolicy"
     )
+}
+
+/// The read of what a copy takes its bytes from.
+fn source(from: &CopySource) -> Requirement<'_> {
+    Requirement {
+        is_source: true,
+        ..read(&from.bucket, &from.key, from.version_id.as_deref())
+    }
 }
 
 fn read<'a>(

@@ -28,20 +28,29 @@ pub(super) fn name(text: &str, url_encoded: bool) -> Result<Cow<'_, str>, Error>
     Err(Error::with_message(ErrorCode::InvalidRequest, message))
 }
 
+/// What a page of objects begins with.
+fn begin(
+    context: &Context<'_>,
+    call: Granted<&ListObjects>,
+    root: &'static str,
+) -> Result<LongDocument, Error> {
+    let mut xml = LongDocument::new(context, call.asker(), root);
+    xml.text("Name", call.bucket.as_str());
+    xml.text("Prefix", &name(&call.prefix, call.url_encoded)?);
+    Ok(xml)
+}
+
 pub(super) async fn objects(
     context: &Context<'_>,
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
-    let asker = call.asker();
-    has_room(context, asker)?;
+    has_room(context, call.asker())?;
     let page = context
         .backends
         .of(&call.bucket)?
         .list_objects(call)
         .await?;
-    let mut xml = LongDocument::new(context, asker, "ListBucketResult");
-    xml.text("Name", call.bucket.as_str());
-    xml.text("Prefix", &name(&call.prefix, call.url_encoded)?);
+    let mut xml = begin(context, call, "ListBucketResult")?;
     xml.text(
         "Marker",
         &name(call.start.as_deref().unwrap_or_default(), call.url_encoded)?,
@@ -60,16 +69,13 @@ pub(super) async fn objects_v2(
     context: &Context<'_>,
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
-    let asker = call.asker();
-    has_room(context, asker)?;
+    has_room(context, call.asker())?;
     let page = context
         .backends
         .of(&call.bucket)?
         .list_objects(call)
         .await?;
-    let mut xml = LongDocument::new(context, asker, "ListBucketResult");
-    xml.text("Name", call.bucket.as_str());
-    xml.text("Prefix", &name(&call.prefix, call.url_encoded)?);
+    let mut xml = begin(context, call, "ListBucketResult")?;
     xml.maybe("ContinuationToken", call.continuation_token.as_deref());
     if let Some(start) = &call.start {
         xml.text("StartAfter", &name(start, call.url_encoded)?);
@@ -154,8 +160,7 @@ pub(super) async fn versions(
     context: &Context<'_>,
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
-    let asker = call.asker();
-    has_room(context, asker)?;
+    has_room(context, call.asker())?;
     let backend = context.backends.of(&call.bucket)?;
     if backend.versioning(call.versioning().as_ref()).await? != Versioning::Never {
         let message =
@@ -163,9 +168,7 @@ pub(super) async fn versions(
         return Err(Error::with_message(ErrorCode::NotImplemented, message));
     }
     let page = backend.list_objects(call).await?;
-    let mut xml = LongDocument::new(context, asker, "ListVersionsResult");
-    xml.text("Name", call.bucket.as_str());
-    xml.text("Prefix", &name(&call.prefix, call.url_encoded)?);
+    let mut xml = begin(context, call, "ListVersionsResult")?;
     xml.text(
         "KeyMarker",
         &name(call.start.as_deref().unwrap_or_default(), call.url_encoded)?,

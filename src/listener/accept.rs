@@ -15,7 +15,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Connection;
@@ -46,6 +46,24 @@ pub struct Stop {
     pub connections: ShutdownWatch,
     /// No more are accepted.
     pub accepting: ShutdownWatch,
+}
+
+impl Stop {
+    /// The next connection; none when no more are accepted.
+    pub(super) async fn accept(
+        &mut self,
+        listener: &TcpListener,
+    ) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => return Some(accepted),
+                changed = self.accepting.changed() => match changed {
+                    Ok(()) if !*self.accepting.borrow() => {}
+                    _ => return None,
+                },
+            }
+        }
+    }
 }
 
 /// What TLS asks of clients.
@@ -174,14 +192,10 @@ pub async fn accept<A: Application>(
     room: Arc<Room>,
     mut stop: Stop,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = TcpListener::from_std(listener)?;
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            changed = stop.accepting.changed() => match changed {
-                Ok(()) if !*stop.accepting.borrow() => continue,
-                _ => return Ok(()),
-            },
+        let Some(accepted) = stop.accept(&listener).await else {
+            return Ok(());
         };
         let (tcp, peer) = match accepted {
             Ok(accepted) => accepted,

@@ -30,12 +30,8 @@ pub async fn accept_reserved<A: Application>(
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            changed = stop.accepting.changed() => match changed {
-                Ok(()) if !*stop.accepting.borrow() => continue,
-                _ => return Ok(()),
-            },
+        let Some(accepted) = stop.accept(&listener).await else {
+            return Ok(());
         };
         match accepted {
             Ok((tcp, peer)) => {

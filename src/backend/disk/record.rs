@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::upload::part_number;
 use crate::backend::ListedObject;
 use crate::s3::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, Error, ObjectInfo, ObjectMetadata,
@@ -53,6 +54,14 @@ pub(super) struct Manifest {
     pub(super) upload: String,
     /// Number and size of each part, in order.
     pub(super) parts: Vec<(u16, u64)>,
+}
+
+impl Manifest {
+    /// Whether a part's file has this name.
+    pub(super) fn has_part(&self, name: &str) -> bool {
+        let find = |number| self.parts.binary_search_by_key(&number, |(part, _)| *part);
+        part_number(name).is_some_and(|number| find(number).is_ok())
+    }
 }
 
 /// What a listing tells of an object, small enough to be remembered of many.

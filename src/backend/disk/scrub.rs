@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use time::OffsetDateTime;
 
+use super::bucket::DIRECTORIES;
 use super::files::{self, Is};
 use super::opened::Trouble;
+use super::parts;
 use super::record::Manifest;
 use super::store::{Place, Store, is_random_name};
 use super::upload::{directory, part_number, read_record, record_path};
 use super::verify::{self, File, Flaw};
-use super::walk::{self, BATCH, Visit};
+use super::walk::{self, Visit};
 use crate::s3::BucketName;
 
 /// What a file costs beside its bytes, in bytes: on a spinning disk the way to it takes as long.
@@ -85,6 +87,10 @@ pub(super) fn pass(store: &Arc<Store>, rate: u64) -> bool {
         due: Instant::now(),
         complete: true,
     };
+    pass.strangers(".", "nothing of a store's", of_root);
+    pass.strangers("staging", "nothing that was being made", |name, is| {
+        is_random_name(name) && is != Is::Other
+    });
     match store.each_bucket() {
         Ok(buckets) => {
             for (bucket, looked) in buckets {
@@ -93,6 +99,16 @@ pub(super) fn pass(store: &Arc<Store>, rate: u64) -> bool {
                     pass.failed(&path, &format!("look at a bucket: {errno}"));
                     continue;
                 }
+                let path = format!("buckets/{bucket}");
+                pass.strangers(&path, "nothing of a bucket's", of_bucket);
+                pass.strangers(&format!("{path}/tmp"), "no temporary file", |name, is| {
+                    is_random_name(name) && is == Is::File
+                });
+                pass.strangers(
+                    &format!("{path}/parts"),
+                    "no directory of parts",
+                    |name, is| is_random_name(name) && is == Is::Directory,
+                );
                 walk::objects(store, &bucket, &mut pass);
                 pass.uploads(&bucket);
             }
@@ -100,6 +116,24 @@ pub(super) fn pass(store: &Arc<Store>, rate: u64) -> bool {
         Err(error) => pass.failed("buckets", &error.to_string()),
     }
     pass.complete && !store.is_closing()
+}
+
+/// Whether a store has this beside its buckets.
+fn of_root(name: &str, is: Is) -> bool {
+    match is {
+        Is::Directory => ["buckets", "staging", "foreign", "damaged", "lost+found"].contains(&name),
+        Is::File => ["format", "format.new", "lock"].contains(&name),
+        Is::Other => false,
+    }
+}
+
+/// Whether a bucket has this beside what it holds.
+fn of_bucket(name: &str, is: Is) -> bool {
+    match is {
+        Is::Directory => DIRECTORIES.contains(&name),
+        Is::File => name == "created",
+        Is::Other => false,
+    }
 }
 
 struct Pass<'s> {
@@ -141,13 +175,28 @@ impl Pass<'_> {
         self.store.faults.unreadable(path, why);
     }
 
+    /// Names what nobody here wrote where neither a request nor the collector comes across it.
+    fn strangers(&mut self, path: &str, what: &'static str, ours: impl Fn(&str, Is) -> bool) {
+        walk::each(self.store, path, self, |pass, name, is| {
+            if !ours(name, is) {
+                let path = format!("{path}/{name}");
+                pass.foreign(path.trim_start_matches("./"), is, what);
+            }
+        });
+    }
+
     fn parts(&mut self, place: &Place, key: &str, manifest: &Manifest) {
         let store = self.store;
         let read = verify::manifest(store, &place.bucket, key, manifest, &mut |bytes| {
             self.count(bytes)
         });
         match read {
-            Ok(_) => {}
+            Ok(_) => {
+                let path = parts::path(&place.bucket, &manifest.directory);
+                self.strangers(&path, "no part of its object", |name, is| {
+                    is == Is::File && manifest.has_part(name)
+                });
+            }
             Err(Flaw::Unreadable { path, what, errno }) => {
                 self.failed(&path, &format!("{what}: {errno}"));
             }
@@ -191,19 +240,25 @@ impl Pass<'_> {
 
     fn uploads(&mut self, bucket: &BucketName) {
         let above = format!("buckets/{bucket}/uploads");
-        self.each(&above, |pass, name, is| {
-            if is == Is::Directory && is_random_name(name) {
-                let path = directory(bucket, name);
-                let record = record_path(bucket, name);
-                // One that is damaged is told where it is read.
-                if let Err(errno) = read_record(pass.store, &record) {
-                    pass.failed(&record, &format!("read an upload: {errno}"));
-                }
-                pass.each(&path, |pass, name, is| {
-                    if is == Is::File && part_number(name).is_some() {
-                        pass.part(&format!("{path}/{name}"));
-                    }
-                });
+        walk::each(self.store, &above, self, |pass, name, is| {
+            match is == Is::Directory && is_random_name(name) {
+                true => pass.upload(bucket, name),
+                false => pass.foreign(&format!("{above}/{name}"), is, "no upload's name or kind"),
+            }
+        });
+    }
+
+    fn upload(&mut self, bucket: &BucketName, id: &str) {
+        let (path, record) = (directory(bucket, id), record_path(bucket, id));
+        // One that is damaged is told where it is read.
+        if let Err(errno) = read_record(self.store, &record) {
+            self.failed(&record, &format!("read an upload: {errno}"));
+        }
+        walk::each(self.store, &path, self, |pass, name, is| {
+            match is == Is::File && part_number(name).is_some() {
+                true => pass.part(&format!("{path}/{name}")),
+                false if name == "upload" => {}
+                false => pass.foreign(&format!("{path}/{name}"), is, "no part's name or kind"),
             }
         });
     }
@@ -226,29 +281,6 @@ impl Pass<'_> {
                     self.failed(path, &format!("{what}: {errno}"))
                 }
             },
-        }
-    }
-
-    fn each(&mut self, path: &str, mut look: impl FnMut(&mut Self, &str, Is)) {
-        let store = self.store;
-        let Some(mut entries) = walk::open(store, path, self) else {
-            return;
-        };
-        loop {
-            match entries.next(BATCH) {
-                Ok(batch) if batch.is_empty() => return,
-                Ok(batch) => {
-                    for (name, is) in batch {
-                        if !self.goes_on() {
-                            return;
-                        }
-                        if let Ok(name) = std::str::from_utf8(&name) {
-                            look(self, name, is);
-                        }
-                    }
-                }
-                Err(errno) => return self.unreadable(path, "list a directory", errno),
-            }
         }
     }
 }

@@ -184,3 +184,55 @@ async fn a_store_that_is_opened_to_be_scrubbed_is() {
     drop(disk);
     drop(open(1));
 }
+
+/// What others left is named wherever it stands, as `fsck` does.
+#[tokio::test]
+async fn what_nobody_here_wrote_is_named_everywhere() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    furnished(root).await;
+    let in_bucket = root.join("buckets/bucket");
+    let mut above = vec![root.to_owned(), root.join("staging"), in_bucket.clone()];
+    for name in ["objects", "parts", "uploads", "tmp"] {
+        above.push(in_bucket.join(name));
+    }
+    for name in ["parts", "uploads"] {
+        let entries = fs::read_dir(in_bucket.join(name)).unwrap();
+        above.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    let disk = open_at(root, Durability::Relaxed);
+    disk.wait_for_collector();
+    // None of them looks like a part, an object or anything else of the store's.
+    let names: [&[u8]; 4] = [b".DS_Store", b"\xff\xfe", b"070", b".nfs0001"];
+    let mut expected = Vec::new();
+    for above in &above {
+        for name in names {
+            let path = above.join(std::ffi::OsStr::from_bytes(name));
+            fs::write(&path, "theirs").unwrap();
+            let relative = path.strip_prefix(root).unwrap();
+            expected.push(relative.to_string_lossy().into_owned());
+        }
+    }
+    expected.sort();
+    assert_eq!(above.len(), 10);
+    assert!(scrub::pass(&disk.store, FAST));
+    let plain = |path: &str| path.trim_start_matches("./").to_owned();
+    let mut named: Vec<_> = (paths(&disk).iter())
+        .map(|(kind, path)| (*kind, plain(path)))
+        .collect();
+    named.sort();
+    let told: Vec<_> = expected
+        .iter()
+        .map(|path| ("foreign", path.clone()))
+        .collect();
+    assert_eq!(named, told);
+    assert_eq!(disk.faults().foreign_count(), expected.len() as u64);
+    drop(disk);
+    let (_, problems) = fsck::check(root, false);
+    let of_fsck = |problem: &Problem| (problem.kind == Kind::Foreign).then(|| plain(&problem.path));
+    let mut of_fsck: Vec<_> = problems.iter().filter_map(of_fsck).collect();
+    of_fsck.sort();
+    assert_eq!(of_fsck, expected);
+}

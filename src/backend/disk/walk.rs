@@ -9,7 +9,7 @@ use super::store::{Place, Store};
 use crate::s3::{BucketName, ObjectKey};
 
 /// How many entries of a directory are held at a time.
-pub(super) const BATCH: usize = 1024;
+const BATCH: usize = 1024;
 
 /// The longest key, in bytes.
 const KEY: usize = 1024;
@@ -39,8 +39,58 @@ pub(super) fn objects(store: &Store, bucket: &BucketName, visit: &mut dyn Visit)
     walk.directory(&path, Level::default(), &[], visit);
 }
 
+/// Shows the entries of a directory that have names as the store gives them; the others are foreign.
+/// Says whether the directory's end was come to.
+pub(super) fn each<V: Visit>(
+    store: &Store,
+    path: &str,
+    visit: &mut V,
+    mut look: impl FnMut(&mut V, &str, Is),
+) -> bool {
+    entries(
+        store,
+        path,
+        visit,
+        |visit, name, is| match std::str::from_utf8(name) {
+            Ok(name) => look(visit, name, is),
+            Err(_) => {
+                let path = format!("{path}/{}", String::from_utf8_lossy(name));
+                visit.foreign(&path, is, "no name of the store's");
+            }
+        },
+    )
+}
+
+fn entries<V: Visit + ?Sized>(
+    store: &Store,
+    path: &str,
+    visit: &mut V,
+    mut look: impl FnMut(&mut V, &[u8], Is),
+) -> bool {
+    let Some(mut entries) = open(store, path, visit) else {
+        return false;
+    };
+    loop {
+        match entries.next(BATCH) {
+            Ok(batch) if batch.is_empty() => return true,
+            Ok(batch) => {
+                for (name, is) in batch {
+                    if !visit.goes_on() {
+                        return false;
+                    }
+                    look(visit, &name, is);
+                }
+            }
+            Err(errno) => {
+                visit.unreadable(path, "list a directory", errno);
+                return false;
+            }
+        }
+    }
+}
+
 /// Opens a directory that something else may stand for; tells `visit` why it cannot be read.
-pub(super) fn open(store: &Store, path: &str, visit: &mut dyn Visit) -> Option<Entries> {
+fn open<V: Visit + ?Sized>(store: &Store, path: &str, visit: &mut V) -> Option<Entries> {
     let opened = match files::look_into(store.root(), path) {
         Ok(Look::Directory(directory)) => Entries::of(directory),
         Ok(Look::Nothing) => Err(Errno::NOENT),
@@ -67,28 +117,11 @@ struct Walk<'w> {
 impl Walk<'_> {
     /// Says whether nothing is in it.
     fn directory(&self, path: &str, level: Level, stem: &[u8], visit: &mut dyn Visit) -> bool {
-        let Some(mut entries) = open(self.store, path, visit) else {
-            return false;
-        };
         let mut is_empty = true;
-        loop {
-            let batch = match entries.next(BATCH) {
-                Ok(batch) => batch,
-                Err(errno) => {
-                    visit.unreadable(path, "list a directory", errno);
-                    return false;
-                }
-            };
-            if batch.is_empty() {
-                return is_empty;
-            }
-            for (name, is) in batch {
-                if !visit.goes_on() {
-                    return false;
-                }
-                is_empty &= self.entry(path, level, stem, (&name, is), visit);
-            }
-        }
+        let is_whole = entries(self.store, path, visit, |visit, name, is| {
+            is_empty &= self.entry(path, level, stem, (name, is), visit);
+        });
+        is_whole && is_empty
     }
 
     /// Says whether it is a directory with nothing in it.

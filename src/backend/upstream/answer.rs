@@ -222,6 +222,16 @@ impl<'c> Answer<'c> {
         success(remote, about, &document)
     }
 
+    /// The document of a success, whose root has this name.
+    pub(super) async fn named(
+        self,
+        about: About,
+        root: &'static str,
+    ) -> Result<Element, s3::Error> {
+        let document = self.expect(about).await?.xml(about).await?;
+        Ok(document.named(root)?)
+    }
+
     /// Turns the body, which must be of exactly `length` bytes, into a download.
     pub(super) async fn body(mut self, length: u64) -> Result<Body, s3::Error> {
         if self.content_length()? != Some(length) {

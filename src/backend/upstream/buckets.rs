@@ -30,9 +30,9 @@ pub(super) async fn list(
             answer.drain().await?;
             return list_named(client, mappings, names).await;
         }
-        let root = answer.expect(About::Service).await?;
-        let root = root.xml(About::Service).await?;
-        let root = root.named("ListAllMyBucketsResult")?;
+        let root = answer
+            .named(About::Service, "ListAllMyBucketsResult")
+            .await?;
         let entries = root
             .child("Buckets")
             .ok_or_else(|| Error::garbage("a list of buckets without `Buckets`"))?;

@@ -43,12 +43,7 @@ pub(super) async fn objects(
                 start.as_deref().map(|s| place.key(s).into_owned()),
             );
         let answer = client.send(&request, Sending::Nothing).await?;
-        let root = answer
-            .expect(About::Bucket)
-            .await?
-            .xml(About::Bucket)
-            .await?;
-        let root = root.named("ListBucketResult")?;
+        let root = answer.named(About::Bucket, "ListBucketResult").await?;
         if call.max_keys == 0 {
             return Ok(ObjectPage::default());
         }
@@ -179,12 +174,7 @@ pub(super) async fn parts(
         .query("max-parts", call.max_parts.max(1).to_string())
         .maybe_query("part-number-marker", after.map(|after| after.to_string()));
     let answer = client.send(&request, Sending::Nothing).await?;
-    let root = answer
-        .expect(About::Upload)
-        .await?
-        .xml(About::Upload)
-        .await?;
-    let root = root.named("ListPartsResult")?;
+    let root = answer.named(About::Upload, "ListPartsResult").await?;
     let mut page = PartPage {
         checksum: algorithm(client, &root),
         ..PartPage::default()
@@ -218,9 +208,9 @@ pub(super) async fn parts(
 
 async fn uploads_page(client: Client<'_>, request: &Outgoing<'_>) -> Result<Element, s3::Error> {
     let answer = client.send(request, Sending::Nothing).await?;
-    let root = answer.expect(About::Bucket).await?;
-    let root = root.xml(About::Bucket).await?;
-    Ok(root.named("ListMultipartUploadsResult")?)
+    answer
+        .named(About::Bucket, "ListMultipartUploadsResult")
+        .await
 }
 
 /// ListMultipartUploads.

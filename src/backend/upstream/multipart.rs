@@ -35,11 +35,8 @@ pub(super) async fn create(
     }
     let answer = client.send(&request, Sending::Nothing).await?;
     let root = answer
-        .expect(About::Bucket)
-        .await?
-        .xml(About::Bucket)
+        .named(About::Bucket, "InitiateMultipartUploadResult")
         .await?;
-    let root = root.named("InitiateMultipartUploadResult")?;
     Ok(root.filled("UploadId")?.to_owned())
 }
 

@@ -387,12 +387,7 @@ pub(super) async fn delete_all(
     let patience = client.timeouts.total;
     let sending = Sending::Document(document);
     let answer = client.send_patiently(&request, sending, patience).await?;
-    let root = answer
-        .expect(About::Bucket)
-        .await?
-        .xml(About::Bucket)
-        .await?;
-    let root = root.named("DeleteResult")?;
+    let root = answer.named(About::Bucket, "DeleteResult").await?;
     let mut settle = |entry: &super::xml::Element, result: Result<Deleted, s3::Error>| {
         let key = entry.filled("Key")?;
         let version = entry.get("VersionId").filter(|v| !v.is_empty());

@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use crate::backend::disk::files::{self, Is};
 use crate::backend::disk::store::{Place, Store};
-use crate::backend::disk::walk::{self, BATCH, Visit};
+use crate::backend::disk::walk::{self, Visit};
 
 /// The bytes of all objects and parts, footers included; `None` where that cannot be told. Why not is
 /// what the check is for.
@@ -42,37 +42,17 @@ impl Measure<'_> {
 
     /// The files in the directories of a directory.
     fn parts(&mut self, above: &str) {
-        self.each(above, |measure, path, is| {
+        let store = self.store;
+        walk::each(store, above, self, |measure, name, is| {
             if is == Is::Directory {
-                measure.each(path, |measure, path, is| {
+                let path = format!("{above}/{name}");
+                walk::each(store, &path, measure, |measure, name, is| {
                     if is == Is::File {
-                        measure.add(path);
+                        measure.add(&format!("{path}/{name}"));
                     }
                 });
             }
         });
-    }
-
-    fn each(&mut self, path: &str, mut look: impl FnMut(&mut Self, &str, Is)) {
-        let store = self.store;
-        let Some(mut entries) = walk::open(store, path, self) else {
-            return;
-        };
-        loop {
-            match entries.next(BATCH) {
-                Ok(batch) if batch.is_empty() => return,
-                Ok(batch) => {
-                    for (name, is) in batch {
-                        let name = String::from_utf8_lossy(&name);
-                        look(self, &format!("{path}/{name}"), is);
-                    }
-                }
-                Err(_) => {
-                    self.failed = true;
-                    return;
-                }
-            }
-        }
     }
 }
 

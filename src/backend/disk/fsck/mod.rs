@@ -38,7 +38,7 @@ use super::files::{self, Is};
 use super::open;
 use super::store::{Store, is_random_name};
 use super::verify::Flaw;
-use super::walk::{self, BATCH, Visit};
+use super::walk::{self, Visit};
 use crate::s3::BucketName;
 use repair::Aside;
 
@@ -287,29 +287,10 @@ impl Fsck<'_> {
         problem
     }
 
-    /// The entries of a directory, a batch at a time, until there are none or one cannot be read.
-    fn each(&mut self, path: &str, mut look: impl FnMut(&mut Self, &str, Is)) {
+    /// The entries of a directory, until there are none or one cannot be read.
+    fn each(&mut self, path: &str, look: impl FnMut(&mut Self, &str, Is)) {
         let store = self.store.clone();
-        let Some(mut entries) = walk::open(&store, path, self) else {
-            return;
-        };
-        loop {
-            match entries.next(BATCH) {
-                Ok(batch) if batch.is_empty() => return,
-                Ok(batch) => {
-                    for (name, is) in batch {
-                        match std::str::from_utf8(&name) {
-                            Ok(name) => look(self, name, is),
-                            Err(_) => {
-                                let path = format!("{path}/{}", String::from_utf8_lossy(&name));
-                                self.tell_foreign(&path, "no name of the store's");
-                            }
-                        }
-                    }
-                }
-                Err(errno) => return self.tell_unreadable(path, "list a directory", errno),
-            }
-        }
+        walk::each(&store, path, self, look);
     }
 
     fn root(&mut self) {

@@ -8,7 +8,6 @@ use crate::backend::disk::opened::Trouble;
 use crate::backend::disk::parts;
 use crate::backend::disk::record::Manifest;
 use crate::backend::disk::store::{Place, is_random_name};
-use crate::backend::disk::upload::part_number;
 use crate::s3::BucketName;
 
 impl Fsck<'_> {
@@ -85,9 +84,7 @@ impl Fsck<'_> {
     /// What stands among an object's parts and is none of them.
     fn nothing_else(&mut self, path: &str, manifest: &Manifest) {
         self.each(path, |fsck, name, is| {
-            let number = part_number(name).filter(|_| is == Is::File);
-            let is_part = number.is_some_and(|n| manifest.parts.iter().any(|(part, _)| *part == n));
-            if !is_part {
+            if is != Is::File || !manifest.has_part(name) {
                 fsck.tell_foreign(&format!("{path}/{name}"), "no part of its object");
             }
         });
