@@ -349,8 +349,11 @@ def test_what_clients_need_is_what_is_so(tmp_path):
         assert handshake(port, "s3.example.com", str(tmp_path / "portcullis-data" / "tls" / "ca.pem"))
         # What cannot change while it runs is said, and is not in the file either.
         (tmp_path / "root.key").write_text("another-secret-of-roots")
-        config.write_text('[root]\naccess_key = { file = "root.key" }\nsecret_key = { file = "root.key" }\n')
-        wait(lambda: "root's key change at the next start only" in log.read_text(), 20)
+        config.write_text(
+            '[root]\naccess_key = { file = "root.key" }\nsecret_key = { file = "root.key" }\n'
+            '[disk]\ndurability = "relaxed"\n[limits]\nconnections = 100\nrequests_per_caller = 7\n')
+        wait(lambda: "at the next start only" in log.read_text(), 20)
+        assert 'these change at the next start only keys="root, disk, limits.connections"' in log.read_text()
         assert "another-secret" not in script.read_text() + log.read_text()
     finally:
         process.terminate()

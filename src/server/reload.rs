@@ -2,6 +2,7 @@
 //! why. Files are looked at on a thread of its own: a disk that hangs holds up no signal.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,59 +62,46 @@ impl Watcher {
 #[derive(Debug)]
 struct Reload {
     watched: HashMap<PathBuf, Stamp>,
-    fixed: Fixed,
+    /// What the process runs with, whatever has been written since.
+    fixed: Vec<(&'static str, String)>,
 }
 
-/// What cannot change while running.
-#[derive(Debug, PartialEq)]
-struct Fixed {
-    data: PathBuf,
-    /// Of the secret no more than what tells it from another.
-    root: Option<(String, [u8; 32])>,
-    addresses: [Option<std::net::SocketAddr>; 3],
-    client_ca: Option<PathBuf>,
-    client_may_be_without: bool,
-    audit: crate::audit::Config,
-    logging: crate::config::Logging,
-    disk: PathBuf,
-    threads: usize,
-    only_tls_1_3: bool,
-    times: [std::time::Duration; 3],
-}
-
-impl Fixed {
-    fn of(config: &Config) -> Self {
-        let root = config.root.as_ref();
-        let told = |root: &RootKey| (root.id.clone(), sha256(root.secret.expose().as_bytes()));
-        Self {
-            data: config.data.clone(),
-            root: root.map(told),
-            addresses: [
-                Some(config.listen),
-                config.http_listen,
-                Some(config.admin_listen),
-            ],
-            client_ca: config.tls.client_ca.clone(),
-            client_may_be_without: config.tls.client_may_be_without,
-            audit: config.audit.clone(),
-            logging: config.logging.clone(),
-            disk: config.disk.path.clone(),
-            threads: config.threads,
-            only_tls_1_3: config.tls.only_1_3,
-            times: [
-                config.limits.idle_timeout,
-                config.drain_timeout,
-                config.shutdown_delay,
-            ],
-        }
-    }
+/// What is read at the start only: each key, or section, and what it said. Of root's secret no more than
+/// what tells it from another.
+fn fixed(config: &Config) -> Vec<(&'static str, String)> {
+    let root = config.root.as_ref();
+    let root = root.map(|root: &RootKey| (&root.id, sha256(root.secret.expose().as_bytes())));
+    let (tls, limits) = (&config.tls, &config.limits);
+    let told: [(_, &dyn Debug); 17] = [
+        ("data", &config.data),
+        ("listener.address", &config.listen),
+        ("listener.http_address", &config.http_listen),
+        ("listener.tls.minimum_version", &tls.only_1_3),
+        ("listener.tls.client_ca", &tls.client_ca),
+        (
+            "listener.tls.client_certificates",
+            &tls.client_may_be_without,
+        ),
+        ("admin.address", &config.admin_listen),
+        ("admin.hosts", &config.admin_hosts),
+        ("root", &root),
+        ("disk", &config.disk),
+        ("limits.threads", &config.threads),
+        ("limits.connections", &config.connections),
+        ("limits.idle_timeout", &limits.idle_timeout),
+        ("limits.drain_timeout", &config.drain_timeout),
+        ("limits.shutdown_delay", &config.shutdown_delay),
+        ("logging", &config.logging),
+        ("audit", &config.audit),
+    ];
+    told.map(|(key, value)| (key, format!("{value:?}"))).into()
 }
 
 impl Reload {
     fn new(config: &Config) -> Self {
         let mut reload = Self {
             watched: HashMap::new(),
-            fixed: Fixed::of(config),
+            fixed: fixed(config),
         };
         reload.watch(config);
         reload
@@ -178,11 +166,14 @@ impl Reload {
         running.state.store(Arc::new(next));
         running.bootstrap.write_script(&config);
         config.warn();
-        if Fixed::of(&config) != self.fixed {
-            tracing::warn!(
-                "addresses, TLS versions, client_ca, client_certificates, audit, logging, disk, threads, idle_timeout, \
-                 drain_timeout, shutdown_delay, data and root's key change at the next start only"
-            );
+        let waiting: Vec<_> = fixed(&config)
+            .into_iter()
+            .filter(|now| !self.fixed.contains(now))
+            .map(|(key, _)| key)
+            .collect();
+        if !waiting.is_empty() {
+            let keys = waiting.join(", ");
+            tracing::warn!(keys, "these change at the next start only");
         }
         self.watch(&config);
         // A file that changed while it was read is read again.
@@ -192,5 +183,26 @@ impl Reload {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the example says of a restart is what needs one.
+    #[test]
+    #[expect(clippy::unwrap_used, reason = "tests")]
+    fn the_example_names_what_waits_for_a_start() {
+        let config = Config::load(None, &crate::config::Overrides::default()).unwrap();
+        let example = include_str!("../../examples/full.toml");
+        let head: String = (example.lines())
+            .take_while(|line| line.starts_with('#'))
+            .map(|line| line.trim_start_matches('#'))
+            .collect();
+        let names: Vec<_> = fixed(&config).into_iter().map(|(key, _)| key).collect();
+        let names = names.join(", ");
+        let said = format!("read at the start only: {names}.");
+        assert!(head.contains(&said), "{said} is not in {head}");
     }
 }
