@@ -1,6 +1,7 @@
 """The binary under test, on free ports in a directory of its own."""
 
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -99,22 +100,32 @@ class Gateway:
         if self.process and self.process.poll() is None:
             self.process.send_signal(sig)
             self.process.wait(timeout)
+            self.keeps_secrets()
         return self.process.returncode if self.process else None
 
     def kill(self):
         self.process.kill()
         self.process.wait(10)
+        self.keeps_secrets()
+
+    def keeps_secrets(self):
+        """No secret that it was given, or made, is in anything that it said. Asked of every gateway of every test."""
+        secrets = {value for name, value in self.env.items() if "SECRET" in name and len(value) > 15}
+        if (root := self.data / "root.json").is_file():
+            secrets.add(json.loads(root.read_text())["secret_key"])
+        told = [self.directory / "stdout", self.directory / "stderr", *self.directory.glob("audit*.jsonl")]
+        for file in filter(pathlib.Path.is_file, told):
+            text = file.read_bytes()
+            assert not [s for s in secrets if s.encode() in text], f"{file} tells a secret"
 
     def __enter__(self):
         return self.start()
 
     def __exit__(self, *_):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        try:
+            self.stop(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
 
 def upstream(name, url, key, secret, extra=""):
