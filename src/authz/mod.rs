@@ -13,6 +13,7 @@ mod implied;
 mod public_access;
 mod questions;
 mod requirement;
+mod sketch;
 mod standing;
 mod supposed;
 mod surroundings;
@@ -20,6 +21,7 @@ mod surroundings;
 pub use facts::{AsDecided, Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
 pub use implied::{Implied, check_asked, implied};
+pub use sketch::sketch;
 pub use standing::{Standing, still_granted};
 pub use supposed::{Supposed, Verdict};
 

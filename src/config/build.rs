@@ -186,6 +186,7 @@ impl<'a> Builder<'a> {
             trusted_proxies,
             forwarded_proto: forwarded_proto?,
             signature_v2: file.listener.signature_v2.unwrap_or(false),
+            http_signature_v2: file.listener.http_signature_v2.unwrap_or(false),
             root,
             disk,
             upstreams,
