@@ -23,7 +23,7 @@ pub use granted::{Granted, GrantedCall};
 pub use implied::{Implied, check_asked, implied};
 pub use sketch::sketch;
 pub use standing::{Standing, still_granted};
-pub use supposed::{Supposed, Verdict};
+pub use supposed::{Decided, Supposed, Verdict};
 
 use std::sync::Arc;
 use time::OffsetDateTime;

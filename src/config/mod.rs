@@ -12,6 +12,7 @@ mod words;
 pub(crate) use build::DISK;
 pub use error::Error;
 pub use file::File;
+pub use identities::PolicyRules;
 pub use secret::SecretSource;
 pub(crate) use words::ADDRESS;
 

@@ -112,6 +112,7 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
             .as_ref()
             .map_or_else(PolicyLimits::default, |config| config.policy_limits),
         unknown: UnknownActions::Refuse,
+        block: play::blocked_by_server(config.as_ref()),
     };
     let action = known_action(&arguments.action)?;
     check_asked(action)?;
