@@ -25,7 +25,8 @@ def policy(*arguments, given=None, code=0):
     return run.stdout + run.stderr
 
 
-def explain(*arguments, principal=ALICE, action="s3:GetObject", resource="arn:aws:s3:::example-home/home/alice/x", **how):
+def explain(*arguments, principal=ALICE, action="s3:GetObject", resource="arn:aws:s3:::example-home/home/alice/x", config=None, **how):
+    arguments += ("--config", config) if config else ()
     return policy("explain", "--principal", principal, "--action", action, "--resource", resource, *arguments, **how)
 
 
@@ -118,16 +119,21 @@ def test_explain_follows_what_a_request_implies(tmp_path):
         document.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, {"Effect": "Deny", "Action": action, "Resource": "*", **({"Condition": condition} if condition else {})}]}))
     context = lambda *pairs: [word for pair in pairs for word in ("--context", pair)]
+    (tmp_path / "two.toml").write_text('[listener]\nhttp_address = "127.0.0.1:9123"\nsignature_v2 = true\n[[users]]\nname = "alice"\n')
     asked = lambda code, *pairs, **how: explain("--identity", document, *context(*pairs), code=code, **how)
+    two = lambda code, *pairs: asked(code, *pairs, "s3:signatureversion=AWS", config=tmp_path / "two.toml")
     deny("s3:GetObject", {"Null": {"s3:TlsVersion": "true"}})
     asked(0)
     asked(1, "aws:SecureTransport=false")
     asked(1, "s3:TlsVersion=")
     assert "plain HTTP" in asked(2, "aws:SecureTransport=false", "s3:TlsVersion=1.3")
     deny("s3:GetObject", {"NumericGreaterThan": {"s3:signatureAge": "600000"}})
-    asked(0, "s3:signatureversion=AWS")
-    asked(1, "s3:signatureversion=AWS", "s3:authType=REST-QUERY-STRING")
-    assert "does not say" in asked(2, "s3:signatureversion=AWS", "s3:authType=REST-QUERY-STRING", "s3:signatureAge=0")
+    two(0)
+    two(1, "s3:authType=REST-QUERY-STRING")
+    assert "does not say" in two(2, "s3:authType=REST-QUERY-STRING", "s3:signatureAge=0")
+    # Where nobody takes it, nothing that is signed so is decided: each listener for itself.
+    assert "answered 400 InvalidRequest, whoever asks" in two(2, "aws:SecureTransport=false")
+    assert "listener.signature_v2" in asked(2, "s3:signatureversion=AWS")
     assert "`REST-HEADER`" in asked(2, "s3:authType=POST") and "`AWS`" in asked(2, "s3:signatureversion=2")
     deny("s3:GetObject", {"StringEquals": {"s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}})
     asked(2)
@@ -135,8 +141,7 @@ def test_explain_follows_what_a_request_implies(tmp_path):
     for denied, action, pair in (
             ("s3:GetObject", "s3:DeleteObject", 's3:if-match="abc"'), ("s3:GetObject", "s3:PutObject", 's3:if-match="abc"'),
             ("s3:PutObjectAcl", "s3:PutObject", "s3:x-amz-acl=private"), ("s3:PutObjectTagging", "s3:PutObject", "s3:RequestObjectTag/team=blue"),
-            ("s3:PutObjectRetention", "s3:PutObject", "s3:object-lock-mode=GOVERNANCE"), ("s3:PutObjectLegalHold", "s3:PutObject", "s3:object-lock-legal-hold=ON"),
-            ("s3:GetObject", "s3:PutObject", "s3:x-amz-copy-source=/other/source")):
+            ("s3:GetObject", "s3:PutObject", "s3:x-amz-copy-source=/other/source"), ("s3:GetObjectVersion", "s3:PutObject", "s3:x-amz-copy-source=other/source?versionId=null")):
         deny(denied, None)
         asked(0, action=action)
         said = asked(1, pair, action=action)
@@ -151,6 +156,73 @@ def test_explain_follows_what_a_request_implies(tmp_path):
         assert all(word in said for word in words), said
     assert "no data directory" in explain("--identity", document, "--data", tmp_path / "typo", code=2)
     assert "no data directory" in explain("--identity", document, "--data", tmp_path, code=2)
+
+
+NEVER = [
+    # What is answered 501, whoever asks: by the table of operations, and by headers.
+    *(("501 NotImplemented", action, resource, ()) for action, resource in (
+        ("s3:PutBucketVersioning", "bucket"), ("s3:PutBucketObjectLockConfiguration", "bucket"), ("s3:PutObjectRetention", "bucket/x"), ("s3:PutObjectLegalHold", "bucket/x"),
+        ("s3:PutBucketCORS", "bucket"), ("s3:GetObjectRetention", "bucket/x"))),
+    *(("501 NotImplemented", "s3:PutObject", "bucket/x", (pair,)) for pair in (
+        "s3:object-lock-mode=GOVERNANCE", "s3:object-lock-legal-hold=ON", "s3:object-lock-remaining-retention-days=3", "s3:x-amz-acl=public-read",
+        "s3:x-amz-server-side-encryption=aws:kms", "s3:x-amz-server-side-encryption-aws-kms-key-id=alias/k", "s3:x-amz-grant-read=id=x")),
+    ("501 NotImplemented", "s3:PutObjectAcl", "bucket/x", ("s3:x-amz-acl=public-read",)), ("501 NotImplemented", "s3:CreateBucket", "bucket", ("s3:x-amz-acl=public-read",)),
+    ("501 NotImplemented", "s3:CreateBucket", "bucket", ("s3:x-amz-object-ownership=ObjectWriter",)),
+    # What is answered 400, whoever asks.
+    ("400 KeyTooLongError", "s3:GetObject", "bucket/" + "k" * 1025, ()), ("400 InvalidArgument", "s3:ListBucket", "bucket", ("s3:max-keys=many",)),
+    ("400 InvalidStorageClass", "s3:PutObject", "bucket/x", ("s3:x-amz-storage-class=GLACIER",)), ("400 InvalidArgument", "s3:PutObject", "bucket/x", ("s3:x-amz-copy-source=none",)),
+    ("400 InvalidTag", "s3:PutObject", "bucket/x", ("s3:RequestObjectTag/" + "k" * 129 + "=v",)), ("400 InvalidArgument", "s3:GetObject", "bucket/x", ("s3:x-amz-content-sha256=nonsense",)),
+    ("`1.2` or `1.3`", "s3:GetObject", "bucket/x", ("s3:TlsVersion=2",)), ("milliseconds", "s3:GetObject", "bucket/x", ("s3:signatureAge=young",)),
+    ("at most 900000 ms", "s3:GetObject", "bucket/x", ("s3:signatureAge=900001",))]
+
+
+@pytest.mark.parametrize("word, action, place, pairs", NEVER)
+def test_explain_allows_nothing_that_is_never_answered(tmp_path, word, action, place, pairs):
+    """What the gateway refuses whoever asks is no decision of a policy: exit code 2, whatever policies say."""
+    for effect in ("Allow", "Deny"):
+        (tmp_path / "p.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": {"Effect": effect, "Action": "*", "Resource": "*"}}))
+        said = explain("--identity", tmp_path / "p.json", *[word for pair in pairs for word in ("--context", pair)], action=action, resource=f"arn:aws:s3:::{place}", code=2)
+        assert word in said, said
+
+
+def test_explain_knows_what_stores_do_not_take(tmp_path):
+    """Beyond what is decided: keys that an upstream could take for others, and buckets that are a part of one."""
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "*", "Resource": "arn:aws:s3:::*/denied*"}]}
+    (tmp_path / "c.toml").write_text("""
+[[upstreams]]
+name = "far"
+endpoint = "http://127.0.0.1:9"
+credentials = { access_key = { env = "NONE" }, secret_key = { env = "NONE" } }
+KEYS
+[[routes]]
+bucket = "part"
+backend = "far"
+rename = "whole"
+key_prefix = "part/"
+[[routes]]
+bucket = "far-*"
+backend = "far"
+[[users]]
+name = "alice"
+policies = ["all"]
+[[policies]]
+name = "all"
+inline = '''""" + json.dumps(everything) + "'''\n")
+    written = (tmp_path / "c.toml").read_text()
+    asked = lambda code, action, place, *pairs: explain(*[word for pair in pairs for word in ("--context", pair)], action=action, resource=f"arn:aws:s3:::{place}", config=tmp_path / "c.toml", code=code)
+    for keys, refused in (("", ("a//x", "a/../x", "/x")), ('keys = "exact"', ("a/../x",)), ('keys = "trimmed"', ("a//x", "a/"))):
+        (tmp_path / "c.toml").write_text(written.replace("KEYS", keys))
+        for key in ("a//x", "a/../x", "/x", "a/", "a/x"):
+            code = 2 if key in refused or "a/../" in key else 0 if not (keys == 'keys = "trimmed"' and key == "/x") else 2
+            said = asked(code, "s3:GetObject", f"far-away/{key}")
+            assert code == 0 or "policies allow it, and it is answered 400 InvalidArgument" in said, said
+            asked(0, "s3:GetObject", f"near/{key}")
+            asked(code, "s3:PutObject", "near/x", f"s3:x-amz-copy-source=far-away/{key}")
+        asked(1, "s3:GetObject", "far-away/denied//x")
+        assert "answered 400 KeyTooLongError" in asked(2, "s3:GetObject", "part/" + "k" * 1020)
+        for action in ("s3:CreateBucket", "s3:DeleteBucket"):
+            assert "answered 501 NotImplemented" in asked(2, action, "part") and asked(0, action, "far-away")
+    assert "`mars` is no region" in asked(2, "s3:CreateBucket", "near", "s3:LocationConstraint=mars")
 
 
 def test_explain_has_public_access_in_its_first_line():
@@ -288,6 +360,36 @@ def test_cases_are_held_to_what_there_can_be(tmp_path):
     assert "note: `x`: `s3:prefix` is left out: no request here has it for this action" in said, said
 
 
+def test_tables_are_held_to_what_a_gateway_takes(tmp_path):
+    """What check-config and PutBucketPolicy refuse makes no case pass, and public access is blocked as in a gateway."""
+    def table(document, more=(), code=0, **how):
+        (tmp_path / "p.json").write_text(json.dumps(document))
+        case = {"name": "x", "principal": "anonymous", "action": "s3:GetObject", "target": "arn:aws:s3:::bucket/x", "expect": how.pop("expect")}
+        (tmp_path / "p.test.json").write_text(json.dumps({"cases": [case | how]} | dict(more)))
+        return policy("test", tmp_path / "p.test.json", code=code)
+    (tmp_path / "c.toml").write_text('[[policies]]\nname = "p"\ndocument = "p.json"\n')
+    other = {"Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "ec2:RunInstances"], "Resource": "*"}]}
+    assert "no action of `ec2` is answered here" in table(other, principal=ALICE, expect="allow", code=1)
+    check = subprocess.run([BINARY, "check-config", tmp_path / "c.toml"], capture_output=True, text=True, timeout=60)
+    assert check.returncode == 1 and "no action of `ec2` is answered here" in check.stderr, check
+    table(other, principal=ALICE, expect="invalid")
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}
+    document, bucket = lambda **more: {"Version": "2012-10-17", "Statement": statement | more}, {"kind": "resource"}
+    for wrong in ({"Resource": "*"}, {"Resource": ["arn:aws:s3:::bucket/*", "arn:aws:s3:::other/*"]}, {"Action": "s3:ListBucket"},
+                  {"Condition": {"StringEquals": {"s3:prefix": "a"}}}, {"Principal": {"AWS": "arn:aws:iam::123456789012:user/${aws:username}"}}):
+        table(document(**wrong), bucket, expect="invalid")
+    but = {"Version": "2012-10-17", "Statement": {key: value for key, value in statement.items() if key != "Principal"} | {"NotPrincipal": {"AWS": "123456789012"}}}
+    assert "NotPrincipal is not allowed" in table(but, bucket, expect="allow", code=1)
+    # What `explain` says of the same.
+    assert "public access is blocked" in table(document(), bucket, expect="allow", code=1)
+    table(document(), bucket | {"public_access_block": {"restrict_public_buckets": False}}, expect="allow")
+    table(document(), bucket | {"public_access_block": {"restrict_public_buckets": False}}, expect="implicit_deny", public_access_block={"restrict_public_buckets": True})
+    (tmp_path / "open.toml").write_text("[public_access_block]\nrestrict_public_buckets = false\n")
+    table(document(), bucket, expect="implicit_deny")
+    assert "decided allow" in policy("test", "--config", tmp_path / "open.toml", tmp_path / "p.test.json", code=1)
+    table(document(Effect="Deny", Action="s3:*", Resource=["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"]), bucket, principal="root", action="s3:PutBucketPolicy", target="arn:aws:s3:::bucket", expect="allow")
+
+
 def test_what_aws_only_warns_of_is_refused(tmp_path):
     """An empty list or object, and `Null` with a qualifier, say nothing or always the same: nobody means them."""
     statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
@@ -309,6 +411,15 @@ def test_the_length_of_policies_is_configured(tmp_path):
     refused = check("")
     assert refused.returncode == 1 and "policies.long" in refused.stderr and "of at most 6144" in refused.stderr, refused
     assert check("[authorization]\nidentity_policy_characters = 20000").returncode == 0
+    # The commands that know no configuration are told it.
+    (tmp_path / "long.json").write_text(json.dumps(document))
+    case = {"principal": ALICE, "action": "s3:GetObject", "target": f"arn:aws:s3:::bucket/{1:0100}"}
+    (tmp_path / "long.test.json").write_text(json.dumps({"cases": [case | {"name": "x", "expect": "allow"}]}))
+    config = ("--config", tmp_path / "c.toml")
+    assert "POLICY_SIZE_EXCEEDED" in policy("validate", tmp_path / "long.json", code=1) and "POLICY_SIZE" not in policy("validate", *config, tmp_path / "long.json")
+    assert "of at most 6144" in policy("test", tmp_path / "long.test.json", code=1) and "1 passed" in policy("test", *config, tmp_path / "long.test.json")
+    for flags, code in (((), 2), (config, 0)):
+        policy("decide", *flags, given=json.dumps(case | {"identity": [document]}), code=code)
     for wrong in ('[authorization]\nexplain_denials = "yes"', "[authorization]\nexplain = true", '[[users]]\nname = "a"\nboundary = "none"',
                   '[[users]]\nname = "a"\ntags = { "" = "x" }', '[[users]]\nname = "a"\ntags = { a = "1", A = "2" }'):
         said = check("[authorization]\nidentity_policy_characters = 20000\n" + wrong if not wrong.startswith("[auth") else wrong)

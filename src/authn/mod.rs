@@ -106,6 +106,34 @@ impl Authenticator {
     }
 }
 
+/// Whether a request that is only supposed would be heard by who takes Signature Version 2 where `takes_two`
+/// says so, when it is `signed` in that way or not at all: all that is looked at before a signature.
+///
+/// # Errors
+/// [`Error`] says which check fails.
+pub fn hears(
+    request: &Request,
+    signed: Option<(Version, Mechanism)>,
+    takes_two: bool,
+) -> Result<(), Error> {
+    match signed {
+        None => anonymous::authenticate(request).map(drop),
+        Some((Version::Two, _)) if !takes_two => Err(Error::VersionTwo),
+        Some((Version::Two, _)) => version_two::all_that_matters_is_signed(request),
+        Some((Version::Four, Mechanism::Presigned)) => presigned::payload(request).map(drop),
+        Some((Version::Four, Mechanism::Header)) => Ok(()),
+    }
+}
+
+/// How old a signature of Version 4 can be when its request comes.
+#[must_use]
+pub fn oldest(mechanism: Mechanism) -> time::Duration {
+    match mechanism {
+        Mechanism::Header => claim::SKEW,
+        Mechanism::Presigned => time::Duration::seconds(presigned::MAX_EXPIRES),
+    }
+}
+
 /// Which mechanism a head offers; two are refused, whichever would hold (T11).
 fn offer(head: &Head) -> Result<Offer, Error> {
     let mut authorizations = head.headers().get_all(http::header::AUTHORIZATION).iter();

@@ -10,7 +10,7 @@ use crate::s3::{Head, Payload, Request, time as s3_time};
 use crate::sigv4::{ALGORITHM, CredentialScope, InvalidScope};
 
 /// The longest life: seven days.
-const MAX_EXPIRES: i64 = 604_800;
+pub(super) const MAX_EXPIRES: i64 = 604_800;
 
 fn malformed(what: String) -> Error {
     Error::QueryMalformed(what)
@@ -113,7 +113,7 @@ fn in_time(
 }
 
 /// A presigned URL leaves the payload open unless it pins its hash; it cannot sign chunks.
-fn payload(request: &Request) -> Result<&str, Error> {
+pub(super) fn payload(request: &Request) -> Result<&str, Error> {
     match request.payload {
         Payload::Absent | Payload::Unsigned => Ok("UNSIGNED-PAYLOAD"),
         Payload::Sha256(_) => {

@@ -166,7 +166,7 @@ fn amz_names(head: &Head) -> impl Iterator<Item = &str> {
 
 /// Whoever changes what is not signed must not make another operation of it: what the query says beyond
 /// a listing's parameters is signed, or is no request of this version.
-fn all_that_matters_is_signed(request: &Request) -> Result<(), Error> {
+pub(super) fn all_that_matters_is_signed(request: &Request) -> Result<(), Error> {
     if matches!(
         request.payload,
         Payload::SignedChunks | Payload::SignedChunksTrailer

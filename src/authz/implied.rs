@@ -1,9 +1,9 @@
 //! What a request needs besides the action that it is asked by, of one that is only supposed: by the same
 //! tables as of those that came. And which actions requests here ask for at all.
 
-use super::requirement::{COMPARES, CREATES_BUCKET, DELETES, Row, WRITES, asks, kms_arn};
+use super::requirement::{COMPARES, CREATES_BUCKET, DELETES, Row, WRITES, asks, kms_arn, source};
 use crate::iam::{Key, Name};
-use crate::s3::Operation;
+use crate::s3::{Call, Operation, taken_values};
 
 /// A right that what a request says needs besides its action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Implied {
     pub action: &'static str,
     /// The ARN.
     pub resource: String,
+    /// The version that it is asked of.
+    pub version_id: Option<String>,
     /// The condition key whose value asks for it.
     pub because: String,
 }
@@ -20,9 +22,10 @@ pub struct Implied {
 const KMS_KEY: &str = "s3:x-amz-server-side-encryption-aws-kms-key-id";
 
 /// What a request for `action` on `resource` that says what is `given` needs as well, in the order in which
-/// requests are decided.
+/// requests are decided. `call` is that request, where it is one.
 #[must_use]
 pub fn implied(
+    call: Option<&Call>,
     action: &str,
     resource: &str,
     given: &[(Key, Vec<String>)],
@@ -31,15 +34,18 @@ pub fn implied(
 ) -> Vec<Implied> {
     let mut needed = Vec::new();
     let writes = action == "s3:PutObject";
-    for (key, values) in given.iter().filter(|_| writes) {
-        let source = values.first().filter(|_| key.name() == Name::CopySource);
-        if let Some(source) = source {
-            needed.push(Implied {
-                action: "s3:GetObject",
-                resource: format!("arn:aws:s3:::{}", source.trim_start_matches('/')),
-                because: key.as_written().to_owned(),
-            });
-        }
+    let from = match call {
+        Some(Call::CopyObject(copy)) => Some(&copy.source),
+        Some(Call::UploadPartCopy(copy)) => Some(&copy.source),
+        _ => None,
+    };
+    if let Some(read) = from.map(source) {
+        needed.push(Implied {
+            action: read.action,
+            resource: read.resource(account, region).into_owned(),
+            version_id: read.version_id.map(str::to_owned),
+            because: "s3:x-amz-copy-source".to_owned(),
+        });
     }
     let table = match action {
         "s3:CreateBucket" => &CREATES_BUCKET[..],
@@ -58,6 +64,7 @@ pub fn implied(
             needed.push(Implied {
                 action,
                 resource: resource.to_owned(),
+                version_id: None,
                 because: key.as_written().to_owned(),
             });
         }
@@ -68,6 +75,7 @@ pub fn implied(
         needed.push(Implied {
             action: "kms:GenerateDataKey",
             resource: kms_arn(id, account, region).into_owned(),
+            version_id: None,
             because: key.as_written().to_owned(),
         });
     }
@@ -90,16 +98,21 @@ fn is_of(key: &Key, header: &str) -> bool {
     }
 }
 
-/// Actions that a version or a document asks for, of which no row of the operations speaks.
-const OF_VERSIONS: [&str; 7] = [
+/// Actions that a version asks for, of which no row of the operations speaks.
+const OF_VERSIONS: [&str; 6] = [
     "s3:DeleteObjectVersion",
     "s3:DeleteObjectVersionTagging",
     "s3:GetObjectVersion",
     "s3:GetObjectVersionAcl",
     "s3:GetObjectVersionTagging",
     "s3:PutObjectVersionTagging",
-    "kms:GenerateDataKey",
 ];
+
+/// Whether one of the headers is taken in a way that asks for something: others are answered 501, whoever asks.
+fn may_ask(headers: &[&str]) -> bool {
+    let asks = |name: &&str| taken_values(name).iter().any(|value| asks(name, value));
+    headers.iter().any(|name| asks(&name))
+}
 
 /// Looks whether some request here is decided by `action`.
 ///
@@ -112,7 +125,7 @@ pub fn check_asked(action: &str) -> Result<(), String> {
     let tables: [&[Row]; 3] = [&CREATES_BUCKET, &WRITES, &DELETES];
     let mut by_header = tables.iter().flat_map(|table| table.iter());
     if answered.any(|known| *known == action)
-        || by_header.any(|(_, known)| *known == action)
+        || by_header.any(|(headers, known)| *known == action && may_ask(headers))
         || OF_VERSIONS.contains(&action)
     {
         return Ok(());

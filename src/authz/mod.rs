@@ -13,6 +13,7 @@ mod implied;
 mod public_access;
 mod questions;
 mod requirement;
+mod sketch;
 mod standing;
 mod supposed;
 mod surroundings;
@@ -20,8 +21,9 @@ mod surroundings;
 pub use facts::{AsDecided, Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
 pub use implied::{Implied, check_asked, implied};
+pub use sketch::sketch;
 pub use standing::{Standing, still_granted};
-pub use supposed::{Supposed, Verdict};
+pub use supposed::{Decided, Supposed, Verdict};
 
 use std::sync::Arc;
 use time::OffsetDateTime;

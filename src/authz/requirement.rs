@@ -340,7 +340,7 @@ pub(super) fn manages_policy(action: &str) -> bool {
 }
 
 /// The read of what a copy takes its bytes from.
-fn source(from: &CopySource) -> Requirement<'_> {
+pub(super) fn source(from: &CopySource) -> Requirement<'_> {
     Requirement {
         is_source: true,
         ..read(&from.bucket, &from.key, from.version_id.as_deref())

@@ -57,7 +57,45 @@ pub struct Verdict<'a> {
     pub context: Vec<(String, Vec<String>)>,
 }
 
+/// What policies and public access decide.
+#[derive(Debug)]
+pub struct Decided<'a> {
+    /// By the policies that have a say.
+    pub decision: Decision,
+    /// Those.
+    pub policies: iam::Policies<'a>,
+    /// Whether the bucket's policy has none, so that root can mend it.
+    pub mends: bool,
+    /// Whether what is allowed does not reach who asks, because public access is blocked.
+    pub blocked: bool,
+}
+
 impl Authorizer {
+    /// Decides by `policies` as the gateway does, where `block` of public access is blocked by the server and
+    /// the bucket together.
+    pub fn decide_by<'a>(
+        &self,
+        mut policies: iam::Policies<'a>,
+        request: &iam::Request<'_>,
+        block: PublicAccessBlock,
+    ) -> Decided<'a> {
+        let root = matches!(request.principal, Principal::Root { .. });
+        let mends = root && manages_policy(request.action);
+        policies.resource = policies.resource.filter(|_| !mends);
+        let decision = iam::evaluate(&policies, request);
+        let public = policies.resource.is_some_and(iam::Policy::is_public);
+        let blocked = matches!(decision, Decision::Allow(_))
+            && self.is_outside(request.principal)
+            && public
+            && block.restrict_public_buckets;
+        Decided {
+            decision,
+            policies,
+            mends,
+            blocked,
+        }
+    }
+
     /// Decides `supposed` as [`Self::authorize`] would, and has it told.
     pub fn suppose<T>(&self, supposed: &Supposed<'_>, tell: impl FnOnce(&Verdict<'_>) -> T) -> T {
         let context = SupposedContext {
@@ -67,27 +105,23 @@ impl Authorizer {
             region: &self.region,
             asked: RefCell::default(),
         };
-        let root = matches!(supposed.principal, Principal::Root { .. });
-        let mends = root && manages_policy(supposed.action);
-        let mut policies = supposed.policies;
-        policies.resource = policies.resource.filter(|_| !mends);
         let request = iam::Request {
             principal: &supposed.principal,
             action: supposed.action,
             resource: supposed.resource,
             context: &context,
         };
-        let decision = iam::evaluate(&policies, &request);
+        let Decided {
+            policies,
+            mends,
+            blocked,
+            ..
+        } = self.decide_by(supposed.policies, &request, supposed.block);
         let asked = context.asked.take();
         let (unsaid, absent): (Vec<_>, Vec<_>) = asked.into_iter().partition(|key| {
             let key = Key::parse(key);
             key.is_ok_and(|key| context.is_always_there(key.name()))
         });
-        let public = policies.resource.is_some_and(iam::Policy::is_public);
-        let blocked = matches!(decision, Decision::Allow(_))
-            && self.is_outside(&supposed.principal)
-            && public
-            && supposed.block.restrict_public_buckets;
         let ignored = supposed.given.iter();
         let ignored = ignored.filter(|(key, _)| !context.supplied.has(key.name()));
         tell(&Verdict {

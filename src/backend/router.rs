@@ -10,7 +10,7 @@ use super::upstream::{self, BucketPattern, Mapping, Mappings, Upstream};
 use super::{Backend, BucketInfo};
 use crate::authz::Granted;
 use crate::s3::call::ListBuckets;
-use crate::s3::{BucketName, Error, ErrorCode};
+use crate::s3::{BucketName, Error, ErrorCode, Operation, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -202,15 +202,10 @@ impl Backends {
         operation: &str,
     ) -> Result<&Arc<dyn Backend>, Error> {
         let upstream = self.named(bucket).and_then(|named| named.upstream.as_ref());
-        if upstream.is_some_and(|upstream| upstream.is_part(bucket)) {
-            let message = format!("{operation} is not implemented for this bucket.");
-            return Err(
-                Error::with_message(ErrorCode::NotImplemented, message).because(format_args!(
-                    "`{bucket}` has a `key_prefix` in a shared bucket"
-                )),
-            );
+        match upstream.is_some_and(|upstream| upstream.is_part(bucket)) {
+            true => Err(only_a_part(bucket, operation)),
+            false => self.of(bucket),
         }
-        self.of(bucket)
     }
 
     /// The name of the backend of `bucket`, for audit and metrics.
@@ -288,6 +283,46 @@ impl Backends {
         self.stores
             .iter()
             .filter_map(|named| named.upstream.as_ref())
+    }
+}
+
+fn only_a_part(bucket: &BucketName, operation: &str) -> Error {
+    let message = format!("{operation} is not implemented for this bucket.");
+    Error::with_message(ErrorCode::NotImplemented, message).because(format_args!(
+        "`{bucket}` has a `key_prefix` in a shared bucket"
+    ))
+}
+
+/// Looks whether the store to which the routes lead would be asked for that at all, of a request that may:
+/// for the key of an object, or to make or remove a bucket.
+///
+/// # Errors
+/// What is answered without asking it.
+pub fn asks_for<'c>(
+    mut upstreams: impl Iterator<Item = (&'c str, &'c upstream::Config)>,
+    routes: &[Route],
+    operation: Operation,
+    target: &Target,
+) -> Result<(), Error> {
+    let (bucket, key) = match target {
+        Target::Service => return Ok(()),
+        Target::Bucket(bucket) => (bucket, None),
+        Target::Object(bucket, key) => (bucket, Some(key)),
+    };
+    // The first that takes it decides, as for requests.
+    let Some(route) = routes.iter().find(|route| route.pattern.matches(bucket)) else {
+        return Ok(());
+    };
+    let Some((_, config)) = upstreams.find(|(name, _)| *name == route.store) else {
+        return Ok(());
+    };
+    let whole = matches!(operation, Operation::CreateBucket | Operation::DeleteBucket);
+    if whole && !route.mapping.key_prefix.is_empty() {
+        return Err(only_a_part(bucket, operation.name()));
+    }
+    match key {
+        Some(key) => config.takes_key(&route.mapping, bucket, key),
+        None => Ok(()),
     }
 }
 

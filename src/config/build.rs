@@ -16,6 +16,7 @@ use super::{Config, Logging, Overrides, RootKey, Tls, file};
 use crate::audit;
 use crate::backend::disk::{self, Durability};
 use crate::crypto::Secret;
+use crate::iam::is_account;
 use crate::proxy::Limits;
 use crate::s3::PublicAccessBlock;
 use crate::transform;
@@ -186,6 +187,7 @@ impl<'a> Builder<'a> {
             trusted_proxies,
             forwarded_proto: forwarded_proto?,
             signature_v2: file.listener.signature_v2.unwrap_or(false),
+            http_signature_v2: file.listener.http_signature_v2.unwrap_or(false),
             root,
             disk,
             upstreams,
@@ -214,9 +216,9 @@ impl<'a> Builder<'a> {
         self.wrong.is_empty().then_some(config)
     }
 
-    fn account(&self, file: &file::File) -> Result<String, Error> {
+    pub(super) fn account(&self, file: &file::File) -> Result<String, Error> {
         let account = file.account_id.as_deref().unwrap_or("123456789012");
-        match account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) {
+        match is_account(account) {
             true => Ok(account.to_owned()),
             false => Err(self.value("account_id", format!("`{account}` is not 12 digits"))),
         }
@@ -315,7 +317,7 @@ impl<'a> Builder<'a> {
 }
 
 /// All is blocked that nobody has opened.
-fn public_access_block(written: &file::PublicAccessBlock) -> PublicAccessBlock {
+pub(super) fn public_access_block(written: &file::PublicAccessBlock) -> PublicAccessBlock {
     PublicAccessBlock {
         block_public_acls: written.block_public_acls.unwrap_or(true),
         ignore_public_acls: written.ignore_public_acls.unwrap_or(true),

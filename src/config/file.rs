@@ -66,8 +66,10 @@ pub struct Listener {
     pub trusted_proxies: Vec<String>,
     /// Whether their `X-Forwarded-Proto` is believed as well.
     pub forwarded_proto: Option<bool>,
-    /// Whether Signature Version 2 is taken.
+    /// Whether Signature Version 2 is taken at `address`.
     pub signature_v2: Option<bool>,
+    /// Whether it is taken at `http_address`.
+    pub http_signature_v2: Option<bool>,
     /// TLS.
     pub tls: Tls,
 }

@@ -1,14 +1,16 @@
 //! Users, groups, their keys and policies, from the configuration.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::RootKey;
-use super::build::Builder;
+use super::build::{Builder, public_access_block};
 use super::error::Error;
-use super::file;
+use super::{file, reading, words};
 use crate::iam::{Policy, PolicyKind, PolicyLimits, refusals};
 use crate::identity::{AccessKey, Directory, Owner, Tags, User};
+use crate::s3::PublicAccessBlock;
 
 /// Everyone but root.
 #[derive(Debug, Default)]
@@ -20,6 +22,53 @@ pub struct Users {
     pub(super) refuses_unknown_actions: bool,
 }
 
+/// What policies are held to, read of a configuration whose other mistakes do not matter.
+#[derive(Clone, Debug)]
+pub struct PolicyRules {
+    /// The account that `root` is the root of.
+    pub account: Arc<str>,
+    /// How long policies may be.
+    pub limits: PolicyLimits,
+    /// Whether an identity's policy with an action that there is not is refused.
+    pub refuses_unknown_actions: bool,
+    /// What of public access the server blocks.
+    pub public_access_block: PublicAccessBlock,
+}
+
+impl PolicyRules {
+    /// Those of a configuration; the defaults where there is none.
+    ///
+    /// # Errors
+    /// [`Error`] where it cannot be read, or what is asked of it is wrong.
+    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        let name = path.unwrap_or(Path::new("(defaults)"));
+        let text = path.map_or(Ok(String::new()), words::read_text);
+        let text = text.map_err(|error| Error::File {
+            path: name.to_owned(),
+            error,
+        })?;
+        let (file, wrong) = reading::read(name, &text);
+        let Some(file) = file.filter(|_| wrong.is_empty()) else {
+            return Err(Error::all(wrong).unwrap_or(Error::Several(Vec::new())));
+        };
+        let builder = Builder::new(name, path, &text);
+        Ok(Self {
+            account: builder.account(&file)?.into(),
+            limits: limits(&file),
+            refuses_unknown_actions: refuses_unknown_actions(&builder, &file)?,
+            public_access_block: public_access_block(&file.public_access_block),
+        })
+    }
+}
+
+fn limits(file: &file::File) -> PolicyLimits {
+    let mut limits = PolicyLimits::default();
+    if let Some(characters) = file.authorization.identity_policy_characters {
+        limits.identity = characters;
+    }
+    limits
+}
+
 /// Policies by name; `None` where it is wrong, which is told once.
 type Policies = HashMap<String, Option<Arc<Policy>>>;
 
@@ -29,10 +78,10 @@ type Groups<'f> = HashMap<&'f str, Vec<Arc<Policy>>>;
 impl Users {
     /// Compiles users, groups and policies: what is wrong is told of all of them.
     pub(super) fn build(builder: &mut Builder<'_>, file: &file::File, account: &str) -> Self {
-        let mut all = Self::default();
-        if let Some(characters) = file.authorization.identity_policy_characters {
-            all.limits.identity = characters;
-        }
+        let mut all = Self {
+            limits: limits(file),
+            ..Self::default()
+        };
         let refuses = refuses_unknown_actions(builder, file);
         all.refuses_unknown_actions = builder.keep(refuses).unwrap_or(true);
         let policies = policies(builder, file, &all);

@@ -12,6 +12,7 @@ mod words;
 pub(crate) use build::DISK;
 pub use error::Error;
 pub use file::File;
+pub use identities::PolicyRules;
 pub use secret::SecretSource;
 pub(crate) use words::ADDRESS;
 
@@ -115,8 +116,10 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether they say if their client came by TLS.
     pub forwarded_proto: bool,
-    /// Whether Signature Version 2 is taken.
+    /// Whether Signature Version 2 is taken by the listener at `listen`.
     pub signature_v2: bool,
+    /// Whether it is taken by the one at `http_listen`.
+    pub http_signature_v2: bool,
     /// Root's key, when it is configured.
     pub root: Option<RootKey>,
     /// The disk backend.
@@ -192,6 +195,15 @@ impl Config {
     #[must_use]
     pub fn directory(&self, root: &RootKey) -> Directory {
         self.users.directory(root)
+    }
+
+    /// Whether a request that comes over plain HTTP, or over TLS, may be signed by Version 2.
+    #[must_use]
+    pub fn takes_version_two(&self, plain: bool) -> bool {
+        match plain && self.http_listen.is_some() && !self.insecure_http {
+            true => self.http_signature_v2,
+            false => self.signature_v2,
+        }
     }
 
     /// The default data listener.

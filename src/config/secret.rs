@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
-use super::words::read_text;
+use super::words::{SECRET, read_text};
 use crate::crypto::Secret;
 
 /// `{ file = "…" }` or `{ env = "…" }`.
@@ -26,9 +26,6 @@ impl<'de> Deserialize<'de> for SecretSource {
 
 struct SourceVisitor;
 
-const FORM: &str =
-    "a secret is given as { file = \"…\" } or { env = \"…\" }, never in the file itself";
-
 impl<'de> Visitor<'de> for SourceVisitor {
     type Value = SecretSource;
 
@@ -37,11 +34,11 @@ impl<'de> Visitor<'de> for SourceVisitor {
     }
 
     fn visit_str<E: serde::de::Error>(self, _secret: &str) -> Result<SecretSource, E> {
-        Err(E::custom(FORM))
+        Err(E::custom(SECRET))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<SecretSource, A::Error> {
-        let wrong = || A::Error::custom(FORM);
+        let wrong = || A::Error::custom(SECRET);
         let (key, value) = table.next_entry::<String, String>()?.ok_or_else(wrong)?;
         if table.next_key::<String>()?.is_some() {
             return Err(wrong());

@@ -57,7 +57,8 @@ pub(crate) const ADDRESS: &str =
     "it is an address and a port, as in \"127.0.0.1:9000\" or, for all addresses, \"0.0.0.0:9000\"";
 
 const SECRET_FORM: &str = "{ file = \"…\" } or { env = \"…\" }";
-const SECRET: &str =
+/// What a secret looks like.
+pub(super) const SECRET: &str =
     "a secret is given as { file = \"…\" } or { env = \"…\" }, never in the file itself";
 
 /// Serde says "unknown field `a`, expected one of `b`, `c`".

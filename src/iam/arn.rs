@@ -46,8 +46,9 @@ fn split(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Whether it is an account's id.
-pub(super) fn is_account(text: &str) -> bool {
+/// Whether it is an account's id: 12 digits.
+#[must_use]
+pub fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 

@@ -61,6 +61,18 @@ impl Policy {
         Ok(policy)
     }
 
+    /// The ARN of the bucket that its first resource names, where that names one.
+    #[must_use]
+    pub fn first_bucket(&self) -> Option<&str> {
+        let first = self.statements().first()?;
+        let text = first.resources.named().first()?.literal_prefix();
+        let name = text.strip_prefix("arn:aws:s3:::")?.split('/').next()?;
+        let length = text
+            .len()
+            .min("arn:aws:s3:::".len().saturating_add(name.len()));
+        text.get(..length).filter(|_| !name.is_empty())
+    }
+
     /// Checks that every resource of a bucket's policy is that bucket or in it.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod statement;
 mod unknown;
 mod validate;
 
+pub use arn::is_account;
 pub use context::{Context, Value, Values};
 pub use evaluate::{By, Decision, Missing, Policies, Request, evaluate};
 pub use explain::{Considered, Explanation, Failure, Place, Unmet, explain};

@@ -22,16 +22,6 @@ impl Policy {
     /// What is wrong with each of its actions, and patterns of them, that takes in none there is.
     #[must_use]
     pub fn unknown_actions(&self) -> Vec<Error> {
-        self.actions_that(is_unknown)
-    }
-
-    /// The same of those that somebody meant for an action of a service that is answered here.
-    #[must_use]
-    pub fn mistaken_actions(&self) -> Vec<Error> {
-        self.actions_that(|pattern| is_unknown(pattern) && is_mistaken(pattern.as_written()))
-    }
-
-    fn actions_that(&self, wrong: impl Fn(&ActionPattern) -> bool) -> Vec<Error> {
         let statements = self.statements().iter().enumerate();
         let of_statement = |(at, statement): (usize, &super::statement::Statement)| {
             let field = match &statement.actions {
@@ -39,7 +29,7 @@ impl Policy {
                 Rule::Except(_) => "NotAction",
             };
             let statement_number = number(at, statement.sid.as_deref());
-            let unknown = statement.actions.named().iter().filter(|p| wrong(p));
+            let unknown = statement.actions.named().iter().filter(|p| is_unknown(p));
             let tell = |pattern: &ActionPattern| Error::Statement {
                 statement: statement_number.clone(),
                 field,

@@ -45,6 +45,14 @@ pub fn of(session: &ServerSession, trusted: &[IpNet], proto: bool) -> Result<Pee
     })
 }
 
+/// The port that the client has connected to.
+#[must_use]
+pub fn port(session: &ServerSession) -> Option<u16> {
+    let socket = session.digest()?.socket_digest.as_ref()?;
+    let address = socket.local_addr()?.as_inet()?;
+    Some(address.port())
+}
+
 /// What the connection alone tells, whatever a request on it says.
 #[must_use]
 pub fn connection(session: &ServerSession) -> Peer {

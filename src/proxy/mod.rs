@@ -243,7 +243,7 @@ impl Gateway {
     /// that it was when it came, its age among what conditions know: time takes nothing away from it.
     fn standing(&self, state: &Arc<State>, permit: &Arc<Permit>, seen: &Seen) -> Standing {
         let (states, then) = (Arc::clone(&self.state), Arc::clone(state));
-        let (permit, came) = (Arc::clone(permit), seen.now);
+        let (permit, came, port) = (Arc::clone(permit), seen.now, seen.port);
         Standing::new(seen.started, move || {
             let state = states.load();
             // Its keys are decided one by one, by who may what as it was when it came.
@@ -252,9 +252,8 @@ impl Gateway {
                     .because("the configuration has changed while the request came"));
             }
             let request = permit.request();
-            let caller = state
-                .authenticator
-                .authenticate(request, &state.directory, came)?;
+            let caller = state.authenticator(port);
+            let caller = caller.authenticate(request, &state.directory, came)?;
             state
                 .authorizer
                 .again(&permit, &caller, &state.policies, came)
@@ -313,9 +312,11 @@ impl Gateway {
         }
         let request = Request::parse(head, &state.addressing)?;
         seen.parsed(&request);
-        let caller = state
-            .authenticator
-            .authenticate(&request, &state.directory, seen.now);
+        seen.port = peer::port(session);
+        let caller =
+            state
+                .authenticator(seen.port)
+                .authenticate(&request, &state.directory, seen.now);
         let caller = caller.map_err(|error| {
             self.metrics.authentication_failed(error.reason());
             seen.unauthenticated = Some(error.reason());

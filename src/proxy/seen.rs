@@ -25,6 +25,8 @@ pub(super) struct Seen {
     pub(super) admitted: Option<Instant>,
     /// Where it came from.
     pub(super) peer: Option<Peer>,
+    /// The port that it came to.
+    pub(super) port: Option<u16>,
     /// Whether only a head is answered.
     pub(super) head_only: bool,
     /// The operation, once parsed.
@@ -92,6 +94,7 @@ impl Seen {
             started: Instant::now(),
             admitted: None,
             peer: None,
+            port: None,
             head_only: false,
             operation: None,
             target: None,

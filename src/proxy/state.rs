@@ -58,6 +58,8 @@ pub struct State {
     pub addressing: Addressing,
     /// Says who asks.
     pub authenticator: Authenticator,
+    /// Says it at the listener of that port instead, where that takes other signatures.
+    pub beside: Option<(u16, Authenticator)>,
     /// Says whether they may.
     pub authorizer: Authorizer,
     /// Who exists.
@@ -79,6 +81,15 @@ pub struct State {
 }
 
 impl State {
+    /// Who says who asks at the listener of `port`.
+    #[must_use]
+    pub fn authenticator(&self, port: Option<u16>) -> &Authenticator {
+        match &self.beside {
+            Some((beside, authenticator)) if port == Some(*beside) => authenticator,
+            _ => &self.authenticator,
+        }
+    }
+
     /// What handlers need of it, and where they tell of keys that are decided one by one.
     #[must_use]
     pub fn context<'a>(&'a self, now: OffsetDateTime, keys: &'a DecidedKeys) -> Context<'a> {

@@ -41,6 +41,7 @@ pub use object::{
 };
 pub use operation::Operation;
 pub use parse::continuation_token;
+pub use parse::headers::taken_values;
 pub use payload::Payload;
 pub use public_access::PublicAccessBlock;
 pub use range::{ByteRange, ContentRange, InvalidRange};

@@ -99,6 +99,8 @@ struct Running {
     state: Arc<ArcSwap<State>>,
     certificates: Option<Arc<Certificates>>,
     audit: Arc<Audit>,
+    // The port of the plain listener beside that for TLS.
+    http_port: Option<u16>,
 }
 
 /// The backends, without the disk: checking must not create or lock anything, so any local store will do.
@@ -173,8 +175,9 @@ fn start(config_path: Option<&Path>, overrides: Overrides, config: &Config) -> R
         .map_err(|error| Error::Backend(format!("`{}`: {error}", config.disk.path.display())))?;
     let disk = Arc::new(disk);
     let policies = Arc::new(BucketPolicies::open(&config.data.join("state"))?);
+    let http_port = listeners.http_port()?;
     let state = Arc::new(ArcSwap::from_pointee(state(
-        config, &bootstrap, &disk, &policies,
+        config, &bootstrap, &disk, &policies, http_port,
     )?));
     let certificates = bootstrap.certificates(config)?;
     let running = Arc::new(Running {
@@ -186,6 +189,7 @@ fn start(config_path: Option<&Path>, overrides: Overrides, config: &Config) -> R
         state: state.clone(),
         certificates: certificates.clone(),
         audit: audit.clone(),
+        http_port,
     });
     serve(config, &running, listeners, reserve, certificates, &metrics)
 }
@@ -196,14 +200,18 @@ fn state(
     bootstrap: &Bootstrap,
     disk: &Arc<Disk>,
     policies: &Arc<BucketPolicies>,
+    http_port: Option<u16>,
 ) -> Result<State, Error> {
     let mut stores = config.stores();
     stores.push((config::DISK.to_owned(), Store::Local(disk.clone())));
     let backends = Backends::new(stores, config.routes.clone(), Some(config::DISK));
+    let authenticator =
+        |takes: bool| Authenticator::new(config.region.clone()).with_version_two(takes);
+    let beside = http_port.filter(|_| config.http_signature_v2 != config.signature_v2);
     Ok(State {
         addressing: Addressing::new(config.domains.iter().cloned()),
-        authenticator: Authenticator::new(config.region.clone())
-            .with_version_two(config.signature_v2),
+        authenticator: authenticator(config.signature_v2),
+        beside: beside.map(|port| (port, authenticator(config.http_signature_v2))),
         authorizer: Authorizer::new(config.account.clone(), config.region.clone())
             .explaining(config.explain_denials)
             .blocking(config.public_access_block),
@@ -233,6 +241,11 @@ impl Listeners {
             http: config.http_listen.map(bind).transpose()?,
             admin: bind(config.admin_listen)?,
         })
+    }
+
+    fn http_port(&self) -> std::io::Result<Option<u16>> {
+        let address = self.http.as_ref().map(TcpListener::local_addr);
+        Ok(address.transpose()?.map(|address| address.port()))
     }
 }
 

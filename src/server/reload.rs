@@ -152,6 +152,7 @@ impl Reload {
             &running.bootstrap,
             &running.disk,
             &running.policies,
+            running.http_port,
         );
         let next = next.map_err(|error| error.to_string())?;
         let renewed = running.bootstrap.renew(&config);

@@ -67,6 +67,27 @@ use lease::Connections;
 use remote::Remote;
 use std::sync::Arc;
 
+impl Config {
+    /// Looks whether an object of `bucket`, which is there as `mapping` says, can have that key there.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for one that the store, or a server on the way, could take for another;
+    /// `KeyTooLong` where the prefix makes it so.
+    pub fn takes_key(
+        &self,
+        mapping: &Mapping,
+        bucket: &s3::BucketName,
+        key: &s3::ObjectKey,
+    ) -> Result<(), s3::Error> {
+        let place = mapping::Place {
+            bucket: bucket.as_str(),
+            prefix: &mapping.key_prefix,
+            keys: self.keys,
+        };
+        request::mapped_key(place, key).map(drop)
+    }
+}
+
 /// A remote S3 store with the mappings of the routes that lead to it.
 #[derive(Clone, Debug)]
 pub struct Upstream {

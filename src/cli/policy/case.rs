@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -10,10 +11,12 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 use serde_json::value::RawValue;
 
 use super::held::{self, UnknownActions};
+use crate::config::PolicyRules;
 use crate::iam::{
     Context, Decision, Key, Policies, Policy, PolicyKind, PolicyLimits, Principal, Request, Values,
     evaluate,
 };
+use crate::s3::PublicAccessBlock;
 
 /// A case as it is written.
 #[derive(Debug, Deserialize)]
@@ -104,6 +107,29 @@ pub(super) struct Rules {
     pub(super) limits: PolicyLimits,
     /// What becomes of actions that there are not.
     pub(super) unknown: UnknownActions,
+    /// What of public access the server blocks.
+    pub(super) block: PublicAccessBlock,
+}
+
+impl Rules {
+    /// Those of a configuration, unless flags say otherwise.
+    pub(super) fn of(
+        config: Option<&Path>,
+        account: Option<&str>,
+        unknown: Option<UnknownActions>,
+    ) -> Result<Self, String> {
+        let rules = PolicyRules::load(config).map_err(|error| error.to_string())?;
+        let of_config = match rules.refuses_unknown_actions {
+            true => UnknownActions::Refuse,
+            false => UnknownActions::Warn,
+        };
+        Ok(Self {
+            account: account.map_or(rules.account, Into::into),
+            limits: rules.limits,
+            unknown: unknown.unwrap_or(of_config),
+            block: rules.public_access_block,
+        })
+    }
 }
 
 impl Case {
@@ -211,6 +237,14 @@ impl Rules {
         let policy = self.compile(kind, id, json)?;
         held::document(self.unknown, id, &policy)?;
         Ok(policy)
+    }
+
+    /// Compiles the policy of a bucket as PutBucketPolicy takes it: of the bucket that it names first.
+    pub(super) fn compile_bucket(&self, id: &str, json: &str) -> Result<Arc<Policy>, String> {
+        let policy = self.compile(PolicyKind::Resource, id, json)?;
+        let bucket = policy.first_bucket().unwrap_or("arn:aws:s3:::bucket");
+        let policy = Policy::parse_for_bucket(id, bucket, json);
+        policy.map(Arc::new).map_err(|why| format!("{id}: {why}"))
     }
 
     fn one(

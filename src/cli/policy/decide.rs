@@ -1,24 +1,28 @@
 //! `portcullis policy decide`: one case a line in, one decision a line out, as fast as they come.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::case::{Case, Rules};
 use super::held::{self, UnknownActions};
-use crate::iam::{By, Decision, PolicyLimits};
+use crate::iam::{By, Decision};
 
 /// Its flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Decide {
-    /// The account that `root` is the root of
-    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = held::account)]
-    account: String,
-    /// What an action that there is not is: a document with one is refused, or with `warn` taken, as by a
-    /// gateway whose configuration has `authorization.unknown_actions`
-    #[arg(long, default_value = "refuse")]
-    unknown_actions: UnknownActions,
+    /// The account that `root` is the root of [default: the configuration's, else 123456789012]
+    #[arg(long, value_name = "ID", value_parser = held::account)]
+    account: Option<String>,
+    /// What an action that there is not is: a document with one is refused, or with `warn` taken [default: as
+    /// the configuration has it, else refuse]
+    #[arg(long)]
+    unknown_actions: Option<UnknownActions>,
+    /// The gateway's configuration: its account, `authorization` and `public_access_block` hold
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 /// How much of the input is read at a time.
@@ -41,11 +45,11 @@ struct Statement<'a> {
 
 /// Answers until the input ends.
 pub(super) fn run(decide: &Decide) -> Result<ExitCode, String> {
-    let rules = Rules {
-        account: decide.account.as_str().into(),
-        limits: PolicyLimits::default(),
-        unknown: decide.unknown_actions,
-    };
+    let rules = Rules::of(
+        decide.config.as_deref(),
+        decide.account.as_deref(),
+        decide.unknown_actions,
+    )?;
     let failed = |error: std::io::Error| error.to_string();
     let mut input = BufReader::with_capacity(CHUNK, std::io::stdin().lock());
     let mut output = BufWriter::with_capacity(CHUNK, std::io::stdout().lock());

@@ -1,6 +1,7 @@
 //! `portcullis policy explain`: whether the gateway would allow a request, and why, by every statement in
 //! play. The decision is `authz`'s own.
 
+mod come;
 mod play;
 mod told;
 
@@ -11,6 +12,7 @@ use time::OffsetDateTime;
 
 use super::case::Rules;
 use super::held::UnknownActions;
+use crate::authn::{self, Mechanism};
 use crate::authz::{Authorizer, Implied, Supposed, Verdict, check_asked, implied};
 use crate::config::{Config, Overrides};
 use crate::iam::{Key, Name, PolicyLimits, check_resource, known_action};
@@ -110,6 +112,7 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
             .as_ref()
             .map_or_else(PolicyLimits::default, |config| config.policy_limits),
         unknown: UnknownActions::Refuse,
+        block: play::blocked_by_server(config.as_ref()),
     };
     let action = known_action(&arguments.action)?;
     check_asked(action)?;
@@ -127,13 +130,17 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
         play.block = PublicAccessBlock::NONE;
     }
     let (now, said) = given(&arguments.context)?;
-    let given: Keys = said.into_iter().chain(play.of_session()).collect();
+    let mut given: Keys = said.into_iter().chain(play.of_session()).collect();
     let now = now.unwrap_or_else(OffsetDateTime::now_utc);
-    let needed = implied(action, resource, &given, &rules.account, region);
+    let request = come::request(config.as_ref(), &play, action, resource, &given)?;
+    come::as_conditions_have_it(request.as_ref(), action, &mut given);
+    let call = request.as_ref().map(|request| &request.call);
+    let needed = implied(call, action, resource, &given, &rules.account, region);
     let mut also = Vec::new();
     for implied in needed {
         also.push(needs(&authorizer, &play, &implied, &given, now)?);
     }
+    let said_so = given.clone();
     let supposed = Supposed {
         identity: play.identity.as_ref(),
         principal: play.principal.clone(),
@@ -147,6 +154,9 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
     authorizer.suppose(&supposed, |verdict| {
         all_is_said(verdict)?;
         let told = told::Told::new(verdict, &play, also);
+        if let (true, Some(request)) = (told.is_allowed(), &request) {
+            come::is_carried_out(config.as_ref(), request, &said_so, region)?;
+        }
         write_out(&match arguments.json {
             true => told.as_json(),
             false => told.as_text(arguments.all),
@@ -168,9 +178,12 @@ fn needs(
 ) -> Result<told::Also, String> {
     let play = play.elsewhere(&implied.resource, authorizer)?;
     let mut given = given.clone();
-    if implied.action != "s3:GetObject" {
+    if !matches!(implied.action, "s3:GetObject" | "s3:GetObjectVersion") {
         // What is written has no tags yet.
         given.retain(|(key, _)| key.name() != Name::ExistingObjectTag);
+    }
+    if let Some(version_id) = &implied.version_id {
+        given.push((Key::parse("s3:VersionId")?, vec![version_id.clone()]));
     }
     let supposed = Supposed {
         identity: play.identity.as_ref(),
@@ -255,6 +268,13 @@ fn agrees(keys: &Keys) -> Result<(), String> {
     }
     let two = said(Name::SignatureVersion) == Some("AWS");
     let link = said(Name::AuthType) == Some("REST-QUERY-STRING");
+    let age = said(Name::SignatureAge).and_then(|age| age.parse::<i128>().ok());
+    let oldest = authn::oldest(Mechanism::Header).whole_milliseconds();
+    if !link && age.is_some_and(|age| age > oldest) {
+        return Err(format!(
+            "a signature in a header is at most {oldest} ms old: its `s3:signatureAge` cannot be more"
+        ));
+    }
     if two && link && said(Name::SignatureAge).is_some() {
         let why = "a link of Signature Version 2 does not say when it was signed";
         return Err(format!("{why}: its `s3:signatureAge` is not given"));
@@ -286,10 +306,18 @@ fn values(key: &Key, value: &str) -> Result<Vec<String>, String> {
         },
         // Behind a balancer that ends TLS nobody knows it.
         Name::TlsVersion if value.is_empty() => Ok(Vec::new()),
-        // Policies may write it with and without.
-        Name::CopySource => {
-            let bare = value.trim_start_matches('/');
-            Ok(vec![bare.to_owned(), format!("/{bare}")])
+        Name::TlsVersion => match matches!(value, "1.2" | "1.3") {
+            true => Ok(vec![value.to_owned()]),
+            false => Err(wrong("`1.2` or `1.3`")),
+        },
+        Name::SignatureAge => {
+            let most = authn::oldest(Mechanism::Presigned).whole_milliseconds();
+            match value.parse::<i128>() {
+                Ok(age) if (0..=most).contains(&age) && !value.starts_with('+') => {
+                    Ok(vec![age.to_string()])
+                }
+                _ => Err(wrong("a number of milliseconds, of at most seven days")),
+            }
         }
         _ => Ok(vec![value.to_owned()]),
     }

@@ -1,11 +1,11 @@
 //! What cases are held to, so that what they prove is of requests and policies that there can be.
 //!
 //! Tables are held to what requests here can have, as `explain` is. What `decide` is given may be of any service and say anything
-//! by any key: there only what is malformed is refused, and what is no name of S3's or nearly one.
+//! by any key: there of the case only what is malformed is refused, and what is no name of S3's or nearly one.
 
 use clap::ValueEnum;
 
-use crate::iam::{Key, Name, Policy, Supplied, known_action, mistaken_action};
+use crate::iam::{Key, Name, Policy, Supplied, is_account, known_action, mistaken_action};
 use crate::s3::BucketName;
 
 /// What an action that there is not is.
@@ -17,15 +17,15 @@ pub(super) enum UnknownActions {
 
 /// An account's id.
 pub(super) fn account(text: &str) -> Result<String, String> {
-    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+    match is_account(text) {
         true => Ok(text.to_owned()),
         false => Err("an account is 12 digits, as in 123456789012".to_owned()),
     }
 }
 
-/// A document's actions. Those of services that are not answered here are nobody's mistake.
+/// A document's actions, as a gateway is held to them.
 pub(super) fn document(unknown: UnknownActions, id: &str, policy: &Policy) -> Result<(), String> {
-    let told: Vec<_> = policy.mistaken_actions();
+    let told = policy.unknown_actions();
     let told: Vec<_> = told.iter().map(|why| format!("{id}: {why}")).collect();
     match (told.is_empty(), unknown) {
         (true, _) => Ok(()),

@@ -12,7 +12,10 @@ use serde::Deserialize;
 use super::case::{Case, Documents, Facts, Rules, Texts};
 use super::decide::{name, why};
 use super::held::{self, UnknownActions};
-use crate::iam::{Key, Policy, PolicyKind, PolicyLimits};
+use crate::authz::Authorizer;
+use crate::config::file::PublicAccessBlock as Written;
+use crate::iam::{Decision, Key, Policy, PolicyKind};
+use crate::s3::PublicAccessBlock;
 
 /// Its flags.
 #[derive(Debug, clap::Args)]
@@ -20,13 +23,16 @@ pub(in crate::cli) struct Test {
     /// Where tables (*.test.json) are looked for, in folders below too
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The account that `root` is the root of
-    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = held::account)]
-    account: String,
-    /// What an action that there is not is: a document with one is refused, or with `warn` taken, as by a
-    /// gateway whose configuration has `authorization.unknown_actions`
-    #[arg(long, default_value = "refuse")]
-    unknown_actions: UnknownActions,
+    /// The account that `root` is the root of [default: the configuration's, else 123456789012]
+    #[arg(long, value_name = "ID", value_parser = held::account)]
+    account: Option<String>,
+    /// What an action that there is not is: a document with one is refused, or with `warn` taken [default: as
+    /// the configuration has it, else refuse]
+    #[arg(long)]
+    unknown_actions: Option<UnknownActions>,
+    /// The gateway's configuration: its account, `authorization` and `public_access_block` hold
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,6 +46,9 @@ struct Table {
     with: BTreeMap<Attached, Sources>,
     principal: Option<String>,
     role: Option<String>,
+    /// What of public access is blocked, by server and bucket together: as in the configuration.
+    #[serde(default)]
+    public_access_block: Written,
     #[serde(default)]
     context: BTreeMap<String, Option<Texts>>,
     cases: Vec<Row>,
@@ -53,6 +62,8 @@ struct Row {
     role: Option<String>,
     action: String,
     target: String,
+    #[serde(default)]
+    public_access_block: Written,
     #[serde(default)]
     context: BTreeMap<String, Option<Texts>>,
     expect: String,
@@ -88,11 +99,11 @@ enum Source {
 
 /// Runs every table.
 pub(super) fn run(test: &Test) -> Result<(), String> {
-    let rules = Rules {
-        account: test.account.as_str().into(),
-        limits: PolicyLimits::default(),
-        unknown: test.unknown_actions,
-    };
+    let rules = Rules::of(
+        test.config.as_deref(),
+        test.account.as_deref(),
+        test.unknown_actions,
+    )?;
     let mut tables = Vec::new();
     for path in &test.paths {
         find(path, &mut tables)?;
@@ -264,7 +275,7 @@ fn attach(
             documents.session.get_or_insert_default().push(policy);
         }
         Attached::Resource => {
-            let policy = rules.compile_held(PolicyKind::Resource, "resource", text)?;
+            let policy = rules.compile_bucket("resource", text)?;
             only(&mut documents.resource, policy)?;
         }
     }
@@ -284,6 +295,35 @@ fn run_row(
             "expected {}, decided {decision}: {why}",
             row.expect
         )),
+    }
+}
+
+/// What of public access is blocked in a case: as it says, else the table, else the server.
+fn blocked(rules: &Rules, table: &Table, row: &Row) -> PublicAccessBlock {
+    let (row, table) = (&row.public_access_block, &table.public_access_block);
+    let of = |row: Option<bool>, table: Option<bool>, server: bool| row.or(table).unwrap_or(server);
+    let server = rules.block;
+    PublicAccessBlock {
+        block_public_acls: of(
+            row.block_public_acls,
+            table.block_public_acls,
+            server.block_public_acls,
+        ),
+        ignore_public_acls: of(
+            row.ignore_public_acls,
+            table.ignore_public_acls,
+            server.ignore_public_acls,
+        ),
+        block_public_policy: of(
+            row.block_public_policy,
+            table.block_public_policy,
+            server.block_public_policy,
+        ),
+        restrict_public_buckets: of(
+            row.restrict_public_buckets,
+            table.restrict_public_buckets,
+            server.restrict_public_buckets,
+        ),
     }
 }
 
@@ -315,10 +355,18 @@ fn decide(
             context,
             documents: documents.clone(),
         };
-        Ok::<_, String>(case.decide())
+        let region = "us-east-1".into();
+        let authorizer = Authorizer::new(rules.account.clone(), region);
+        let block = blocked(rules, table, row);
+        let decided = authorizer.decide_by(case.policies(), &case.request(), block);
+        Ok::<_, String>((decided.decision, decided.blocked))
     };
     match asked() {
-        Ok(decision) => (name(&decision), why(&decision)),
+        Ok((Decision::Allow(_), true)) => {
+            let why = "public access is blocked: the bucket's policy is public, and `public_access_block` has `restrict_public_buckets`";
+            ("implicit_deny", why.to_owned())
+        }
+        Ok((decision, _)) => (name(&decision), why(&decision)),
         Err(why) => ("invalid", why),
     }
 }

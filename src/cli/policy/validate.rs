@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use super::case::Rules;
 use super::held::UnknownActions;
-use crate::iam::{Finding, PolicyKind, PolicyLimits, Severity, validate_at, validate_for_bucket};
+use crate::iam::{Finding, PolicyKind, Severity, validate_at, validate_for_bucket};
 use crate::s3::BucketName;
 use crate::server;
 
@@ -21,10 +22,13 @@ pub(in crate::cli) struct Validate {
     /// Check them as PutBucketPolicy of this bucket does
     #[arg(long, value_name = "NAME", conflicts_with = "kind")]
     bucket: Option<String>,
-    /// What an action that there is not is: an error, or with `warn` a warning, as for a gateway whose
-    /// configuration has `authorization.unknown_actions`
-    #[arg(long, default_value = "refuse")]
-    unknown_actions: UnknownActions,
+    /// What an action that there is not is: an error, or with `warn` a warning [default: as the configuration
+    /// has it, else refuse]
+    #[arg(long)]
+    unknown_actions: Option<UnknownActions>,
+    /// The gateway's configuration: its `authorization` holds
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    config: Option<PathBuf>,
     /// What they are attached to [default: resource where a statement has a principal, else identity]
     #[arg(long)]
     kind: Option<Kind>,
@@ -57,6 +61,7 @@ pub(super) fn run(flags: &Validate) -> Result<(), String> {
     let now = OffsetDateTime::now_utc();
     let mut found: Vec<Severity> = Vec::new();
     let mut unread: Vec<String> = Vec::new();
+    let rules = Rules::of(flags.config.as_deref(), None, flags.unknown_actions)?;
     let bucket = flags.bucket.as_deref().map(arn_of).transpose()?;
     let mut files = Vec::new();
     for file in &flags.files {
@@ -80,13 +85,13 @@ pub(super) fn run(flags: &Validate) -> Result<(), String> {
             (None, Some(kind)) => kind.into(),
             (None, None) => guess(&document),
         };
-        let mut findings = validate_at(now, &PolicyLimits::default(), kind, &document);
+        let mut findings = validate_at(now, &rules.limits, kind, &document);
         if let Some(arn) = &bucket {
-            findings.extend(validate_for_bucket(arn, &document, &findings));
+            findings = validate_for_bucket(arn, &document, findings);
         }
         for finding in &mut findings {
             let unknown = matches!(finding.code, "INVALID_ACTION" | "SERVICE_NOT_ANSWERED");
-            if unknown && bucket.is_none() && flags.unknown_actions == UnknownActions::Warn {
+            if unknown && bucket.is_none() && rules.unknown == UnknownActions::Warn {
                 finding.severity = Severity::Warning;
             }
             server::write_out(&match flags.format {

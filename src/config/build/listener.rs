@@ -22,6 +22,10 @@ impl Builder<'_> {
         if self.opens {
             self.plain_http(listen, beside, overrides);
         }
+        if beside.is_none() && file.listener.http_signature_v2 == Some(true) {
+            let what = "there is no `http_address`, which it is for; where TLS is listened for it is `signature_v2`";
+            self.tell("listener.http_signature_v2", what.to_owned());
+        }
         let admin = overrides.admin_listen.or(file.admin.address);
         let admin = admin.unwrap_or_else(Config::default_admin_listen);
         let mut all = vec![("listener.address", listen, overrides.listen.is_some())];

@@ -67,11 +67,15 @@ fn elements<'j, 'a>(json: &'j Json<'a>) -> Result<(bool, &'j [Json<'a>]), String
     }
 }
 
+/// How MinIO writes `Id`, and what to say of it.
+pub(in crate::iam) const OF_MINIO: &str = "ID";
+pub(in crate::iam) const OF_MINIO_MEANS: &str =
+    "write `Id`: `ID` is MinIO's, and AWS has no such element";
+
 /// What may have been meant by an element that there is not, as the end of a message.
 fn meant(name: &str, known: &[&'static str]) -> String {
-    // MinIO writes it so.
-    if name == "ID" {
-        return "; write `Id`: `ID` is MinIO's, and AWS has no such element".to_owned();
+    if name == OF_MINIO {
+        return format!("; {OF_MINIO_MEANS}");
     }
     let meant = nearest(name, known.iter().copied());
     meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))

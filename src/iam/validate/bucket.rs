@@ -6,14 +6,31 @@ use super::document::{self, Element};
 use super::refused;
 use super::{Finding, Severity};
 
-/// What PutBucketPolicy of the bucket with that ARN refuses in a document besides the errors in `found`.
+/// What was found in a document, as PutBucketPolicy of the bucket with that ARN has it: of one that it takes
+/// nothing is an error, and of one that it refuses everything for which it does.
 #[must_use]
-pub fn validate_for_bucket(bucket_arn: &str, json: &[u8], found: &[Finding]) -> Vec<Finding> {
-    let text = std::str::from_utf8(json).unwrap_or_default();
-    let Some(document) = document::read(text) else {
-        return Vec::new();
+pub fn validate_for_bucket(bucket_arn: &str, json: &[u8], mut found: Vec<Finding>) -> Vec<Finding> {
+    // As the gateway reads it: what is no text is no policy.
+    let Ok(text) = std::str::from_utf8(json) else {
+        return found;
     };
-    let Err(error) = Policy::parse_for_bucket("", bucket_arn, text) else {
+    match Policy::parse_for_bucket("", bucket_arn, text) {
+        Err(error) => {
+            let refused = refusals(bucket_arn, text, &error, &found);
+            found.extend(refused);
+        }
+        Ok(_) => {
+            for finding in found.iter_mut().filter(|f| f.severity == Severity::Error) {
+                finding.severity = Severity::Warning;
+            }
+        }
+    }
+    found
+}
+
+/// Every reason besides the errors that were `found`.
+fn refusals(bucket_arn: &str, text: &str, error: &Error, found: &[Finding]) -> Vec<Finding> {
+    let Some(document) = document::read(text) else {
         return Vec::new();
     };
     let version = document.member("Version").map(written);
@@ -34,7 +51,7 @@ pub fn validate_for_bucket(bucket_arn: &str, json: &[u8], found: &[Finding]) -> 
     let errors = found.iter().any(|f| f.severity == Severity::Error);
     // The whole of it: what is no document, or too long, has no statements to ask about.
     if told.is_empty() && !errors {
-        told.push(refused::by_bucket(&error, &document));
+        told.push(refused::by_bucket(error, &document));
     }
     told
 }

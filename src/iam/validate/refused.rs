@@ -136,8 +136,7 @@ fn fix(error: &Error) -> String {
         return "write `aws:PrincipalArn`, or `aws:SourceArn`".to_owned();
     }
     match name {
-        // MinIO writes it so.
-        Some("ID") => "write `Id`: `ID` is MinIO's, and AWS has no such element".to_owned(),
+        Some(parse::OF_MINIO) => parse::OF_MINIO_MEANS.to_owned(),
         Some(name) => match nearest(name, ELEMENTS.into_iter()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => "remove it".to_owned(),

@@ -81,6 +81,19 @@ const ONLY_AS: [(&str, &[&str]); 5] = [
     ("x-amz-storage-class", &["STANDARD"]),
 ];
 
+/// Values of a header with which some operation is answered: those that it is taken with alone, or one that
+/// stands for any; none where it is refused whatever it says.
+#[must_use]
+pub fn taken_values(name: &str) -> &'static [&'static str] {
+    const ANY: &[&str] = &["any"];
+    match ONLY_AS.iter().find(|(known, _)| *known == name) {
+        Some((_, values)) => values,
+        None if name == BYPASS => FLAG,
+        None if !name.starts_with("x-amz-") || UNDERSTOOD.contains(&name) => ANY,
+        None => &[],
+    }
+}
+
 /// Refuses a head with an `x-amz-*` header that nobody would act on.
 pub(in crate::s3) fn only_known(head: &Head, operation: Operation) -> Result<(), Error> {
     for name in head.amz_names() {
