@@ -44,6 +44,8 @@ pub(super) struct Builder<'a> {
     pub(super) warnings: Vec<String>,
     /// The mistakes so far.
     pub(super) wrong: Vec<Error>,
+    /// The tables of lists that are looked at: their keys, and where each stands.
+    within: Vec<(String, String)>,
     /// Whether secrets are read: not to explain policies.
     pub(super) reads_secrets: bool,
     /// Whether is looked at what a start opens.
@@ -63,6 +65,7 @@ impl<'a> Builder<'a> {
             watched: path.map(Path::to_owned).into_iter().collect(),
             warnings: Vec::new(),
             wrong: Vec::new(),
+            within: Vec::new(),
             reads_secrets: true,
             opens: true,
         }
@@ -70,11 +73,37 @@ impl<'a> Builder<'a> {
 
     /// An error at `key`.
     pub(super) fn value(&self, key: &str, what: String) -> Error {
+        let inner = self.within.iter().rev();
+        let place = inner.filter_map(|(shown, place)| Some((key.strip_prefix(shown)?, place)));
+        let place = place.map(|(rest, place)| format!("{place}{rest}")).next();
         Error::Value {
             path: self.name.to_owned(),
-            line: reading::line(self.text, key),
+            line: reading::line(self.text, place.as_deref().unwrap_or(key)),
             key: key.to_owned(),
             what,
+        }
+    }
+
+    /// Looks at the tables of a list, each with its key: what is told of one is told at its own line, also where
+    /// another has its name.
+    pub(super) fn each<T>(
+        &mut self,
+        list: &str,
+        tables: impl IntoIterator<Item = T>,
+        name: impl Fn(&T) -> Option<String>,
+        mut look: impl FnMut(&mut Self, T, &str),
+    ) {
+        let above = self.within.last();
+        let above = above.and_then(|(shown, place)| Some((list.strip_prefix(shown)?, place)));
+        let above = above.map_or_else(|| list.to_owned(), |(rest, place)| format!("{place}{rest}"));
+        for (table, nth) in tables.into_iter().zip(1..) {
+            let key = match name(&table).filter(|name| !name.is_empty()) {
+                Some(name) => format!("{list}.{name}"),
+                None => format!("{list}.#{nth}"),
+            };
+            self.within.push((key.clone(), format!("{above}.#{nth}")));
+            look(self, table, &key);
+            self.within.pop();
         }
     }
 
@@ -166,7 +195,7 @@ impl<'a> Builder<'a> {
         let forwarded_proto = self.forwarded_proto(&file.listener);
         let forwarded_proto = self.keep(forwarded_proto);
         let disk = self.disk(&file.disk, &data);
-        let upstreams = self.upstreams(file.upstreams, region.as_deref().unwrap_or_default());
+        let upstreams = self.upstreams(file.upstreams, region.as_deref());
         let routes = self.routes(&file.routes, &upstreams);
         let limits = self.limits(&file.limits);
         let (connections, drain_timeout, shutdown_delay, threads) = self.running(&file.limits);
@@ -252,10 +281,12 @@ impl<'a> Builder<'a> {
         let root = match (&overrides.root, &file.root) {
             (Some(root), _) => root.clone(),
             (None, Some(root)) => {
-                let id = self.secret("root.access_key", &root.access_key);
-                let id = self.keep(id);
-                let secret = self.secret("root.secret_key", &root.secret_key);
-                let secret = self.keep(secret);
+                let mut read = |key, source: &Option<SecretSource>| {
+                    let secret = self.secret(key, source.as_ref()?);
+                    self.keep(secret)
+                };
+                let id = read("root.access_key", &root.access_key);
+                let secret = read("root.secret_key", &root.secret_key);
                 RootKey {
                     id: id?.expose().to_owned(),
                     secret: secret?,

@@ -1,4 +1,5 @@
-//! What the user wrote: the TOML file, key by key, before anything is opened or checked.
+//! What the user wrote: the TOML file, key by key, before anything is opened or checked. What must be there and
+//! is not, or is wrong, is `None`: that has been told.
 //!
 //! `examples/full.toml` documents every key with its default and reason.
 
@@ -7,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::secret::SecretSource;
 
@@ -105,9 +108,9 @@ pub struct Admin {
 #[serde(deny_unknown_fields)]
 pub struct Root {
     /// The access key id.
-    pub access_key: SecretSource,
+    pub access_key: Option<SecretSource>,
     /// The secret.
-    pub secret_key: SecretSource,
+    pub secret_key: Option<SecretSource>,
 }
 
 /// `[disk]`.
@@ -129,9 +132,9 @@ pub struct Disk {
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
     /// What routes call it.
-    pub name: String,
+    pub name: Option<String>,
     /// `https://…`, `http://…` or `unix:/…`.
-    pub endpoint: String,
+    pub endpoint: Option<String>,
     /// The region to sign for.
     pub region: Option<String>,
     /// Its own authority, PEM.
@@ -152,7 +155,7 @@ pub struct Upstream {
     #[serde(default)]
     pub timeouts: Timeouts,
     /// Our credentials there.
-    pub credentials: UpstreamCredentials,
+    pub credentials: Option<UpstreamCredentials>,
 }
 
 /// `upstreams.timeouts`.
@@ -172,8 +175,7 @@ pub struct Timeouts {
 }
 
 /// `upstreams.credentials`: a table, or `"chain"`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub enum UpstreamCredentials {
     /// `"chain"`: the standard AWS chain.
     Named(String),
@@ -181,14 +183,40 @@ pub enum UpstreamCredentials {
     Key(UpstreamKey),
 }
 
+/// By hand, since a derived one says of a table only that it is none of the two.
+impl<'de> Deserialize<'de> for UpstreamCredentials {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CredentialsVisitor)
+    }
+}
+
+struct CredentialsVisitor;
+
+impl<'de> Visitor<'de> for CredentialsVisitor {
+    type Value = UpstreamCredentials;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("credentials of an upstream")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<UpstreamCredentials, E> {
+        Ok(UpstreamCredentials::Named(name.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<UpstreamCredentials, A::Error> {
+        let key = UpstreamKey::deserialize(MapAccessDeserializer::new(table))?;
+        Ok(UpstreamCredentials::Key(key))
+    }
+}
+
 /// An upstream's key.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamKey {
     /// The access key id.
-    pub access_key: SecretSource,
+    pub access_key: Option<SecretSource>,
     /// The secret.
-    pub secret_key: SecretSource,
+    pub secret_key: Option<SecretSource>,
     /// The session token of temporary credentials.
     pub session_token: Option<SecretSource>,
 }
@@ -198,9 +226,9 @@ pub struct UpstreamKey {
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// A bucket, or a pattern with `*`.
-    pub bucket: String,
+    pub bucket: Option<String>,
     /// The backend's name; `disk` is the bundled one.
-    pub backend: String,
+    pub backend: Option<String>,
     /// The bucket's name there.
     pub rename: Option<String>,
     /// What stands before every key there.
@@ -214,7 +242,7 @@ pub struct Route {
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// The friendly name.
-    pub name: String,
+    pub name: Option<String>,
     /// Groups.
     #[serde(default)]
     pub groups: Vec<String>,
@@ -236,9 +264,9 @@ pub struct User {
 #[serde(deny_unknown_fields)]
 pub struct AccessKey {
     /// The public half.
-    pub id: String,
+    pub id: Option<String>,
     /// The secret half.
-    pub secret: SecretSource,
+    pub secret: Option<SecretSource>,
     /// Whether it may be used.
     pub enabled: Option<bool>,
     /// The policy that limits it further: it is a service account's.
@@ -250,7 +278,7 @@ pub struct AccessKey {
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// The friendly name.
-    pub name: String,
+    pub name: Option<String>,
     /// Policies.
     #[serde(default)]
     pub policies: Vec<String>,
@@ -261,7 +289,7 @@ pub struct Group {
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// What users and groups call it.
-    pub name: String,
+    pub name: Option<String>,
     /// A file of JSON.
     pub document: Option<PathBuf>,
     /// The JSON itself.

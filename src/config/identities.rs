@@ -86,61 +86,25 @@ impl Users {
         all.refuses_unknown_actions = builder.keep(refuses).unwrap_or(true);
         let policies = policies(builder, file, &all);
         let groups = groups(builder, file, &policies);
-        let mut names = HashSet::new();
-        for user in &file.users {
-            let key = format!("users.{}", user.name);
-            if !names.insert(&user.name) {
-                let what = format!("two users are called `{}`", user.name);
-                builder.tell(&key, what);
+        let (mut names, mut ids) = (HashSet::new(), HashSet::new());
+        let name = |user: &&file::User| user.name.clone();
+        builder.each("users", &file.users, name, |builder, user, key| {
+            if let Some(name) = user.name.as_deref().filter(|name| !names.insert(*name)) {
+                builder.tell(key, format!("two users are called `{name}`"));
             }
-            let record = user_record(builder, user, &policies, &groups, account, &key);
-            for written in &user.access_keys {
-                let access_key = all.access_key(builder, written, &record, &policies, &key);
+            let record = user_record(builder, user, &policies, &groups, account, key);
+            let id = |written: &&file::AccessKey| written.id.clone();
+            let keys = format!("{key}.access_keys");
+            builder.each(&keys, &user.access_keys, id, |builder, written, key| {
+                if let Some(id) = written.id.as_deref().filter(|id| !ids.insert(*id)) {
+                    builder.tell(key, format!("access key `{id}` is given twice"));
+                }
+                let access_key = access_key(builder, written, &record, &policies, key);
                 all.keys.extend(access_key);
-            }
+            });
             all.users.push(record);
-        }
+        });
         all
-    }
-
-    fn access_key(
-        &self,
-        builder: &mut Builder<'_>,
-        written: &file::AccessKey,
-        user: &Arc<User>,
-        policies: &Policies,
-        key: &str,
-    ) -> Option<AccessKey> {
-        let key = format!("{key}.access_keys.{}", written.id);
-        let id: Arc<str> = written.id.as_str().into();
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-        if !(3..=128).contains(&id.len()) || !id.bytes().all(plain) {
-            let what = "an access key id is 3 to 128 of letters, digits, `_`, `-` and `.`";
-            builder.tell(&key, what.to_owned());
-        }
-        if self.has_key(&id) {
-            builder.tell(&key, format!("access key `{id}` is given twice"));
-        }
-        let place = format!("{key}.secret");
-        let secret = builder.secret(&place, &written.secret);
-        let secret = builder.keep(secret);
-        if secret
-            .as_ref()
-            .is_some_and(|secret| secret.expose().len() < 8)
-        {
-            let what = "a secret key has at least 8 characters";
-            builder.tell(&place, what.to_owned());
-        }
-        let place = format!("{key}.policy");
-        let limit = written.policy.as_ref();
-        let limit = limit.and_then(|name| named_one(builder, policies, name, &place));
-        Some(AccessKey {
-            id,
-            secret: secret?,
-            owner: Owner::User(user.clone()),
-            enabled: written.enabled.unwrap_or(true),
-            policy: limit,
-        })
     }
 
     /// These and root.
@@ -174,6 +138,43 @@ impl Users {
     }
 }
 
+/// `None` where it is wrong, which is told.
+fn access_key(
+    builder: &mut Builder<'_>,
+    written: &file::AccessKey,
+    user: &Arc<User>,
+    policies: &Policies,
+    key: &str,
+) -> Option<AccessKey> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let id = written.id.as_deref();
+    if id.is_some_and(|id| !(3..=128).contains(&id.len()) || !id.bytes().all(plain)) {
+        let what = "an access key id is 3 to 128 of letters, digits, `_`, `-` and `.`";
+        builder.tell(key, what.to_owned());
+    }
+    let place = format!("{key}.secret");
+    let secret = written.secret.as_ref();
+    let secret = secret.map(|secret| builder.secret(&place, secret));
+    let secret = secret.and_then(|secret| builder.keep(secret));
+    if secret
+        .as_ref()
+        .is_some_and(|secret| secret.expose().len() < 8)
+    {
+        let what = "a secret key has at least 8 characters";
+        builder.tell(&place, what.to_owned());
+    }
+    let place = format!("{key}.policy");
+    let limit = written.policy.as_ref();
+    let limit = limit.and_then(|name| named_one(builder, policies, name, &place));
+    Some(AccessKey {
+        id: id?.into(),
+        secret: secret?,
+        owner: Owner::User(user.clone()),
+        enabled: written.enabled.unwrap_or(true),
+        policy: limit,
+    })
+}
+
 fn refuses_unknown_actions(builder: &Builder<'_>, file: &file::File) -> Result<bool, Error> {
     match file.authorization.unknown_actions.as_deref() {
         None | Some("refuse") => Ok(true),
@@ -187,26 +188,32 @@ fn refuses_unknown_actions(builder: &Builder<'_>, file: &file::File) -> Result<b
 
 fn policies(builder: &mut Builder<'_>, file: &file::File, all: &Users) -> Policies {
     let mut compiled = HashMap::new();
-    for policy in &file.policies {
-        has_name(builder, "policies", &policy.name);
-        let one = one_policy(builder, policy, all).map(Arc::new);
-        if compiled.insert(policy.name.clone(), one).is_some() {
-            let what = format!("two policies are called `{}`", policy.name);
-            builder.tell(&format!("policies.{}", policy.name), what);
+    let name = |policy: &&file::Policy| policy.name.clone();
+    builder.each("policies", &file.policies, name, |builder, policy, key| {
+        has_name(builder, key, policy.name.as_deref());
+        let one = one_policy(builder, policy, all, key).map(Arc::new);
+        let Some(name) = &policy.name else { return };
+        if compiled.insert(name.clone(), one).is_some() {
+            builder.tell(key, format!("two policies are called `{name}`"));
         }
-    }
+    });
     compiled
 }
 
-fn has_name(builder: &mut Builder<'_>, list: &str, name: &str) {
-    if name.is_empty() {
-        builder.tell(&format!("{list}.name"), "the name is empty".to_owned());
+fn has_name(builder: &mut Builder<'_>, key: &str, name: Option<&str>) {
+    if name == Some("") {
+        builder.tell(key, "the name is empty".to_owned());
     }
 }
 
 /// `None` where it is wrong, which is told.
-fn one_policy(builder: &mut Builder<'_>, policy: &file::Policy, all: &Users) -> Option<Policy> {
-    let mut key = format!("policies.{}", policy.name);
+fn one_policy(
+    builder: &mut Builder<'_>,
+    policy: &file::Policy,
+    all: &Users,
+    key: &str,
+) -> Option<Policy> {
+    let mut key = key.to_owned();
     let (text, place) = match (&policy.document, &policy.inline) {
         (Some(path), None) => {
             key.push_str(".document");
@@ -222,7 +229,7 @@ fn one_policy(builder: &mut Builder<'_>, policy: &file::Policy, all: &Users) -> 
             return None;
         }
     };
-    let name = policy.name.as_str();
+    let name = policy.name.as_deref().unwrap_or_default();
     let parsed = Policy::parse_within(&all.limits, PolicyKind::Identity, name, text.as_bytes());
     let (refused, unknown) = match &parsed {
         Ok(policy) => {
@@ -256,19 +263,16 @@ fn one_policy(builder: &mut Builder<'_>, policy: &file::Policy, all: &Users) -> 
 
 fn groups<'f>(builder: &mut Builder<'_>, file: &'f file::File, policies: &Policies) -> Groups<'f> {
     let mut groups = HashMap::new();
-    for group in &file.groups {
-        has_name(builder, "groups", &group.name);
-        let key = format!("groups.{}", group.name);
-        let policies = named(
-            builder,
-            policies,
-            &group.policies,
-            &format!("{key}.policies"),
-        );
-        if groups.insert(group.name.as_str(), policies).is_some() {
-            builder.tell(&key, format!("two groups are called `{}`", group.name));
+    let name = |group: &&file::Group| group.name.clone();
+    builder.each("groups", &file.groups, name, |builder, group, key| {
+        has_name(builder, key, group.name.as_deref());
+        let place = format!("{key}.policies");
+        let policies = named(builder, policies, &group.policies, &place);
+        let Some(name) = &group.name else { return };
+        if groups.insert(name.as_str(), policies).is_some() {
+            builder.tell(key, format!("two groups are called `{name}`"));
         }
-    }
+    });
     groups
 }
 
@@ -337,7 +341,8 @@ fn user_record(
 ) -> Arc<User> {
     // IAM's own rule for friendly names: what stands in an ARN must not be a pattern or a path.
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);
-    if !(1..=64).contains(&user.name.len()) || !user.name.bytes().all(plain) {
+    let fits = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(plain);
+    if user.name.as_deref().is_some_and(|name| !fits(name)) {
         let what = "a user name is 1 to 64 of letters, digits and `+=,.@_-`";
         builder.tell(key, what.to_owned());
     }
@@ -355,9 +360,10 @@ fn user_record(
     let boundary = user.boundary.as_ref();
     let boundary =
         boundary.and_then(|name| named_one(builder, policies, name, &format!("{key}.boundary")));
+    let name = user.name.as_deref().unwrap_or_default();
     Arc::new(User {
-        name: user.name.as_str().into(),
-        arn: format!("arn:aws:iam::{account}:user/{}", user.name).into(),
+        name: name.into(),
+        arn: format!("arn:aws:iam::{account}:user/{name}").into(),
         groups: user
             .groups
             .iter()

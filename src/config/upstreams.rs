@@ -8,32 +8,36 @@ use crate::backend::upstream::{
 };
 
 impl Builder<'_> {
+    /// Those that are written; `region` is where they are when they do not say, `None` where it is wrong.
     pub(super) fn upstreams(
         &mut self,
         written: Vec<file::Upstream>,
-        region: &str,
+        region: Option<&str>,
     ) -> Vec<(String, upstream::Config)> {
         let mut upstreams: Vec<(String, upstream::Config)> = Vec::new();
-        for upstream in written {
-            let key = format!("upstreams.{}", upstream.name);
-            let twice = upstreams.iter().any(|(name, _)| *name == upstream.name);
-            match upstream.name.as_str() {
-                "" => self.tell("upstreams.name", "the name is empty".to_owned()),
-                DISK => self.tell(&key, "`disk` is the bundled backend's name".to_owned()),
-                name if twice => self.tell(&key, format!("two backends are called `{name}`")),
-                _ => {}
+        let name = |upstream: &file::Upstream| upstream.name.clone();
+        self.each("upstreams", written, name, |builder, upstream, key| {
+            let twice = |name: &str| upstreams.iter().any(|(known, _)| known == name);
+            match upstream.name.as_deref() {
+                None => {}
+                Some("") => builder.tell(key, "the name is empty".to_owned()),
+                Some(DISK) => builder.tell(key, "`disk` is the bundled backend's name".to_owned()),
+                Some(name) if twice(name) => {
+                    builder.tell(key, format!("two backends are called `{name}`"));
+                }
+                Some(_) => {}
             }
-            upstreams.extend(self.upstream(upstream, region, &key));
-        }
+            upstreams.push(builder.upstream(upstream, region, key));
+        });
         upstreams
     }
 
     fn upstream(
         &mut self,
         upstream: file::Upstream,
-        region: &str,
+        region: Option<&str>,
         key: &str,
-    ) -> Option<(String, upstream::Config)> {
+    ) -> (String, upstream::Config) {
         let payload = match upstream.payload.as_deref() {
             None | Some("auto") => Payload::Auto,
             Some("unsigned") => Payload::Unsigned,
@@ -61,10 +65,22 @@ impl Builder<'_> {
         let ca = upstream.ca.as_ref();
         let ca = ca.and_then(|path| self.path(&format!("{key}.ca"), path));
         self.watched.extend(ca.clone());
-        let credentials = self.credentials(key, &upstream.credentials);
+        let written = upstream.credentials.as_ref();
+        let credentials = written.and_then(|written| self.credentials(key, written));
+        let name = upstream.name.unwrap_or_default();
+        // Of a default that is wrong, or of what is missing, more is not told.
+        let untold = |what: &str| match what {
+            "endpoint" => upstream.endpoint.is_none(),
+            "region" => upstream.region.is_none() && region.is_none(),
+            _ => false,
+        };
+        let untold = ["endpoint", "region"].map(|what| (what, untold(what)));
         let config = upstream::Config {
-            endpoint: upstream.endpoint,
-            region: upstream.region.unwrap_or_else(|| region.to_owned()),
+            endpoint: upstream.endpoint.unwrap_or_default(),
+            region: upstream
+                .region
+                .or(region.map(str::to_owned))
+                .unwrap_or_default(),
             ca,
             path_style: upstream.path_style.unwrap_or(true),
             payload,
@@ -75,18 +91,19 @@ impl Builder<'_> {
             timeouts: self.timeouts(key, &upstream.timeouts),
             max_connections: upstream.max_connections.unwrap_or(1024),
             max_connections_per_caller: upstream.max_connections_per_caller,
-            name: upstream.name.clone(),
+            name: name.clone(),
         };
         if self.opens {
             // Whether it is needed is not known without an endpoint; that it is not there is.
             if let (Some(ca), Err(_)) = (&config.ca, Endpoint::parse(&config.endpoint)) {
                 self.is_file(&format!("{key}.ca"), ca);
             }
-            for (name, why) in Upstream::mistakes(&config) {
-                self.tell(&format!("{key}.{name}"), why.into_reason());
+            let wrong = Upstream::mistakes(&config).into_iter();
+            for (what, why) in wrong.filter(|(what, _)| !untold.contains(&(what, true))) {
+                self.tell(&format!("{key}.{what}"), why.into_reason());
             }
         }
-        Some((upstream.name, config))
+        (name, config)
     }
 
     /// `None` where they are wrong, which is told.
@@ -107,46 +124,48 @@ impl Builder<'_> {
             }
             file::UpstreamCredentials::Key(written) => written,
         };
-        let token = written.session_token.as_ref();
-        let sources = [&written.access_key, &written.secret_key].into_iter();
+        let sources = [
+            ("access_key", &written.access_key),
+            ("secret_key", &written.secret_key),
+            ("session_token", &written.session_token),
+        ];
+        let given = sources.into_iter();
+        let given =
+            given.filter_map(|(name, source)| Some((format!("{key}.{name}"), source.as_ref()?)));
+        let given: Vec<_> = given.collect();
+        // What is missing has been told, and the others are looked at all the same.
+        let is_whole = written.access_key.is_some() && written.secret_key.is_some();
         // Files are read again by the backend when they change, without a reload of everything.
-        let files = sources.chain(token).map(|source| source.file(&self.base));
-        let files = files.collect::<Option<Vec<_>>>();
-        if let Some([access_key_id, secret_access_key, token @ ..]) = files.as_deref() {
-            let sources = [&written.access_key, &written.secret_key].into_iter();
-            let mut fine = true;
-            for (source, path) in sources
-                .chain(written.session_token.as_ref())
-                .zip(files.iter().flatten())
-            {
+        let files = given.iter().map(|(_, source)| source.file(&self.base));
+        if let Some(files) = files.collect::<Option<Vec<_>>>() {
+            let mut fine = is_whole;
+            for ((key, source), path) in given.iter().zip(&files) {
                 fine &= match source.check() {
-                    Ok(()) => !self.reads_secrets || self.is_file(&key, path),
+                    Ok(()) => !self.reads_secrets || self.is_file(key, path),
                     Err(what) => {
-                        self.tell(&key, what);
+                        self.tell(key, what);
                         false
                     }
                 };
             }
-            return fine.then(|| CredentialsSource::Files {
-                access_key_id: access_key_id.clone(),
-                secret_access_key: secret_access_key.clone(),
-                session_token: token.first().cloned(),
+            let mut files = files.into_iter().filter(|_| fine);
+            return Some(CredentialsSource::Files {
+                access_key_id: files.next()?,
+                secret_access_key: files.next()?,
+                session_token: files.next(),
             });
         }
-        let mut read = |name: &str, source| {
-            let secret = self.secret(&format!("{key}.{name}"), source);
-            self.keep(secret)
-        };
-        let access_key_id = read("access_key", &written.access_key);
-        let secret_access_key = read("secret_key", &written.secret_key);
-        let session_token = token.map(|token| read("session_token", token));
+        let mut secrets = Vec::new();
+        for (key, source) in given {
+            let secret = self.secret(&key, source);
+            secrets.push(self.keep(secret));
+        }
+        let secrets = secrets.into_iter().collect::<Option<Vec<_>>>();
+        let mut secrets = secrets.filter(|_| is_whole)?.into_iter();
         Some(CredentialsSource::Static {
-            access_key_id: access_key_id?.expose().to_owned(),
-            secret_access_key: secret_access_key?,
-            session_token: match session_token {
-                None => None,
-                Some(token) => Some(token?),
-            },
+            access_key_id: secrets.next()?.expose().to_owned(),
+            secret_access_key: secrets.next()?,
+            session_token: secrets.next(),
         })
     }
 
@@ -173,9 +192,10 @@ impl Builder<'_> {
         upstreams: &[(String, upstream::Config)],
     ) -> Vec<Route> {
         let mut routes = Vec::new();
-        for route in written {
-            routes.extend(self.route(route, upstreams));
-        }
+        let name = |route: &&file::Route| route.bucket.clone();
+        self.each("routes", written, name, |builder, route, key| {
+            routes.extend(builder.route(route, upstreams, key));
+        });
         let named = upstreams
             .iter()
             .map(|(name, config)| (name.as_str(), config));
@@ -192,39 +212,36 @@ impl Builder<'_> {
         &mut self,
         route: &file::Route,
         upstreams: &[(String, upstream::Config)],
+        key: &str,
     ) -> Option<Route> {
-        let key = format!("routes.{}", route.bucket);
-        let upstream = upstreams.iter().find(|(name, _)| *name == route.backend);
-        if upstream.is_none() && route.backend != DISK {
-            if !self.names("upstreams", &route.backend) {
-                let what = format!("there is no backend `{}`", route.backend);
-                self.tell(&format!("{key}.backend"), what);
-            }
-            return None;
-        }
         let mapping = Mapping {
             rename: route.rename.clone(),
             key_prefix: route.key_prefix.clone().unwrap_or_default(),
         };
-        let pattern = BucketPattern::parse(&route.bucket);
-        let pattern = pattern
-            .map_err(|why| self.tell(&key, why.into_reason()))
-            .ok();
-        let renamed = pattern
-            .as_ref()
-            .map_or(Ok(()), |pattern| mapping.can_rename(pattern));
-        let checks = match upstream {
-            None => vec![("backend", mapping.can_be_local(&route.backend))],
-            Some((_, config)) => vec![
-                ("rename", renamed),
-                (
-                    "key_prefix",
-                    mapping
-                        .can_prefix()
-                        .and_then(|()| mapping.can_be(config.keys)),
-                ),
-            ],
+        let pattern = route.bucket.as_deref().map(BucketPattern::parse);
+        let pattern = match pattern.transpose() {
+            Ok(pattern) => pattern,
+            Err(why) => {
+                self.tell(&format!("{key}.bucket"), why.into_reason());
+                None
+            }
         };
+        let store = route.backend.as_deref();
+        let upstream = upstreams.iter().find(|(name, _)| Some(&**name) == store);
+        let mut checks = Vec::new();
+        match (store, upstream) {
+            (Some(DISK), None) => checks.push(("backend", mapping.can_be_local(DISK))),
+            (Some(store), None) if !self.names("upstreams", store) => {
+                let what = format!("there is no backend `{store}`");
+                self.tell(&format!("{key}.backend"), what);
+            }
+            _ => {}
+        }
+        if store != Some(DISK) {
+            let fits = upstream.map_or(Ok(()), |(_, config)| mapping.can_be(config.keys));
+            checks.push(("rename", mapping.can_rename(pattern.as_ref())));
+            checks.push(("key_prefix", mapping.can_prefix().and(fits)));
+        }
         for (name, check) in checks {
             if let Err(why) = check {
                 self.tell(&format!("{key}.{name}"), why.into_reason());
@@ -232,7 +249,9 @@ impl Builder<'_> {
         }
         Some(Route {
             pattern: pattern?,
-            store: route.backend.clone(),
+            store: store
+                .filter(|store| upstream.is_some() || *store == DISK)?
+                .to_owned(),
             mapping,
             shared: route.shared.unwrap_or(false),
         })

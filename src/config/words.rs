@@ -11,7 +11,7 @@ pub(super) fn plain(message: &str) -> (bool, String) {
     const INSTEAD: [(&str, &str); 4] = [
         ("socket address", ADDRESS),
         (
-            "UpstreamCredentials",
+            "credentials of an upstream",
             "it is \"chain\" or { access_key = { env = \"…\" }, secret_key = { env = \"…\" } }",
         ),
         (

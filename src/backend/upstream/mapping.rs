@@ -96,12 +96,13 @@ impl Mapping {
     ///
     /// # Errors
     /// [`Error::Config`] for a rename of more than one bucket, and a name that no store has.
-    pub fn can_rename(&self, pattern: &BucketPattern) -> Result<(), Error> {
-        match &self.rename {
-            Some(name) if pattern.exact().is_none() => Err(Error::Config(format!(
+    pub fn can_rename(&self, pattern: Option<&BucketPattern>) -> Result<(), Error> {
+        let several = pattern.filter(|pattern| pattern.exact().is_none());
+        match (&self.rename, several) {
+            (Some(name), Some(pattern)) => Err(Error::Config(format!(
                 "`{pattern}` is a pattern, so its buckets cannot all be renamed to `{name}`"
             ))),
-            Some(name) if !is_name(name) => Err(Error::Config(format!(
+            (Some(name), None) if !is_name(name) => Err(Error::Config(format!(
                 "`{name}` is not a bucket name, which has 3 to 255 letters, digits, `.`, `-` and `_`"
             ))),
             _ => Ok(()),
@@ -168,7 +169,7 @@ impl Mappings {
     /// could leave its place.
     pub fn new(mappings: Vec<(BucketPattern, Mapping)>) -> Result<Self, Error> {
         for (pattern, mapping) in &mappings {
-            mapping.can_rename(pattern)?;
+            mapping.can_rename(Some(pattern))?;
             mapping.can_prefix()?;
         }
         Ok(Self {

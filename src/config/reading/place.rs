@@ -1,5 +1,5 @@
 //! Which key is where, and the text without it. Of a list of tables, `name`, `bucket` or `id` says which is
-//! meant, as in `users.alice.tags`.
+//! meant, as in `users.alice.tags`, or `#` and which of them it is, as in `users.#2.tags`.
 
 use std::ops::Range;
 
@@ -59,9 +59,12 @@ fn in_table(table: &DeTable<'_>, key: &str) -> Option<usize> {
         let rest = step(key, name.get_ref())?;
         let deeper = match value.get_ref() {
             DeValue::Table(table) => in_table(table, rest),
-            DeValue::Array(list) => list.iter().find_map(|one| {
+            DeValue::Array(list) => list.iter().zip(1..).find_map(|(one, nth)| {
                 let table = one.get_ref().as_table()?;
-                let rest = names(table).find_map(|name| step(rest, name))?;
+                let rest = match rest.starts_with('#') {
+                    true => step(rest, &format!("#{nth}")),
+                    false => names(table).find_map(|name| step(rest, name)),
+                }?;
                 in_table(table, rest).or(Some(one.span().start))
             }),
             _ => None,

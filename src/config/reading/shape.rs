@@ -15,12 +15,14 @@ enum Shape {
     Table(&'static str),
     /// A list of tables.
     Tables(&'static str),
+    /// A table or something else.
+    Either,
 }
 
-use Shape::{Table, Tables};
+use Shape::{Either, Table, Tables};
 
 /// Tables and lists of them, with what must be in each.
-const SHAPES: [(&str, Shape, &[&str]); 18] = [
+const SHAPES: [(&str, Shape, &[&str]); 19] = [
     ("listener", Table(""), &[]),
     ("listener.tls", Table(""), &[]),
     ("admin", Table(""), &[]),
@@ -35,6 +37,12 @@ const SHAPES: [(&str, Shape, &[&str]); 18] = [
         "upstreams",
         Tables(""),
         &["name", "endpoint", "credentials"],
+    ),
+    // Or a text: only what must be in it is looked at.
+    (
+        "upstreams.credentials",
+        Either,
+        &["access_key", "secret_key"],
     ),
     (
         "upstreams.timeouts",
@@ -73,13 +81,14 @@ const EXAMPLES: [(&str, &str); 9] = [
 
 /// The first key that is not the table, or the list of tables, that it should be.
 pub(super) fn wrong(table: &DeTable<'_>) -> Option<Mistake> {
-    find(table, "", &|key, name, shape, value| {
+    let mut found = Vec::new();
+    find(table, "", &mut found, &|key, name, shape, value| {
         let what = match (shape, value) {
-            (Table(_), DeValue::Table(_)) => return None,
+            (Either, _) | (Table(_), DeValue::Table(_)) => return Vec::new(),
             (Tables(_), DeValue::Array(list))
                 if list.iter().all(|one| one.get_ref().is_table()) =>
             {
-                return None;
+                return Vec::new();
             }
             (Table(example), other) => one_table(key, example, other),
             (Tables(""), DeValue::Table(_)) => {
@@ -88,54 +97,84 @@ pub(super) fn wrong(table: &DeTable<'_>) -> Option<Mistake> {
             (Tables(""), _) => format!("each is a table of its own, under `[[{key}]]`"),
             (Tables(example), _) => format!("it is a list of tables, as in `{example}`"),
         };
-        Some(mistake(table, name.start, what, false))
-    })
+        vec![mistake(table, name.start, what)]
+    });
+    found.into_iter().next()
 }
 
-/// The first table that lacks what must be in it.
-pub(super) fn missing(table: &DeTable<'_>) -> Option<Mistake> {
-    find(table, "", &|key, name, _, value| {
-        let (_, _, needed) = SHAPES.iter().find(|(known, ..)| *known == key)?;
+/// Every table that lacks what must be in it, unless `told` has that under a name that is like it.
+pub(super) fn missing(table: &DeTable<'_>, told: &[Mistake]) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    find(table, "", &mut found, &|key, name, _, value| {
+        let needed = SHAPES.iter().find(|(known, ..)| *known == key);
+        let needed = needed.map_or(&[][..], |(_, _, needed)| *needed);
         let lacks = |one: &DeTable<'_>, at: usize| {
-            let what = lacking(one, needed);
-            (!what.is_empty()).then(|| mistake(table, at, what, true))
+            let meant = |needed: &str| {
+                let like = format!("did you mean `{needed}`?");
+                let mut here = told.iter().filter(|m| m.what.ends_with(&like));
+                here.any(|m| m.at.and_then(|at| home(table, 0, at)) == Some(at))
+            };
+            let lacks = needed.iter().copied();
+            let lacks = lacks.filter(|needed| !one.contains_key(*needed) && !meant(needed));
+            let what: Vec<_> = lacks.map(lacking).collect();
+            (!what.is_empty()).then(|| mistake(table, at, what.join("; ")))
         };
         match value {
-            DeValue::Table(one) => lacks(one, name.start),
+            DeValue::Table(one) => lacks(one, name.start).into_iter().collect(),
             DeValue::Array(list) => list
                 .iter()
-                .find_map(|one| lacks(one.get_ref().as_table()?, one.span().start)),
+                .filter_map(|one| lacks(one.get_ref().as_table()?, one.span().start))
+                .collect(),
+            _ => Vec::new(),
+        }
+    });
+    found
+}
+
+/// Where the table begins in which the key at a byte stands.
+fn home(table: &DeTable<'_>, begins: usize, at: usize) -> Option<usize> {
+    table.iter().find_map(|(name, value)| {
+        if name.span().contains(&at) {
+            return Some(begins);
+        }
+        match value.get_ref() {
+            DeValue::Table(inner) => home(inner, name.span().start, at),
+            DeValue::Array(list) => list
+                .iter()
+                .find_map(|one| home(one.get_ref().as_table()?, one.span().start, at)),
             _ => None,
         }
     })
 }
 
-fn mistake(root: &DeTable<'_>, at: usize, what: String, missing: bool) -> Mistake {
+fn mistake(root: &DeTable<'_>, at: usize, what: String) -> Mistake {
     Mistake {
         at: Some(at),
         key: key_at(root, at).unwrap_or_default(),
         what,
-        missing,
     }
 }
 
 /// Asks of every key that is a table or a list of them: the key without names, where it is written, what it
 /// should be and what it is.
-type Ask<'f> = &'f dyn Fn(&str, Range<usize>, Shape, &DeValue<'_>) -> Option<Mistake>;
+type Ask<'f> = &'f dyn Fn(&str, Range<usize>, Shape, &DeValue<'_>) -> Vec<Mistake>;
 
-fn find(table: &DeTable<'_>, place: &str, ask: Ask<'_>) -> Option<Mistake> {
-    table.iter().find_map(|(name, value)| {
+fn find(table: &DeTable<'_>, place: &str, found: &mut Vec<Mistake>, ask: Ask<'_>) {
+    for (name, value) in table {
         let key = join(place, name.get_ref());
-        let (_, shape, _) = SHAPES.iter().find(|(known, ..)| *known == key)?;
-        let found = ask(&key, name.span(), *shape, value.get_ref());
-        found.or_else(|| match value.get_ref() {
-            DeValue::Table(inner) => find(inner, &key, ask),
-            DeValue::Array(list) => list
-                .iter()
-                .find_map(|one| find(one.get_ref().as_table()?, &key, ask)),
-            _ => None,
-        })
-    })
+        let Some((_, shape, _)) = SHAPES.iter().find(|(known, ..)| *known == key) else {
+            continue;
+        };
+        found.extend(ask(&key, name.span(), *shape, value.get_ref()));
+        match value.get_ref() {
+            DeValue::Table(inner) => find(inner, &key, found, ask),
+            DeValue::Array(list) => {
+                let tables = list.iter().filter_map(|one| one.get_ref().as_table());
+                tables.for_each(|inner| find(inner, &key, found, ask));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn one_table(key: &str, example: &str, is: &DeValue<'_>) -> String {
@@ -148,12 +187,8 @@ fn one_table(key: &str, example: &str, is: &DeValue<'_>) -> String {
     }
 }
 
-fn lacking(table: &DeTable<'_>, needed: &[&str]) -> String {
-    let lacks = needed.iter().filter(|needed| !table.contains_key(**needed));
-    let each = lacks.map(|needed| {
-        let example = EXAMPLES.iter().find(|(known, _)| known == needed);
-        let example = example.map_or("", |(_, example)| *example);
-        format!("`{needed}` is missing, as in `{example}`")
-    });
-    each.collect::<Vec<_>>().join("; ")
+fn lacking(needed: &str) -> String {
+    let example = EXAMPLES.iter().find(|(known, _)| *known == needed);
+    let example = example.map_or("", |(_, example)| *example);
+    format!("`{needed}` is missing, as in `{example}`")
 }
