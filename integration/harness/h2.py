@@ -3,8 +3,18 @@
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.settings import SettingCodes, Settings
 
 from . import raw
+
+
+def unread(window=0):
+    """A client that takes no more of an answer's body than that, said from the first: a setting that is changed later
+    is another's until it is acknowledged."""
+    client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+    client.local_settings = Settings(client=True, initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window})
+    client.initiate_connection()
+    return client
 
 
 def request(gateway, headers, body=b"", ends=True):

@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 import pytest
+from h2.events import ResponseReceived, StreamReset
 
 from harness import h2, raw
 from harness.clients import s3
@@ -77,6 +78,28 @@ def test_t110_events_that_nobody_takes_are_dropped_and_counted(tmp_path):
         s3(gateway).head_bucket(Bucket="goes-on")
         wait(lambda: any(e.get("operation") == "HeadBucket" for e in pipe.events()))
         assert metric(gateway, LOST) == lost and metric(gateway, REFUSED) == 0
+
+
+def test_t110_refusals_without_a_place_for_their_events_are_bounded(tmp_path):
+    """Also those that wait for clients who never read them: so many of a network, and the others are cut off."""
+    pipe = Pipe(tmp_path / "pipe")
+    with Gateway(tmp_path / "g", config(pipe.path, "block") + "requests_per_caller = 3\n") as gateway:
+        assert ask(gateway, 20000, until=503)[-1][0] == 503
+        with raw.Connection(gateway, alpn="h2") as connection:
+            client = h2.unread()
+            for stream in range(1, 41, 2):
+                client.send_headers(stream, [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{gateway.port}"), (":path", "/bucket/unread")], end_stream=True)
+            connection.send(client.data_to_send())
+            answered, cut = [], []
+            while len(cut) < 17 and connection.more():
+                for event in client.receive_data(connection.take(len(connection.data))):
+                    if isinstance(event, ResponseReceived):
+                        answered.append(dict(event.headers)[":status"])
+                    elif isinstance(event, StreamReset):
+                        cut.append(event.stream_id)
+                connection.send(client.data_to_send())
+            assert answered == ["503"] * 3, (answered, cut)
+        pipe.read()
 
 
 def test_t110_where_nothing_may_go_unaudited_requests_wait_and_are_refused(tmp_path):

@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import socket
+import threading
 import time
 import uuid
 
@@ -19,6 +20,7 @@ from harness import h2, raw
 from harness.clients import s3
 from harness.gateway import OPEN, ROOT_KEY, ROOT_SECRET, Gateway, upstream
 from harness.operators import metric, wait
+from harness.recorder import Recorder
 
 AUDIT = '[audit]\noutput = { file = "audit.jsonl" }\n'
 SECRET = "a-users-secret-canary-0123456789"
@@ -129,6 +131,25 @@ def test_a_links_signature_in_a_key_is_not_told(told):
         found = event(told, send(told, "GET", f"/bucket/mine/a?{link}"))
         text = found.get("key") or found["path"]
         assert text.endswith("[a link's signature]") and "Signature=" not in str(found), found
+    # Of the second version, encoded once or twice, and wherever a key can stand.
+    second = "AWSAccessKeyId=AKIAEVE0000000000000&Expires=1&Signature=canary"
+    for link in (second, "Signature=canary&AWSAccessKeyId=AKIAEVE0000000000000", link):
+        once = raw.quote(f"/bucket/mine/a?{link}", "/")
+        for target in (once, once.replace("%", "%25")):
+            # Where nothing is decided, the path is told as it came.
+            answer = raw.send(told, "PATCH", None, target=target)
+            found = event(told, answer)
+            assert "[a link's signature]" in (found.get("path") or found["key"]) and "canary" not in str(found), found
+        key = f"mine/a?{link}"
+        body = deletion(key.replace("&", "&amp;"), f"other?{link}".replace("&", "&amp;"))
+        for answer in (raw.request(told, "POST", "/bucket", [("delete", "")], digest(body), body, **EVE),
+                       raw.request(told, "PUT", "/bucket/mine/copy", headers=[("x-amz-copy-source", raw.quote(f"/bucket/{key}", "/"))], **EVE),
+                       raw.request(told, "GET", "/bucket/mine/a", [("versionId", f"1?{link}")], **EVE),
+                       raw.request(told, "GET", "/bucket/mine/a", [("x-link", f"a?{link}")], **EVE),
+                       raw.request(told, "GET", "/bucket/mine/a", extra=[("user-agent", f"a?{link}")], **EVE)):
+            found = event(told, answer)
+            text = str(found)
+            assert "[a link's signature]" in text and "Signature=" not in text and "Signature%" not in text, found
 
 
 @pytest.mark.parametrize("how", ["header", "link", "version 2", "version 2 link", "unknown"])
@@ -285,6 +306,28 @@ def test_what_a_drain_cuts_off_is_told(work):
     with Gateway(gateway.directory) as again:
         assert raw.request(again, "GET", "/bucket/cut").status == 404
         assert raw.request(again, "GET", "/bucket/whole").body == b"x" * 100_000
+
+
+def test_what_a_drain_cuts_off_and_may_be_done_is_told_as_that(work):
+    """A store that has been asked goes on without us. A twin that changes nothing came to nothing."""
+    waits, recorder = threading.Event(), Recorder()
+    recorder.reply = lambda head, body: waits.wait(30) and Recorder.answer(status="204 No Content")
+    more, keys = upstream("slow", recorder.url, ROOT_KEY, ROOT_SECRET)
+    try:
+        with Gateway(work / f"unknown-{uuid.uuid4().hex[:8]}", AUDIT + LIMITS + more, env=keys) as gateway:
+            with raw.Connection(gateway) as deletes, raw.Connection(gateway) as reads:
+                deletes.send(raw.signed(gateway, "DELETE", "/bucket/key"))
+                reads.send(raw.signed(gateway, "GET", "/bucket/key"))
+                time.sleep(1)
+                gateway.process.send_signal(signal.SIGTERM)
+                answers = deletes.answer(), reads.answer()
+            assert gateway.process.wait(30) == 0
+            assert [answer.status for answer in answers] == [503, 503]
+            reasons = [event(gateway, answer)["reason"] for answer in answers]
+            assert reasons == ["cut off: the drain timeout is over; whether it was carried out is not known", "cut off: the drain timeout is over"]
+    finally:
+        waits.set()
+        recorder.close()
 
 
 def test_a_download_that_a_drain_cuts_off_is_told(work):

@@ -116,10 +116,10 @@ pub struct Event<'a> {
 #[derive(Debug, Serialize)]
 pub struct Key<'a> {
     /// The key.
-    pub key: &'a str,
+    pub key: Cow<'a, str>,
     /// Its version.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub version_id: Option<&'a str>,
+    pub version_id: Option<Cow<'a, str>>,
     /// `allow`, `explicit_deny` or `implicit_deny`.
     pub decision: &'static str,
     /// The statement that decided.
@@ -133,7 +133,7 @@ pub struct Key<'a> {
     pub code: Option<&'static str>,
     /// What the operator should know of that.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
+    pub reason: Option<Cow<'a, str>>,
 }
 
 /// A statement of a policy.

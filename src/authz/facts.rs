@@ -117,8 +117,9 @@ impl Facts {
     }
 
     pub(super) fn existing(&self, object: &OnObject) -> Option<&TagSet> {
-        let found = self.existing.iter().find(|known| known.object == *object);
-        found.map(|known| &known.tags)
+        let version_id = object.version_id.as_deref();
+        let known = self.known(&object.bucket, &object.key, version_id);
+        known.map(|known| &known.tags)
     }
 }
 

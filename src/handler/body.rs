@@ -32,8 +32,8 @@ const PARSED: usize = 2;
 /// A request's document, counted among what uploads hold until it is gone.
 pub(super) struct Whole {
     bytes: Bytes,
-    asker: Asker,
-    held: Unverified,
+    // Of one that has no byte, nobody's.
+    held: Option<(Asker, Unverified)>,
 }
 
 impl std::ops::Deref for Whole {
@@ -51,14 +51,16 @@ impl Whole {
         parse: fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         static TURNS: LazyLock<Arc<Turns>> = LazyLock::new(|| Turns::new(PARSED, None, usize::MAX));
-        if self.bytes.len() <= LONG {
-            return parse(&self.bytes);
-        }
+        let Self { bytes, held } = self;
+        let (asker, held) = match held {
+            Some(held) if bytes.len() > LONG => held,
+            _ => return parse(&bytes),
+        };
         let crowded = |crowded| Error::new(ErrorCode::SlowDown).because(crowded);
-        let turn = TURNS.wait(self.asker).await.map_err(crowded)?;
+        let turn = TURNS.wait(asker).await.map_err(crowded)?;
         let parsing = tokio::task::spawn_blocking(move || {
-            let parsed = parse(&self.bytes);
-            drop((turn, self.held));
+            let parsed = parse(&bytes);
+            drop((turn, held));
             parsed
         });
         parsing.await.map_err(Error::internal)?
@@ -81,14 +83,20 @@ pub(super) async fn document(
     if announced.is_some_and(|length| length > most as u64) {
         return Err(too_long());
     }
-    let asker = Asker::of(caller.identity(), request.head.peer.address);
-    let mut held = Unverified::document(context.limits.unverified, asker);
+    let nothing = || {
+        let asker = Asker::of(caller.identity(), request.head.peer.address);
+        let held = Unverified::document(context.limits.unverified, asker);
+        (asker, held)
+    };
+    // Most requests have no body, and need no count of it.
+    let mut held = None;
     let mut whole = BytesMut::new();
     while let Some(bytes) = body.read().await? {
         if whole.len().saturating_add(bytes.len()) > most {
             return Err(too_long());
         }
-        held.hold(bytes.len())?;
+        let (_, counted) = held.get_or_insert_with(nothing);
+        counted.hold(bytes.len())?;
         whole.extend_from_slice(&bytes);
     }
     if announced.is_some_and(|length| length != whole.len() as u64) {
@@ -97,7 +105,6 @@ pub(super) async fn document(
     verify_document(request, &whole)?;
     Ok(Whole {
         bytes: whole.freeze(),
-        asker,
         held,
     })
 }

@@ -36,17 +36,6 @@ struct Written {
     held: Held,
 }
 
-/// Whether there is room for a long answer: it is asked before the work that would be for nothing.
-///
-/// # Errors
-/// `SlowDown` when answers that nobody reads hold too much.
-pub(super) fn has_room(context: &Context<'_>, asker: Asker) -> Result<(), Error> {
-    match MEMORY.held_by(asker).hold(PIECE, context.limits.answers) {
-        true => Ok(()),
-        false => Err(Error::limited("answer_bytes")),
-    }
-}
-
 impl LongDocument {
     /// One whose root element is `root`, for `asker`.
     pub(super) fn new(context: &Context<'_>, asker: Asker, root: &'static str) -> Self {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::bucket::owner;
-use super::document::{LongDocument, has_room};
+use super::document::LongDocument;
 use super::{Answer, Context};
 use crate::authz::Granted;
 use crate::backend::{ListedObject, ObjectPage, Versioning};
@@ -44,7 +44,6 @@ pub(super) async fn objects(
     context: &Context<'_>,
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
-    has_room(context, call.asker())?;
     let page = context
         .backends
         .of(&call.bucket)?
@@ -69,7 +68,6 @@ pub(super) async fn objects_v2(
     context: &Context<'_>,
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
-    has_room(context, call.asker())?;
     let page = context
         .backends
         .of(&call.bucket)?
@@ -160,7 +158,6 @@ pub(super) async fn versions(
     context: &Context<'_>,
     call: Granted<&ListObjects>,
 ) -> Result<Answer, Error> {
-    has_room(context, call.asker())?;
     let backend = context.backends.of(&call.bucket)?;
     if backend.versioning(call.versioning().as_ref()).await? != Versioning::Never {
         let message =
@@ -201,7 +198,6 @@ pub(super) async fn uploads(
     call: Granted<&ListMultipartUploads>,
 ) -> Result<Answer, Error> {
     let asker = call.asker();
-    has_room(context, asker)?;
     let page = context
         .backends
         .of(&call.bucket)?

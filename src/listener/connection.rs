@@ -37,6 +37,9 @@ use crate::s3::Peer;
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
 
+/// How a chunked body ends, and the line before it.
+const CHUNKS_END: &[u8; 7] = b"\r\n0\r\n\r\n";
+
 /// Read at once of a client that sends little: the buffer that Pingora offers is as large as a fast one
 /// needs, and what is touched of it stays in memory for as long as the upload lasts.
 const LITTLE: usize = 16 * 1024;
@@ -96,17 +99,29 @@ pub(super) struct Connection {
     head: Head,
     // Of HTTP/2, which has no head to watch.
     watched: Option<Box<Watched>>,
-    // How long a head of HTTP/2 may take, and when the one that has begun has taken so long.
+    // How long a head of HTTP/2 may take, and when the one that has begun, which is told by its number, has
+    // taken so long.
     patience: Duration,
-    overdue: Option<Pin<Box<Sleep>>>,
+    overdue: Option<(u64, Pin<Box<Sleep>>)>,
     // How many reads in a row were filled.
     filled: u8,
+    // The last bytes that were read, of HTTP/1.1.
+    last: [u8; CHUNKS_END.len()],
     guest: Arc<Guest>,
     // From the end of a request's head to that of its answer.
     busy: Option<Busy>,
     // HTTP/2: others have their turn after so many bytes, of which so many have been read.
     takes_turns: bool,
     taken: usize,
+}
+
+/// Whether a chunked body, all of which has come, came with something behind it. Pingora knows and does not
+/// say, so it is told by the last bytes: where they are no end of chunks, they are something else, or a client
+/// ends its body in an unusual way.
+pub fn is_anything_behind_chunks(session: &ServerSession) -> bool {
+    let stream = session.stream().map(|stream| stream.as_any());
+    let connection = stream.and_then(|stream| stream.downcast_ref::<Connection>());
+    connection.is_none_or(|connection| connection.last != *CHUNKS_END)
 }
 
 /// Ends a connection whose last answer is written, and for `patience` throws away what is still on its way:
@@ -157,6 +172,7 @@ impl Connection {
             patience: Duration::ZERO,
             overdue: None,
             filled: 0,
+            last: [0; CHUNKS_END.len()],
             guest: Arc::clone(guest),
             busy: None,
             takes_turns: false,
@@ -260,27 +276,40 @@ impl Connection {
     /// Whether a head of HTTP/2 that has begun has had its time. Whoever asks is woken when it has.
     fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
         let overdue = self.overdue.as_mut();
-        let is_overdue = overdue.is_some_and(|overdue| overdue.as_mut().poll(cx).is_ready());
+        let is_overdue = overdue.is_some_and(|(_, at)| at.as_mut().poll(cx).is_ready());
         if let (true, Some(watched)) = (is_overdue, &mut self.watched) {
             watched.is_too_slow();
         }
         is_overdue
     }
 
-    /// Lets `read` pass to HTTP/2's parser.
+    /// Keeps the last of `read` in mind.
+    fn remember(&mut self, read: &[u8]) {
+        let (_, end) = read.split_at(read.len().saturating_sub(self.last.len()));
+        self.last.rotate_left(end.len());
+        let before = self.last.len().saturating_sub(end.len());
+        if let Some(last) = self.last.get_mut(before..) {
+            last.copy_from_slice(end);
+        }
+    }
+
+    /// Lets `read` pass to HTTP/2's parser, or to that of an HTTP/1.1 body.
     fn looked_at(&mut self, read: usize, to: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         self.taken = self.taken.saturating_add(read);
-        let (Some(watched), Some(read)) = (&mut self.watched, to.filled().get(before..)) else {
+        let read = to.filled().get(before..).unwrap_or_default();
+        let Some(watched) = &mut self.watched else {
+            self.remember(read);
             return Ok(());
         };
         if let Err(refused) = watched.comes(read) {
             to.set_filled(before);
             return Err(io::Error::other(refused));
         }
-        match (watched.is_within_a_head(), &self.overdue) {
-            (true, None) => self.overdue = Some(Box::pin(tokio::time::sleep(self.patience))),
-            (false, Some(_)) => self.overdue = None,
-            _ => {}
+        // Each has its own time, also where one ends and the next begins in one read.
+        let head = watched.head();
+        if self.overdue.as_ref().map(|(of, _)| *of) != head {
+            let at = || Box::pin(tokio::time::sleep(self.patience));
+            self.overdue = head.map(|head| (head, at()));
         }
         Ok(())
     }
@@ -385,6 +414,7 @@ impl AsyncRead for Connection {
         }
         if let Some(read) = to.filled_mut().get_mut(before..) {
             let passed = self.head.check(read);
+            self.remember(read.get(..passed).unwrap_or_default());
             to.set_filled(before + passed);
         }
         if self.head.is_over() {

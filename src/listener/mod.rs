@@ -16,7 +16,7 @@ mod wire;
 
 pub use accept::{Application, Stop, Tls, accept, bind};
 pub use authority::{Authority, ensure_authority};
-pub use connection::linger;
+pub use connection::{is_anything_behind_chunks, linger};
 pub use descriptors::{Reserve, descriptors, raise_descriptors};
 pub use head::TooLarge;
 pub use reserved::accept_reserved;

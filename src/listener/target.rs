@@ -45,6 +45,9 @@ pub(super) struct Targets {
     /// The longest that one may be.
     most: usize,
     known: Known,
+    /// Whether a header block has begun and not ended, and how many have begun.
+    is_open: bool,
+    begun: u64,
 }
 
 #[derive(Debug)]
@@ -69,12 +72,14 @@ impl Targets {
             // A byte takes up to 30 bits in HPACK's code.
             most: most.saturating_mul(4).saturating_add(65_536),
             known: Known::new(),
+            is_open: false,
+            begun: 0,
         }
     }
 
-    /// Whether a header block has begun and not ended.
-    pub(super) fn is_within_a_head(&self) -> bool {
-        !self.block.is_empty() || matches!(self.stage, Stage::Piece(..))
+    /// The header block that has begun and not ended, counted from 1.
+    pub(super) fn head(&self) -> Option<u64> {
+        self.is_open.then_some(self.begun)
     }
 
     /// Looks at the next bytes.
@@ -98,17 +103,14 @@ impl Targets {
                         *to = *from;
                     }
                     match left {
-                        0 => begin(head),
+                        0 => self.begin(head)?,
                         _ => Stage::Head(head, come.saturating_add(now.len())),
                     }
                 }
                 Stage::Piece(_, flags, first) => {
                     self.piece.extend_from_slice(now);
                     match left {
-                        0 => {
-                            self.end(flags, first)?;
-                            Stage::Head([0; FRAME], 0)
-                        }
+                        0 => self.end(flags, first)?,
                         _ => Stage::Piece(left, flags, first),
                     }
                 }
@@ -117,8 +119,31 @@ impl Targets {
         Ok(())
     }
 
-    /// A piece of a header block is there.
-    fn end(&mut self, flags: u8, first: bool) -> Result<(), Refused> {
+    /// A frame's head is there: what follows it.
+    fn begin(&mut self, head: [u8; FRAME]) -> Result<Stage, Refused> {
+        const HEADERS: u8 = 1;
+        const CONTINUATION: u8 = 9;
+        let [a, b, c, kind, flags, ..] = head;
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        if kind != HEADERS && kind != CONTINUATION {
+            return Ok(match length {
+                0 => Stage::Head([0; FRAME], 0),
+                _ => Stage::Skip(length),
+            });
+        }
+        if !self.is_open {
+            self.is_open = true;
+            self.begun = self.begun.saturating_add(1);
+        }
+        match length {
+            // Nothing more of it is to come: it ends here.
+            0 => self.end(flags, kind == HEADERS),
+            _ => Ok(Stage::Piece(length, flags, kind == HEADERS)),
+        }
+    }
+
+    /// A piece of a header block is there: what follows it.
+    fn end(&mut self, flags: u8, first: bool) -> Result<Stage, Refused> {
         const END: u8 = 0x4;
         const PADDED: u8 = 0x8;
         const PRIORITY: u8 = 0x20;
@@ -142,9 +167,10 @@ impl Targets {
         if flags & END != 0 {
             let block = std::mem::take(&mut self.block);
             (self.fields, self.whole) = (0, 0);
+            self.is_open = false;
             self.known.read(&block)?;
         }
-        Ok(())
+        Ok(Stage::Head([0; FRAME], 0))
     }
 
     /// Counts the fields that have become whole, before the parser behind is given the frame.
@@ -160,20 +186,6 @@ impl Targets {
                 return Err(Refused::TooMany);
             }
         }
-    }
-}
-
-/// What follows a frame's head.
-fn begin(head: [u8; FRAME]) -> Stage {
-    const HEADERS: u8 = 1;
-    const CONTINUATION: u8 = 9;
-    let [a, b, c, kind, flags, ..] = head;
-    let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-    match (kind, length) {
-        (_, 0) if kind != HEADERS && kind != CONTINUATION => Stage::Head([0; FRAME], 0),
-        (HEADERS, _) => Stage::Piece(length, flags, true),
-        (CONTINUATION, _) => Stage::Piece(length, flags, false),
-        _ => Stage::Skip(length),
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Watched {
     targets: Targets,
     answers: Answers,
     tell: Tell,
+    // Whether it was told why the connection ends: what comes after that is no event of its own.
     told: bool,
 }
 
@@ -51,9 +52,9 @@ impl Watched {
         passes
     }
 
-    /// Whether a head has begun and not ended.
-    pub(super) fn is_within_a_head(&self) -> bool {
-        self.targets.is_within_a_head()
+    /// The head that has begun and not ended, counted from 1.
+    pub(super) fn head(&self) -> Option<u64> {
+        self.targets.head()
     }
 
     /// A head that has begun does not end.
@@ -66,17 +67,21 @@ impl Watched {
 
     /// Looks at what goes to the client.
     pub(super) fn goes(&mut self, bytes: &[u8]) {
-        let tell = &self.tell;
-        self.answers.watch(bytes, |why| {
-            self.told = true;
-            tell(&why);
+        let (tell, told) = (&self.tell, &mut self.told);
+        self.answers.watch(bytes, |refusal| match refusal {
+            Refusal::Stream(why) => tell(&why),
+            Refusal::Connection(why) if !*told => {
+                *told = true;
+                tell(&why);
+            }
+            Refusal::Connection(_) => {}
         });
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if !self.told && self.targets.is_within_a_head() {
+        if !self.told && self.targets.head().is_some() {
             (self.tell)("HTTP/2: the connection ended before a head did");
         }
     }
@@ -86,6 +91,13 @@ impl std::fmt::Debug for Watched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Watched").finish_non_exhaustive()
     }
+}
+
+/// What is refused, and why: a request, behind which others are answered, or all that is still to come.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    Stream(String),
+    Connection(String),
 }
 
 /// The frames that go to a client.
@@ -100,7 +112,7 @@ struct Answers {
 }
 
 impl Answers {
-    fn watch(&mut self, mut bytes: &[u8], mut tell: impl FnMut(String)) {
+    fn watch(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Refusal)) {
         while !bytes.is_empty() {
             if self.come < FRAME {
                 let (now, rest) = bytes.split_at(bytes.len().min(FRAME - self.come));
@@ -120,8 +132,8 @@ impl Answers {
             self.left = self.left.saturating_sub(now.len());
             bytes = rest;
             if self.come == FRAME && self.left == 0 {
-                if let Some(why) = refusal(&self.head, &self.payload, self.passed) {
-                    tell(why);
+                if let Some(refusal) = refusal(&self.head, &self.payload, self.passed) {
+                    tell(refusal);
                 }
                 self.come = 0;
             }
@@ -131,7 +143,7 @@ impl Answers {
 
 /// What a frame says of a request that nobody behind has seen. A stream that was handed on is reset for
 /// other reasons, or has its own event.
-fn refusal(head: &[u8; FRAME], payload: &[u8; LOOKED_AT], length: usize) -> Option<String> {
+fn refusal(head: &[u8; FRAME], payload: &[u8; LOOKED_AT], length: usize) -> Option<Refusal> {
     const HEADERS: u8 = 1;
     /// `:status: 400` in HPACK's static table.
     const BAD_REQUEST: u8 = 0x8c;
@@ -143,18 +155,20 @@ fn refusal(head: &[u8; FRAME], payload: &[u8; LOOKED_AT], length: usize) -> Opti
     let [a, b, c, d, e, f, g, h] = *payload;
     match kind {
         // Every answer of ours has an id: one that is so short is the library's.
-        HEADERS if flags & END != 0 && length <= LOOKED_AT => Some(match a {
+        HEADERS if flags & END != 0 && length <= LOOKED_AT => Some(Refusal::Stream(match a {
             BAD_REQUEST => format!("HTTP/2: the head of stream {stream} is no request's (400)"),
             _ => format!("HTTP/2: the head of stream {stream} is too large (431)"),
-        }),
+        })),
         RESET if length == 4 => {
             let code = u32::from_be_bytes([a, b, c, d]);
             let refused = matches!(code, 1 | 6 | 7 | 9);
-            refused.then(|| format!("HTTP/2: stream {stream} is reset: {}", name(code)))
+            let why = || format!("HTTP/2: stream {stream} is reset: {}", name(code));
+            refused.then(why).map(Refusal::Stream)
         }
         GOAWAY if length >= 8 => {
             let code = u32::from_be_bytes([e, f, g, h]);
-            (code != 0).then(|| format!("HTTP/2: the connection ends: {}", name(code)))
+            let why = || format!("HTTP/2: the connection ends: {}", name(code));
+            (code != 0).then(why).map(Refusal::Connection)
         }
         _ => None,
     }
@@ -193,6 +207,7 @@ pub(super) fn peer(address: IpAddr, tls: Option<&'static str>) -> Peer {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -226,12 +241,65 @@ mod tests {
             for piece in all.chunks(size) {
                 answers.watch(piece, |why| told.push(why));
             }
+            let stream = |why: &str| Refusal::Stream(format!("HTTP/2: {why}"));
             let expected = [
-                "HTTP/2: the head of stream 9 is too large (431)",
-                "HTTP/2: stream 5 is reset: PROTOCOL_ERROR",
-                "HTTP/2: the connection ends: ENHANCE_YOUR_CALM",
+                stream("the head of stream 9 is too large (431)"),
+                stream("stream 5 is reset: PROTOCOL_ERROR"),
+                Refusal::Connection("HTTP/2: the connection ends: ENHANCE_YOUR_CALM".to_owned()),
             ];
             assert_eq!(told, expected, "by {size}");
         }
+    }
+
+    /// What is told of a connection on which this goes to the client, and that, before it is gone, comes from it.
+    fn told(goes: &[Vec<u8>], comes: &[Vec<u8>]) -> Vec<String> {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let teller = Arc::clone(&told);
+        let mut watched = Watched {
+            targets: Targets::new(8192),
+            answers: Answers::default(),
+            tell: Box::new(move |why| teller.lock().unwrap().push(why.to_owned())),
+            told: false,
+        };
+        watched.comes(&[0; 24]).unwrap();
+        goes.iter().for_each(|frame| watched.goes(frame));
+        for frame in comes {
+            let _ = watched.comes(frame);
+        }
+        drop(watched);
+        std::mem::take(&mut *told.lock().unwrap())
+    }
+
+    #[test]
+    fn t86_a_refused_stream_silences_nothing_that_comes_after() {
+        let reset = |stream| frame(3, stream, &[0, 0, 0, 7]);
+        let goaway = frame(7, 0, &[0, 0, 0, 5, 0, 0, 0, 11]);
+        let (stream, ends) = (
+            |stream| format!("HTTP/2: stream {stream} is reset: REFUSED_STREAM"),
+            "HTTP/2: the connection ends: ENHANCE_YOUR_CALM".to_owned(),
+        );
+        let fragment = {
+            let mut head = frame(1, 9, b"\x04\x02/#");
+            head.splice(4..5, [0x4]);
+            head
+        };
+        let refused = "HTTP/2: a request target holds a fragment; the connection ends".to_owned();
+        assert_eq!(
+            told(&[reset(1), reset(3)], std::slice::from_ref(&fragment)),
+            [stream(1), stream(3), refused.clone()]
+        );
+        assert_eq!(
+            told(&[reset(1)], &[frame(1, 9, &[0x82])]),
+            [
+                stream(1),
+                "HTTP/2: the connection ended before a head did".to_owned()
+            ]
+        );
+        // Why it ends is told once.
+        assert_eq!(
+            told(&[goaway.clone(), goaway], &[frame(1, 9, &[0x82])]),
+            [ends]
+        );
+        assert_eq!(told(&[], &[fragment.clone(), fragment]), [refused]);
     }
 }

@@ -72,17 +72,14 @@ impl HttpServerApp for Gateway {
         // Only now, when nothing is waited for any more, is it what decides (T109).
         let state = self.state.load_full();
         let limits = &state.limits;
-        session.set_read_timeout(Some(limits.body_timeout));
+        // Whoever reads the body has a clock that stands still while nobody asks for it.
+        session.set_read_timeout(None);
         session.set_write_timeout(Some(limits.body_timeout));
         let closes = *shutdown.borrow() || framing::is_single(session.req_header());
         session.set_keepalive((!closes).then_some(limits.idle_timeout.as_secs()));
         // Who sends the next request before this one is answered is answered in turn. Not behind chunks,
         // whose end two servers could see in two places (T47): there the connection ends.
-        let chunked = session
-            .req_header()
-            .headers
-            .contains_key(http::header::TRANSFER_ENCODING);
-        session.set_pipelining_enabled(!chunked);
+        session.set_pipelining_enabled(!framing::is_chunked(session.req_header()));
         // Boxed: an idle connection does not hold what a request needs.
         let sent = Box::pin(self.serve(&state, &mut session, &mut seen, reserved)).await;
         self.record(&state, Some(session.req_header()), &seen, sent, place);

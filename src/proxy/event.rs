@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::claimed::access_key_id;
 use super::respond::Sent;
 use super::seen::Seen;
+use super::signature;
 use super::state::State;
 use pingora_http::RequestHeader;
 
@@ -38,16 +39,12 @@ pub(super) fn of<'a>(
     seen: &'a Seen,
     counted: &Observation,
 ) -> Event<'a> {
-    let (request, caller, by) = match (&seen.permit, &seen.denied) {
-        (Some(permit), _) => (Some(permit.request()), Some(permit.caller()), permit.by()),
-        (None, Some(denied)) => (
-            Some(&denied.request),
-            Some(&denied.caller),
-            denied.by.as_ref(),
-        ),
-        // Nothing was decided; it may be known all the same who would have asked for too much.
-        (None, None) => (None, seen.crowding.as_ref(), None),
+    let (request, by) = match (&seen.permit, &seen.denied) {
+        (Some(permit), _) => (Some(permit.request()), permit.by()),
+        (None, Some(denied)) => (Some(&denied.request), denied.by.as_ref()),
+        (None, None) => (None, None),
     };
+    let caller = seen.caller();
     let decision = match (&seen.permit, &seen.denied) {
         (Some(_), _) => "allow",
         (None, Some(denied)) if denied.by.is_some() => "explicit_deny",
@@ -74,10 +71,10 @@ pub(super) fn of<'a>(
         user_agent: head.and_then(agent),
         operation: seen.operation.map(crate::s3::Operation::name),
         bucket: bucket.map(BucketName::as_str),
-        key: seen.key().map(without_signature),
+        key: seen.key().map(signature::told),
         version_id: seen.version_id.as_deref(),
         path: match (&seen.target, head) {
-            (None, Some(head)) => Some(without_signature(bounded(head.uri.path()))),
+            (None, Some(head)) => Some(signature::told(head.uri.path())),
             _ => None,
         },
         parameters: &seen.parameters,
@@ -101,7 +98,7 @@ pub(super) fn of<'a>(
             .error
             .as_ref()
             .and_then(crate::s3::Error::reason)
-            .map(|reason| without_signature(bounded(reason))),
+            .map(signature::told),
         cut: counted.cut,
         bytes_in: seen.received,
         bytes_out: seen.sent,
@@ -117,8 +114,8 @@ fn key(decided: &DecidedKey) -> Key<'_> {
         _ => None,
     };
     Key {
-        key: decided.key.key.as_str(),
-        version_id: decided.key.version_id.as_deref().map(bounded),
+        key: signature::told(decided.key.key.as_str()),
+        version_id: decided.key.version_id.as_deref().map(signature::told),
         decision: match (decided.allowed, &decided.by) {
             (true, _) => "allow",
             (false, Some(_)) => "explicit_deny",
@@ -127,7 +124,9 @@ fn key(decided: &DecidedKey) -> Key<'_> {
         by: decided.by.as_ref().map(statement),
         done: matches!(decided.outcome, Some(Ok(()))),
         code: error.map(|error| error.code().as_str()),
-        reason: error.and_then(crate::s3::Error::reason).map(bounded),
+        reason: error
+            .and_then(crate::s3::Error::reason)
+            .map(signature::told),
     }
 }
 
@@ -145,23 +144,12 @@ pub(super) fn claimed(head: &RequestHeader) -> Option<String> {
     access_key_id(&head.headers, &query)
 }
 
-/// A key or a path without what a link is signed with, which stands in it where a client has encoded the
-/// link's `?`: whoever reads events could use it.
-fn without_signature(text: &str) -> Cow<'_, str> {
-    const SECRET: [&str; 3] = ["X-Amz-Signature", "X-Amz-Security-Token", "&Signature"];
-    let first = SECRET.iter().filter_map(|name| text.find(name)).min();
-    match first.and_then(|at| text.get(..at)) {
-        Some(before) => Cow::Owned(format!("{before}[a link's signature]")),
-        None => Cow::Borrowed(text),
-    }
-}
-
 /// The client's name for itself, bounded.
 fn agent(head: &RequestHeader) -> Option<Cow<'_, str>> {
     let value = head.headers.get(http::header::USER_AGENT)?;
     Some(match String::from_utf8_lossy(value.as_bytes()) {
-        Cow::Borrowed(text) => Cow::Borrowed(bounded(text)),
-        Cow::Owned(text) => Cow::Owned(bounded(&text).to_owned()),
+        Cow::Borrowed(text) => signature::told(text),
+        Cow::Owned(text) => Cow::Owned(signature::told(&text).into_owned()),
     })
 }
 
@@ -193,10 +181,11 @@ fn further(call: &Call) -> Vec<String> {
     };
     let version = source.version_id.as_deref();
     let version = version.map(|version| format!("?versionId={}", bounded(version)));
-    vec![format!(
+    let source = format!(
         "arn:aws:s3:::{}/{}{}",
         source.bucket,
         source.key,
         version.unwrap_or_default()
-    )]
+    );
+    vec![signature::told(&source).into_owned()]
 }

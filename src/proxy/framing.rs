@@ -149,8 +149,7 @@ pub(super) fn both_lengths(session: &ServerSession) -> bool {
     let Some(h1) = session.as_http1() else {
         return false;
     };
-    let headers = &session.req_header().headers;
-    if !headers.contains_key(header::TRANSFER_ENCODING) {
+    if !is_chunked(session.req_header()) {
         return false;
     }
     let raw = h1.get_headers_raw_bytes();
@@ -167,6 +166,11 @@ pub(super) fn is_single(request: &RequestHeader) -> bool {
     let mut said = request.headers.get_all(header::CONNECTION).iter();
     let keeps = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
     request.version < Version::HTTP_11 && !said.any(keeps)
+}
+
+/// Whether the body comes in chunks.
+pub(super) fn is_chunked(request: &RequestHeader) -> bool {
+    request.headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 fn known_method(method: &Method) -> Result<(), Error> {

@@ -63,17 +63,22 @@ impl Share {
 }
 
 impl Glance {
-    /// Tells of a request that was not permitted, or that failed; `message` is what its client was told.
-    pub(super) fn tell(&self, event: &Event<'_>, message: Option<&str>) {
-        let keys_refused = event.keys.iter().filter(|key| key.decision != "allow");
-        let keys_refused = keys_refused.count();
-        let share = match event.access_key_id {
-            Some(_) => &self.known,
-            None => &self.unknown,
+    /// Tells of a request that was not permitted, or that failed: `event`, which is asked for only where there
+    /// is room for it, with `message`, which is what its client was told. Whether somebody is known who asked
+    /// is `known`.
+    pub(super) fn tell<'e>(
+        &self,
+        known: bool,
+        event: impl FnOnce() -> Event<'e>,
+        message: Option<&str>,
+    ) {
+        let share = match known {
+            true => &self.known,
+            false => &self.unknown,
         };
         let told = locked(share).take(Instant::now());
         if told {
-            line(event, keys_refused, message);
+            line(&event(), message);
         }
         self.left_out();
     }
@@ -97,7 +102,7 @@ fn locked(share: &Mutex<Share>) -> std::sync::MutexGuard<'_, Share> {
 }
 
 /// One line. Texts are escaped by the log's writer.
-fn line(event: &Event<'_>, keys_refused: usize, message: Option<&str>) {
+fn line(event: &Event<'_>, message: Option<&str>) {
     let claimed = event.claimed_access_key_id.as_deref();
     let who = event.caller.as_deref();
     let who = who
@@ -115,10 +120,11 @@ fn line(event: &Event<'_>, keys_refused: usize, message: Option<&str>) {
         .collect();
     let reason = match (event.reason.as_deref(), refused_keys.first()) {
         (None, Some(first)) => format!(
-            "{keys_refused} of {} keys, `{}` first: {}",
+            "{} of {} keys, `{}` first: {}",
+            refused_keys.len(),
             event.keys.len(),
             first.key,
-            first.reason.unwrap_or_default()
+            first.reason.as_deref().unwrap_or_default()
         ),
         (reason, _) => reason.or(message).unwrap_or_default().to_owned(),
     };
@@ -133,7 +139,7 @@ fn line(event: &Event<'_>, keys_refused: usize, message: Option<&str>) {
         reason = short(&reason),
         "{}",
         match event.decision {
-            "allow" if keys_refused == 0 => "a request failed",
+            "allow" if refused_keys.is_empty() => "a request failed",
             _ => "a request is refused",
         }
     );
@@ -166,5 +172,29 @@ mod tests {
             (0..1000).filter(|_| share.take(hours)).count(),
             BURST as usize
         );
+    }
+
+    #[test]
+    fn t86_what_is_left_out_is_not_made() {
+        let glance = Glance::default();
+        let mut made = 0;
+        for _ in 0..1000 {
+            let event = || {
+                made += 1;
+                Event::default()
+            };
+            glance.tell(false, event, None);
+        }
+        // Time passes, and makes room for a few more.
+        assert!((BURST..1000).contains(&made), "{made}");
+        glance.tell(
+            true,
+            || {
+                made = 0;
+                Event::default()
+            },
+            None,
+        );
+        assert_eq!(made, 0, "who is known has their own share");
     }
 }

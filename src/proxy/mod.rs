@@ -13,6 +13,7 @@ mod ids;
 mod places;
 mod respond;
 mod seen;
+mod signature;
 mod state;
 mod unheard;
 
@@ -30,11 +31,11 @@ use pingora_timeout::sleep;
 use tokio::sync::watch;
 
 use crate::audit::{Audit, Place};
-use crate::authn::Identity;
+use crate::authn::{Caller, Identity};
 use crate::authz::{Permit, Standing, Undecided, Unpermitted, still_granted};
 use crate::fair::Asker;
 use crate::handler::{self, Answer, DecidedKeys, RequestBody};
-use crate::listener::peer;
+use crate::listener::{is_anything_behind_chunks, peer};
 use crate::metrics::Metrics;
 use crate::s3::{Error, ErrorCode, Operation, Request};
 use body::{NoBody, SessionBody};
@@ -125,16 +126,12 @@ impl Gateway {
         let _ = self.cut.subscribe().wait_for(|cut| *cut).await;
     }
 
-    /// What `work` comes to, unless it is cut off before.
-    async fn unless_cut_off<T>(
-        &self,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    /// What `work` comes to; `None` where it is cut off before.
+    async fn unless_cut_off<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            outcome = work => outcome,
-            () = self.is_cut_off() => Err(Error::new(ErrorCode::ServiceUnavailable)
-                .because("cut off: the drain timeout is over")),
+            outcome = work => Some(outcome),
+            () = self.is_cut_off() => None,
         }
     }
 
@@ -155,7 +152,7 @@ impl Gateway {
             }
         };
         if let Err(error) = &outcome
-            && !self.refuses(state, seen)
+            && !self.refuses(state, session, seen)
         {
             seen.error = Some(error.clone());
             return Sent::Cut;
@@ -174,12 +171,18 @@ impl Gateway {
 
     /// Whether a refusal is told. It takes no place from requests that are answered while it waits to be
     /// read; those that wait are bounded as well, of each network too.
-    fn refuses(&self, state: &State, seen: &mut Seen) -> bool {
+    fn refuses(&self, state: &State, session: &ServerSession, seen: &mut Seen) -> bool {
         (seen.place, seen.share) = (None, None);
-        let Some(peer) = &seen.peer else {
-            return true;
+        // What was refused before that was looked at, or since it cannot be told, is somebody's all the same.
+        let address = match &seen.peer {
+            Some(peer) => peer.address,
+            None => {
+                peer::of(session, &state.trusted_proxies, state.forwarded_proto)
+                    .unwrap_or_else(|_| peer::connection(session))
+                    .address
+            }
         };
-        let asker = Asker::of(&Identity::Anonymous, peer.address);
+        let asker = Asker::of(&Identity::Anonymous, address);
         let limits = &state.limits;
         seen.place = self.refusals.take(limits.requests);
         seen.share = self.refusals.share(asker, limits.requests_per_caller);
@@ -198,7 +201,8 @@ impl Gateway {
         let permit = match admitted {
             Err(Stop::Undecided(undecided)) => {
                 let resumed = self.resume(state, *undecided, seen, &mut body);
-                self.unless_cut_off(resumed).await
+                let resumed = self.unless_cut_off(resumed).await;
+                resumed.unwrap_or_else(|| Err(cut_off(false)))
             }
             Err(Stop::Refused(error)) => Err(error),
             Ok(permit) => Ok(permit),
@@ -221,7 +225,7 @@ impl Gateway {
                         let mut none = NoBody;
                         let work = standing.during(answer(&context, permit, reads, &mut none));
                         // What nobody waits for any more is not begun.
-                        self.unless_cut_off(body.unless_gone(work)).await
+                        self.unless_cut_off(body.unless_gone(work, copies)).await
                     }
                     false => {
                         let work = answer(&context, permit, reads, &mut body);
@@ -229,7 +233,9 @@ impl Gateway {
                     }
                 };
                 seen.keys = keys.take();
-                outcome
+                // Before its body has come to its end, nothing is kept of it.
+                let may_be_done = !reads && body.is_over();
+                outcome.unwrap_or_else(|| Err(cut_off(may_be_done)))
             }
             Err(error) => Err(error.clone()),
         };
@@ -355,8 +361,9 @@ impl Gateway {
             }
             Some(_) if seen.is_worth_a_glance() => {
                 let message = seen.error.as_ref().map(Error::message);
+                let known = seen.caller().and_then(Caller::proof).is_some();
                 self.glance
-                    .tell(&event::of(state, head, seen, &counted), message);
+                    .tell(known, || event::of(state, head, seen, &counted), message);
             }
             _ => {}
         }
@@ -365,6 +372,17 @@ impl Gateway {
     /// Says how many refusals the log has left out, where it is what tells them.
     pub fn tell_left_out(&self) {
         self.glance.left_out();
+    }
+}
+
+/// Why a request that was under way is not, when it is the end. What a thread or an upstream has begun to
+/// keep goes on without us.
+fn cut_off(may_be_done: bool) -> Error {
+    let error = Error::new(ErrorCode::ServiceUnavailable);
+    match may_be_done {
+        true => error
+            .because("cut off: the drain timeout is over; whether it was carried out is not known"),
+        false => error.because("cut off: the drain timeout is over"),
     }
 }
 
@@ -406,7 +424,11 @@ async fn deliver(
     let code = seen.error.as_ref().map(Error::code);
     let lost = seen.body_failed || code == Some(ErrorCode::IncompleteBody);
     let unknown = seen.operation.is_none() && code.is_some_and(|code| code != ErrorCode::SlowDown);
-    if unread || lost || unknown {
+    // What was read together with the end of chunks is not answered, and the client is told so; but where it
+    // ends like one itself, it is not told from theirs, and the connection ends without a word.
+    let chunked = framing::is_chunked(session.req_header());
+    let behind = chunked && !unread && is_anything_behind_chunks(session);
+    if unread || lost || unknown || behind {
         session.set_keepalive(None);
     }
     if seen.head_only {

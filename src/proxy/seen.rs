@@ -6,7 +6,7 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use super::places::{Place, Share};
-use crate::audit::bounded;
+use super::signature;
 use crate::authn::Caller;
 use crate::authz::{Denied, Permit};
 use crate::handler::DecidedKey;
@@ -82,6 +82,16 @@ impl Seen {
         self.permit.is_none() || failed || refused
     }
 
+    /// Who was authenticated. Where nothing was decided, it may be known all the same who would have asked for
+    /// too much.
+    pub(super) fn caller(&self) -> Option<&Caller> {
+        match (&self.permit, &self.denied) {
+            (Some(permit), _) => Some(permit.caller()),
+            (None, Some(denied)) => Some(&denied.caller),
+            (None, None) => self.crowding.as_ref(),
+        }
+    }
+
     /// The limit that was reached.
     pub(super) fn limit(&self) -> Option<&'static str> {
         self.error.as_ref().and_then(Error::limit)
@@ -119,10 +129,10 @@ impl Seen {
     pub(super) fn head(&mut self, head: &Head) {
         self.head_only = head.method == http::Method::HEAD;
         let version = head.query.get("versionId");
-        self.version_id = version.map(|version| bounded(version).to_owned());
+        self.version_id = version.map(|version| signature::told(version).into_owned());
         let own = head.query.pairs().filter(|(key, _)| is_own(key));
         self.parameters = own
-            .map(|(key, value)| bounded(&format!("{key}={value}")).to_owned())
+            .map(|(key, value)| signature::told(&format!("{key}={value}")).into_owned())
             .collect();
     }
 

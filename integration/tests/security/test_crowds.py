@@ -1,6 +1,7 @@
 """T87: limits on connections, on requests and on what is held of them; one caller leaves room for others."""
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -14,11 +15,13 @@ import botocore.exceptions
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import RemoteSettingsChanged, ResponseReceived
+from h2.errors import ErrorCodes
+from h2.events import RemoteSettingsChanged, ResponseReceived, StreamReset
 from h2.settings import SettingCodes
 
 from harness import h2, raw
 from harness.gateway import Gateway, upstream
+from harness.operators import wait
 from harness.recorder import Recorder
 from harness.servers import UPSTREAM_KEY, UPSTREAM_SECRET
 from harness.spying import AUDIT, Spy, agree
@@ -132,9 +135,7 @@ def test_t87_refusals_that_nobody_reads_take_no_place(narrow, spy, who):
     """Their streams have no window: the answers wait for clients who never read them."""
     spy.reply = lambda head, body: Recorder.answer(b"<Error><Code>NoSuchKey</Code></Error>", "404 Not Found")
     with raw.Connection(narrow, alpn="h2") as connection:
-        unread = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
-        unread.local_settings.initial_window_size = 0
-        unread.initiate_connection()
+        unread = h2.unread()
         headers = raw.signed_headers(narrow, "GET", "/bucket/unread", **who)
         pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", f"127.0.0.1:{narrow.port}"), (":path", "/bucket/unread")]
         for stream in range(1, 25, 2):
@@ -178,6 +179,14 @@ def test_t87_what_nobody_waits_for_ends(narrow, spy):
         left = lambda: [event for event in spy.events.values() if "the client left" in (event.get("reason") or "")]
         spy.wait(lambda: spy.read_audit() or left())
         assert [event["key"] for event in left()] == ["left"]
+        assert "not known" not in left()[0]["reason"]
+        # What would have changed something may have: nobody says that it did not.
+        with raw.Connection(narrow) as leaves:
+            leaves.send(raw.signed(narrow, "PUT", "/bucket/copy", headers=[("x-amz-copy-source", "/bucket/key")]))
+            time.sleep(0.5)
+        spy.wait(lambda: spy.read_audit() or len(left()) == 2)
+        (copy,) = [event for event in left() if event["operation"] == "CopyObject"]
+        assert copy["reason"].endswith("whether it was carried out is not known"), copy
     finally:
         waits.set()
     # The next request may be on its way while the first waits for its answer.
@@ -477,9 +486,25 @@ def test_t90_answers_that_nobody_reads_are_bounded(work):
         assert "panicked" not in gateway.log()
 
 
+def test_t90_short_answers_are_for_everybody(work):
+    """Only what is held beyond 64 KiB of an answer is counted: who has nothing left has short pages all the same."""
+    with Gateway(work / "short-pages", "[limits]\nanswer_bytes = 10000\n") as gateway:
+        assert raw.request(gateway, "PUT", "/bucket").status == 200
+        with raw.Connection(gateway) as connection:
+            for n in range(200):
+                connection.send(raw.signed(gateway, "PUT", f"/bucket/{n:03}{'k' * 900}", body=b""))
+                assert connection.answer().status == 200
+        for query in ([("list-type", "2")], [], [("versions", "")]):
+            short, long = (raw.request(gateway, "GET", "/bucket", [*query, ("max-keys", count)]) for count in ("1", "200"))
+            assert short.status == 200 and b"000k" in short.body, (query, short)
+            assert (long.status, long.code) == (503, "SlowDown"), (query, long)
+        assert raw.request(gateway, "GET", "/bucket", [("uploads", "")]).status == 200
+        assert limited(gateway, "answer_bytes") == 3
+
+
 def test_t87_streams_of_a_connection(work):
     """So many as are configured, and one that is opened beyond is refused alone."""
-    with Gateway(work / "streams", "[limits]\nstreams = 3\n") as gateway:
+    with Gateway(work / "streams", AUDIT + "[limits]\nstreams = 3\n") as gateway:
         with raw.Connection(gateway, alpn="h2") as connection:
             client = H2Connection(H2Configuration(client_side=True))
             client.initiate_connection()
@@ -489,3 +514,38 @@ def test_t87_streams_of_a_connection(work):
             settings = next(event for event in events if isinstance(event, RemoteSettingsChanged)).changed_settings
             assert settings[SettingCodes.MAX_CONCURRENT_STREAMS].new_value == 3
             assert settings[SettingCodes.MAX_HEADER_LIST_SIZE].new_value == 8192 * 2
+        assert raw.request(gateway, "PUT", "/bucket").status == 200
+        with raw.Connection(gateway, alpn="h2") as connection:
+            client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+            client.initiate_connection()
+            for stream in (1, 3, 5, 7, 9):
+                head = raw.signed_headers(gateway, "PUT", f"/bucket/{stream}", payload="UNSIGNED-PAYLOAD", host=f"127.0.0.1:{gateway.port}")
+                pseudo = [(":method", "PUT"), (":scheme", "https"), (":authority", f"127.0.0.1:{gateway.port}"), (":path", f"/bucket/{stream}")]
+                client.send_headers(stream, [*pseudo, *((k, v) for k, v in head if k != "host"), ("content-length", "2")])
+                client.send_data(stream, b"x")
+            connection.send(client.data_to_send())
+            answered, reset = {}, {}
+
+            def listen(enough):
+                while not enough() and connection.more():
+                    for event in client.receive_data(connection.take(len(connection.data))):
+                        if isinstance(event, ResponseReceived):
+                            answered[event.stream_id] = dict(event.headers)[":status"]
+                        elif isinstance(event, StreamReset):
+                            reset[event.stream_id] = event.error_code
+
+            listen(lambda: len(reset) == 2)
+            assert reset == {7: ErrorCodes.REFUSED_STREAM, 9: ErrorCodes.REFUSED_STREAM} and not answered
+            for stream in (1, 3, 5):
+                client.send_data(stream, b"y", end_stream=True)
+            connection.send(client.data_to_send())
+            listen(lambda: len(answered) == 3)
+            assert answered == dict.fromkeys((1, 3, 5), "200")
+            # Each has its event, and so has what ends the connection after them.
+            connection.send(b"\0\0\4\1\5\0\0\0\x0b\x04\x02/#")
+            while connection.more():
+                pass
+        told = lambda: [line["reason"] for line in map(json.loads, (gateway.directory / "audit.jsonl").read_text().splitlines()) if "HTTP/2" in line.get("reason", "")]
+        expected = ["HTTP/2: stream 7 is reset: REFUSED_STREAM", "HTTP/2: stream 9 is reset: REFUSED_STREAM", "HTTP/2: a request target holds a fragment; the connection ends"]
+        wait(lambda: len(told()) >= 3)
+        assert told() == expected

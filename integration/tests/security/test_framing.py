@@ -185,6 +185,28 @@ def test_t47_an_extension_is_passed_over(spied, spy):
         assert spy.arrived == []
 
 
+def test_t47_what_comes_with_a_chunked_body_is_not_answered_and_that_is_said(spied, spy):
+    """Two servers could see its end in two places. Its twin alone keeps the connection."""
+    streamed = [("x-amz-decoded-content-length", "5"), ("x-amz-trailer", "x-amz-checksum-crc32")]
+    message = head(spied, ["transfer-encoding: chunked"], headers=streamed, payload=STREAMING) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(DECODED), DECODED)
+    for behind in (smuggled(spied), b"GET", head(spied, ["content-length: 5"]) + b"abcde"):
+        with raw.Connection(spied) as connection:
+            connection.send(message + behind)
+            answer = connection.answer()
+            spy.passes(answer, "/bucket/key")
+            assert answer.headers["connection"] == "close", answer.headers
+            assert connection.is_closed()
+        spy.recorder.settle()
+        assert spy.arrived == []
+    with raw.Connection(spied) as connection:
+        for pieces in (1, 3, 10_000):
+            for at in range(0, len(message), len(message) // pieces + 1):
+                connection.send(message[at : at + len(message) // pieces + 1])
+            answer = connection.answer()
+            spy.passes(answer, "/bucket/key")
+            assert answer.headers.get("connection", "keep-alive") == "keep-alive", answer.headers
+
+
 def test_t47_a_body_where_none_is_read(spied, spy):
     """`0.CL`: a GET or DELETE with a body, which holds a request. It is passed over or the connection ends."""
     for method in ("GET", "HEAD", "DELETE"):

@@ -94,6 +94,13 @@ def test_t45_a_public_bucket_is(public, spy):
     members_pass(public, spy)
 
 
+def test_t45_a_public_object_has_a_link_that_says_which_it_is(public, spy):
+    """As pages do so that an old one is not shown: what means nothing to S3 changes nothing."""
+    for query in ([("v", "3")], [("v", "")], [("_", "17"), ("utm_source", "a")]):
+        spy.passes(raw.send(public, "GET", "/bucket/key", query), "/bucket/key")
+        spy.refuses(raw.send(public, "GET", "/bucket/shut", query), "AccessDenied", statuses=(403,))
+
+
 def test_t45_a_bucket_that_blocks(public, spy):
     configure(public, spy, block(RestrictPublicBuckets="true"))
     nobody_passes(public, spy)

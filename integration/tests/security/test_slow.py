@@ -110,6 +110,59 @@ def test_t87_a_head_of_http_2_must_end_in_time(slow, drips):
     assert b"ListBucketResult" in said
 
 
+BEGINS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+
+
+def frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def pseudo(gateway, method, path):
+    return [(":method", method), (":scheme", "https"), (":authority", f"127.0.0.1:{gateway.port}"), (":path", path)]
+
+
+def said_until(connection, wanted):
+    """What comes, until all of that has come or the other end closes."""
+    said = b""
+    while not all(words in said for words in wanted) and (data := connection.recv(65536)):
+        said += data
+    return said
+
+
+def test_t87_a_head_that_ends_in_an_empty_frame_has_ended(slow):
+    """Its client is answered, later than a head may take: by what it gets for a body that does not come."""
+    headers = raw.signed_headers(slow, "PUT", "/bucket/slow", payload="UNSIGNED-PAYLOAD")
+    block = HeaderEncoder().encode([*pseudo(slow, "PUT", "/bucket/slow"), *((k, v) for k, v in headers if k != "host"), ("content-length", "9")])
+    connection = connect(slow, "h2")
+    connection.sendall(BEGINS + frame(1, 0, 1, block) + frame(9, 4, 1))
+    assert b"RequestTimeout" in said_until(connection, [b"RequestTimeout"])
+
+
+def test_t52_a_head_that_ends_in_an_empty_frame_is_looked_at(slow):
+    """Nothing comes behind it, and its fragment is found all the same."""
+    for path, passes in (("/bucket/a", True), ("/bucket/a#b", False)):
+        block = HeaderEncoder().encode(pseudo(slow, "GET", path))
+        connection = connect(slow, "h2")
+        connection.sendall(BEGINS + frame(1, 0, 1, block) + frame(9, 4, 1))
+        said = said_until(connection, [b"AccessDenied"])
+        assert (b"AccessDenied" in said) == passes, (path, said)
+
+
+def test_t87_each_head_has_its_own_time(slow):
+    """One ends and the next begins in the same bytes, again and again, for longer than one may take."""
+    encoder, connection = HeaderEncoder(), connect(slow, "h2")
+    blocks = [encoder.encode(pseudo(slow, "GET", f"/bucket/{n}")) for n in range(8)]
+    connection.sendall(BEGINS + frame(1, 0, 1, blocks[0][:5]))
+    for n, block in enumerate(blocks):
+        time.sleep(0.3)
+        following = frame(1, 0, 2 * n + 3, blocks[n + 1][:5]) if n + 1 < len(blocks) else b""
+        connection.sendall(frame(9, 5, 2 * n + 1, block[5:]) + following)
+        # Their bodies do not come, nor does another word about them.
+    wanted = [f"/bucket/{n}</Resource>".encode() for n in range(8)]
+    said = said_until(connection, wanted)
+    assert all(words in said for words in wanted), said
+
+
 def test_t87_a_head_must_end_in_time(slow):
     connection = connect(slow)
     connection.sendall(b"GET /bucket HTTP/1.1\r\nhost: x\r\n")

@@ -1,16 +1,21 @@
 """Who is behind a connection, and who may look at the process: certificates of clients, proxies' words, the
 admin listener's names, core dumps."""
 
+import json
 import os
+import pathlib
 import resource
+import shutil
 import signal
 import ssl
 import subprocess
+import tempfile
 
 import pytest
 
 from harness import raw
 from harness.gateway import BINARY, Gateway, clean_env
+from harness.operators import wait
 from harness.spying import AUDIT
 
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"},{"Effect":"Deny","Action":"s3:*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}'
@@ -105,6 +110,24 @@ def test_t121_nobody_else_s_word_is_taken(work, config):
             assert ask(gateway, *said).status == 200, said
 
 
+@pytest.mark.parametrize("config", ["", '[listener]\ntrusted_proxies = ["127.0.0.1"]\nforwarded_proto = true\n'])
+def test_t121_no_header_says_who_asks(work, config):
+    """Not even a trusted proxy's: whoever asks has signed, or is nobody."""
+    words = [("x-forwarded-client-cert", f"By=spiffe://gateway;Hash=00;URI=spiffe://{who};Subject=\"CN={who}\"") for who in ("eve", "root")]
+    words += [("x-forwarded-user", "eve"), ("x-remote-user", "root"), ("x-amzn-oidc-identity", "eve"), ("x-auth-request-user", "eve"), ("x-ssl-client-verify", "SUCCESS"), ("x-forwarded-proto", "https")]
+    def events():
+        return [json.loads(line) for line in (gateway.directory / "audit.jsonl").read_text().splitlines()]
+    with Gateway(work / f"names-{bool(config)}", AUDIT + config + USER, env=ENV) as gateway:
+        for said in (words[:1] + words[-1:], words):
+            answer = raw.raw(gateway, raw.render(gateway, "GET", "/", headers=said))
+            assert (answer.status, answer.code) == (403, "AccessDenied"), answer
+            assert raw.request(gateway, "GET", "/", extra=said, key=EVE["key"], secret="forged").status == 403
+            assert raw.request(gateway, "GET", "/", extra=said, **EVE).status == 200
+        wait(lambda: len(events()) == 6)
+        anonymous, forged, signed = events()[:3]
+        assert anonymous["caller"] == "anonymous" and "caller" not in forged and signed["caller"].endswith(":user/eve")
+
+
 def test_t121_the_admin_listener_knows_its_names(work):
     import http.client
     with Gateway(work / "admin-names", '[admin]\nhosts = ["metrics.internal"]\n') as gateway:
@@ -136,6 +159,28 @@ def test_t121_a_crash_leaves_no_core(work):
     _, status = os.waitpid(gateway.process.pid, 0)
     gateway.process.returncode = -signal.SIGABRT
     assert os.WIFSIGNALED(status) and not os.WCOREDUMP(status)
+
+
+def test_t121_nobody_of_the_same_user_reads_its_memory():
+    """The system lets only itself: what shows a process belongs to root, and not to who runs it."""
+    with tempfile.TemporaryDirectory() as directory:
+        gateway, user = Gateway(pathlib.Path(directory) / "memory"), os.getuid()
+        if user == 0:
+            # As somebody else, who finds the program in a place that is theirs.
+            user, binary = 65534, pathlib.Path(directory) / "portcullis"
+            shutil.copy(BINARY, binary)
+            for path in (directory, binary, gateway.directory, gateway.config_file):
+                os.chown(path, user, user)
+            gateway.launcher = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "sh", "-c", f'shift; exec {binary} "$@"', "sh"]
+        with gateway:
+            process = f"/proc/{gateway.process.pid}"
+            (line,) = [line for line in open(f"{process}/status") if line.startswith("Uid:")]
+            assert line.split()[1:3] == [str(user)] * 2
+            # Its twin: the one beside it that nobody has asked to hide.
+            with subprocess.Popen(["setpriv", f"--reuid={user}", "--clear-groups", "sleep", "60"] if os.getuid() == 0 else ["sleep", "60"]) as twin:
+                wait(lambda: os.stat(f"/proc/{twin.pid}/mem").st_uid == user)
+                twin.kill()
+            assert os.stat(f"{process}/mem").st_uid == 0 and os.stat(f"{process}/environ").st_uid == 0
 
 
 def test_t45_browsers_do_not_guess(disk):

@@ -111,7 +111,33 @@ fn t52_targets_have_no_fragment() {
         assert_eq!(said(&[frame(1, 0x4 | 0x8 | 0x20, &padded)]), expected);
         let (one, two) = block.split_at(block.len() / 2);
         assert_eq!(said(&[frame(1, 0, one), frame(9, 0x4, two)]), expected);
+        // Its end is a frame without a byte, the last that comes.
+        let ended = [frame(1, 0, &block), frame(9, 0x4, &[])];
+        assert_eq!(said(&ended), expected, "{block:x?} and an empty end");
+        let begun = [frame(1, 0, &[]), frame(9, 0x4, &block)];
+        assert_eq!(said(&begun), expected, "an empty beginning and {block:x?}");
     }
+}
+
+#[test]
+fn t87_a_head_is_under_way_from_its_first_frame_to_the_end_of_its_last() {
+    let mut targets = Targets::new(8192);
+    let mut head_behind = |bytes: &[u8]| {
+        targets.watch(bytes).unwrap();
+        targets.head()
+    };
+    assert_eq!(head_behind(&[0; PREFACE]), None);
+    assert_eq!(head_behind(&frame(4, 0, &[])), None);
+    assert_eq!(head_behind(&frame(1, 0, &[])), Some(1));
+    assert_eq!(head_behind(&frame(9, 0, &[])), Some(1));
+    assert_eq!(head_behind(&frame(9, 0x4, &[])), None);
+    assert_eq!(head_behind(&frame(1, 0, &[0x82])), Some(2));
+    assert_eq!(head_behind(&frame(9, 0x4, &[])), None);
+    assert_eq!(head_behind(&frame(1, 0x4, &[])), None);
+    // One ends and the next begins within one read: the next has its own time.
+    assert_eq!(head_behind(&frame(1, 0, &[0x82])), Some(4));
+    let both = [frame(9, 0x4, &[0x84]), frame(1, 0, &[0x82])].concat();
+    assert_eq!(head_behind(&both), Some(5));
 }
 
 #[test]
