@@ -88,7 +88,7 @@ fn rooms_import_only_downward() {
 }
 
 /// The files of `backend/upstream` from the bottom up; one may import those before it.
-const UPSTREAM: [&str; 27] = [
+const UPSTREAM: [&str; 28] = [
     "counters",
     "error",
     "xml",
@@ -98,6 +98,7 @@ const UPSTREAM: [&str; 27] = [
     "framing",
     "request",
     "pool",
+    "names",
     "endpoint",
     "tls",
     "remote",

@@ -17,7 +17,7 @@ use crate::s3::{Error, ErrorCode, time::iso8601};
 pub use queue::Place;
 use queue::Queue;
 
-/// How long the end of the process waits for the last events to be written.
+/// How long the end of the process waits at least for the last events to be written.
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The longest text of one field: what a client sends is not copied without bound (T86).
@@ -282,7 +282,8 @@ impl Audit {
         self.queue.is_some()
     }
 
-    /// Opens the file again before the next line.
+    /// Opens the file again before the next line, and tries until that succeeds. Until then nothing is
+    /// written.
     pub fn reopen(&self) {
         self.reopen.store(true, Ordering::Relaxed);
     }
@@ -360,18 +361,35 @@ impl Audit {
         self.queue.as_ref().and_then(|queue| queue.why_not())
     }
 
-    /// Waits until every event so far is written, for a while: a full disk must not hold the end up.
-    pub fn flush(&self) {
-        let Some(queue) = &self.queue else { return };
-        let left = queue.settle(FLUSH);
-        if left > 0 {
-            tracing::error!(
-                events = left,
-                "audit events are lost: they could not be written before the end"
-            );
+    /// Waits until every event so far is written, where nothing may go unaudited for up to `most`, or for a
+    /// few seconds if that is less: a log that nobody reads must not hold up the end.
+    ///
+    /// # Errors
+    /// [`Unwritten`] where nothing may go unaudited and some were not.
+    pub fn flush(&self, most: std::time::Duration) -> Result<(), Unwritten> {
+        let Some(queue) = &self.queue else {
+            return Ok(());
+        };
+        let may_be_lost = queue.when_full() == WhenFull::Drop;
+        let left = queue.settle(if may_be_lost { FLUSH } else { most.max(FLUSH) });
+        if left == 0 {
+            return Ok(());
+        }
+        tracing::error!(
+            events = left,
+            "audit events are lost: they could not be written before the end"
+        );
+        match may_be_lost {
+            true => Ok(()),
+            false => Err(Unwritten(left)),
         }
     }
 }
+
+/// Events that were not written before the end, of what was carried out all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} audit events are lost: they could not be written before the end")]
+pub struct Unwritten(pub usize);
 
 #[cfg(test)]
 mod tests {

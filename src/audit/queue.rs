@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a loss is said in the log, at most.
 const SAY: Duration = Duration::from_secs(10);
 
-/// How long the writer waits for more before it tells of what was lost.
-const TELL: Duration = Duration::from_secs(1);
+/// How long the writer waits for more before it looks what else there is to do.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Nothing more is taken at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,10 @@ impl Queue {
         }
     }
 
+    pub(super) fn when_full(&self) -> WhenFull {
+        self.when_full
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,6 +182,9 @@ impl Queue {
 
     /// Counts events that nobody will see.
     pub(super) fn lose(&self, count: u64) {
+        if count == 0 {
+            return;
+        }
         self.lost.inc_by(count);
         let mut waiting = self.lock();
         waiting.untold = waiting.untold.saturating_add(count);
@@ -191,21 +198,17 @@ impl Queue {
         tracing::error!(lost, "audit events are lost: nobody takes them fast enough");
     }
 
-    /// Waits for lines, and takes `most` bytes of them and the first line beyond. What was taken before
-    /// is dealt with.
+    /// Waits a while for lines, and takes `most` bytes of them and the first line beyond. What was taken
+    /// before is dealt with.
     pub(super) fn take(&self, most: usize) -> Taken {
         let mut waiting = self.lock();
         waiting.taken = 0;
         if waiting.lines.is_empty() {
             self.settled.notify_all();
         }
-        while waiting.lines.is_empty() {
-            let untold = waiting.untold > 0;
-            let wait = self.came.wait_timeout(waiting, TELL);
+        if waiting.lines.is_empty() {
+            let wait = self.came.wait_timeout(waiting, LOOK);
             waiting = wait.unwrap_or_else(PoisonError::into_inner).0;
-            if untold {
-                break;
-            }
         }
         let (mut lines, mut bytes) = (Vec::new(), 0);
         while bytes < most {

@@ -24,28 +24,77 @@ const STALLED: Duration = Duration::from_millis(10);
 /// How often the log says that nothing can be written, at most.
 const SAY: Duration = Duration::from_secs(10);
 
+/// How long it takes until a file that could not be opened again is tried again.
+const REOPEN: Duration = Duration::from_secs(1);
+
 /// Where lines go.
 #[derive(Debug)]
 pub(super) struct Sink {
     to: File,
     path: Option<PathBuf>,
+    /// The file is not the one of that name any more, and nothing is written to it.
+    stale: Option<Stale>,
+}
+
+/// A file that is to be opened again.
+#[derive(Debug, Default)]
+struct Stale {
+    /// When that failed last, and why.
+    failed: Option<(Instant, String)>,
 }
 
 impl Sink {
     /// Opens an output; `None` where there is none.
     pub(super) fn open(output: &Output) -> io::Result<Option<Self>> {
-        Ok(match output {
-            Output::Off => None,
+        let (to, path) = match output {
+            Output::Off => return Ok(None),
             // Past the library's buffer, in which a line could wait for the next one.
-            Output::Stdout => Some(Self {
-                to: io::stdout().as_fd().try_clone_to_owned()?.into(),
-                path: None,
-            }),
-            Output::File(path) => Some(Self {
-                to: append(path).map_err(|error| crate::files::named(path, &error))?,
-                path: Some(path.clone()),
-            }),
-        })
+            Output::Stdout => (io::stdout().as_fd().try_clone_to_owned()?.into(), None),
+            Output::File(path) => {
+                let to = append(path).map_err(|error| crate::files::named(path, &error))?;
+                (to, Some(path.clone()))
+            }
+        };
+        let stale = None;
+        Ok(Some(Self { to, path, stale }))
+    }
+
+    /// Writes what is left of a batch, into the file that has its name.
+    fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
+        self.open_again(batch)?;
+        batch.write(&mut self.to)
+    }
+
+    /// Opens a file again that is stale. Until that succeeds nothing is written: what went to a file that
+    /// nobody can find would be lost, and nobody would count it.
+    fn open_again(&mut self, batch: &mut Batch) -> io::Result<()> {
+        let (Some(stale), Some(path)) = (&mut self.stale, &self.path) else {
+            return Ok(());
+        };
+        if let Some((at, why)) = &stale.failed
+            && at.elapsed() < REOPEN
+        {
+            return Err(io::Error::other(why.clone()));
+        }
+        match append(path) {
+            Ok(opened) => {
+                if stale.failed.is_some() {
+                    tracing::info!(path = %path.display(), "the audit file is opened again");
+                }
+                self.to = opened;
+                self.stale = None;
+                batch.begin_again();
+                Ok(())
+            }
+            Err(error) => {
+                if stale.failed.is_none() {
+                    tracing::error!(%error, path = %path.display(), "the audit file cannot be opened again");
+                }
+                let why = format!("the file cannot be opened again: {error}");
+                stale.failed = Some((Instant::now(), why.clone()));
+                Err(io::Error::other(why))
+            }
+        }
     }
 }
 
@@ -71,9 +120,9 @@ pub(super) fn run(mut sink: Sink, queue: &Arc<Queue>, when_full: WhenFull, reope
         }
         loop {
             if reopen.swap(false, Ordering::Relaxed) {
-                reopened(&mut sink, &mut batch);
+                sink.stale = Some(Stale::default());
             }
-            let Err(error) = batch.write(&mut sink.to) else {
+            let Err(error) = sink.write(&mut batch) else {
                 queue.failing(None);
                 queue.told(batch.told);
                 batch = Batch::default();
@@ -93,19 +142,6 @@ pub(super) fn run(mut sink: Sink, queue: &Arc<Queue>, when_full: WhenFull, reope
                     std::thread::sleep(AGAIN);
                 }
             }
-        }
-    }
-}
-
-fn reopened(sink: &mut Sink, batch: &mut Batch) {
-    let Some(path) = &sink.path else { return };
-    match append(path) {
-        Ok(opened) => {
-            sink.to = opened;
-            batch.begin_again();
-        }
-        Err(error) => {
-            tracing::error!(%error, path = %path.display(), "the audit file cannot be opened again")
         }
     }
 }

@@ -66,6 +66,7 @@ pub struct Backends {
     // The other routes, in order.
     patterns: Vec<(BucketPattern, usize)>,
     default: Option<usize>,
+    several: bool,
 }
 
 impl Backends {
@@ -140,12 +141,15 @@ impl Backends {
                 })
             }
         });
-        Ok(Self {
+        let mut all = Self {
             stores: named.collect::<Result<_, _>>()?,
             exact,
             patterns,
             default,
-        })
+            several: false,
+        };
+        all.several = all.all().filter(|checked| checked.routed).count() > 1;
+        Ok(all)
     }
 
     /// One backend for everything.
@@ -162,6 +166,7 @@ impl Backends {
             exact: HashMap::new(),
             patterns: Vec::new(),
             default: Some(0),
+            several: false,
         }
     }
 
@@ -212,6 +217,12 @@ impl Backends {
     #[must_use]
     pub fn name_of(&self, bucket: &BucketName) -> Option<&str> {
         self.named(bucket).map(|named| named.name.as_str())
+    }
+
+    /// Whether requests can be for more than one of them.
+    #[must_use]
+    pub fn are_several(&self) -> bool {
+        self.several
     }
 
     /// Whether one backend holds both, so that it can copy by itself.

@@ -244,9 +244,10 @@ pub fn refusal(error: &Error, resource: &str, request_id: &str, head_only: bool)
     }
     answer.status = status;
     if status == StatusCode::SERVICE_UNAVAILABLE {
+        let seconds = u16::from(error.patience());
         answer
             .headers
-            .insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+            .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if head_only {
         answer.body = Body::Empty;

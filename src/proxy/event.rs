@@ -174,10 +174,8 @@ fn mechanism(caller: &Caller) -> &'static str {
 
 /// Resources beside the address: a copy's source.
 fn further(call: &Call) -> Vec<String> {
-    let source = match call {
-        Call::CopyObject(call) => &call.source,
-        Call::UploadPartCopy(call) => &call.source,
-        _ => return Vec::new(),
+    let Some(source) = call.source() else {
+        return Vec::new();
     };
     let version = source.version_id.as_deref();
     let version = version.map(|version| format!("?versionId={}", bounded(version)));

@@ -37,7 +37,7 @@ use crate::fair::Asker;
 use crate::handler::{self, Answer, DecidedKeys, RequestBody};
 use crate::listener::{is_anything_behind_chunks, peer};
 use crate::metrics::Metrics;
-use crate::s3::{Error, ErrorCode, Operation, Request};
+use crate::s3::{BucketName, Error, ErrorCode, Operation, Request};
 use body::{NoBody, SessionBody};
 use glance::Glance;
 use ids::RequestIds;
@@ -172,7 +172,7 @@ impl Gateway {
     /// Whether a refusal is told. It takes no place from requests that are answered while it waits to be
     /// read; those that wait are bounded as well, of each network too.
     fn refuses(&self, state: &State, session: &ServerSession, seen: &mut Seen) -> bool {
-        (seen.place, seen.share) = (None, None);
+        seen.give_up_places();
         // What was refused before that was looked at, or since it cannot be told, is somebody's all the same.
         let address = match &seen.peer {
             Some(peer) => peer.address,
@@ -334,9 +334,38 @@ impl Gateway {
             seen.crowding = Some(caller);
             return Err(Error::limited("requests_per_caller").into());
         }
+        if !self.finds_room(state, &request, seen) {
+            seen.crowding = Some(caller);
+            return Err(Error::limited("requests_per_backend").into());
+        }
         let authorizer = &state.authorizer;
         let decided = authorizer.authorize(request, caller, &state.policies, seen.now);
         stopped(decided, seen)
+    }
+
+    /// Takes places at the backends that a request is going to wait for, where there are several: one that
+    /// does not answer is not everybody's wait.
+    fn finds_room(&self, state: &State, request: &Request, seen: &mut Seen) -> bool {
+        if !state.backends.are_several() {
+            return true;
+        }
+        // What all of them are asked is no single one's fault, and is bounded beside them.
+        let of = |bucket: Option<&BucketName>| match bucket {
+            Some(bucket) => state.backends.name_of(bucket),
+            None => Some(""),
+        };
+        let first = of(request.target.bucket());
+        let source = request.call.source().map(|source| &source.bucket);
+        let second = source.and_then(|bucket| of(Some(bucket)));
+        let second = second.filter(|second| first != Some(second));
+        for (place, backend) in seen.at.iter_mut().zip([first, second]) {
+            let Some(backend) = backend else { continue };
+            *place = self.places.at(backend, state.limits.requests_at_backends);
+            if place.is_none() {
+                return false;
+            }
+        }
+        true
     }
 
     /// One event and one count per request, whatever became of it. Without a place it was not carried
@@ -441,7 +470,7 @@ async fn deliver(
     let sent = respond::write(session, answer, &seen.request_id, patience, &mut seen.sent).await;
     if unread {
         // Its answer is written: what is thrown away takes no place from others.
-        (seen.place, seen.share) = (None, None);
+        seen.give_up_places();
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let _ = session.drain_request_body().await;
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 
-use super::places::{Place, Share};
+use super::places::{AtBackend, Place, Share};
 use super::signature;
 use crate::authn::Caller;
 use crate::authz::{Denied, Permit};
@@ -60,6 +60,8 @@ pub(super) struct Seen {
     pub(super) place: Option<Place>,
     /// Its place among its caller's.
     pub(super) share: Option<Share>,
+    /// Its places among those at its backend, and at another one that it copies from.
+    pub(super) at: [Option<AtBackend>; 2],
 }
 
 /// Whether a query parameter means nothing to S3 and is there for whoever reads what was asked, or is passed
@@ -122,7 +124,13 @@ impl Seen {
             crowding: None,
             place: None,
             share: None,
+            at: [None, None],
         }
+    }
+
+    /// It takes no place from others any more.
+    pub(super) fn give_up_places(&mut self) {
+        (self.place, self.share, self.at) = (None, None, [None, None]);
     }
 
     /// The head is read.
@@ -149,10 +157,7 @@ impl Seen {
 
     /// The bucket.
     pub(super) fn bucket(&self) -> Option<&BucketName> {
-        match self.target.as_ref()? {
-            Target::Service => None,
-            Target::Bucket(bucket) | Target::Object(bucket, _) => Some(bucket),
-        }
+        self.target.as_ref()?.bucket()
     }
 
     /// The key.

@@ -29,6 +29,8 @@ pub struct Limits {
     pub requests: usize,
     /// Those of one caller.
     pub requests_per_caller: usize,
+    /// Those that backends share: one that holds more than is left of them gets no more.
+    pub requests_at_backends: usize,
     /// Streams at a time on one HTTP/2 connection.
     pub streams: u32,
     /// Limits on bodies.
@@ -45,6 +47,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(75),
             requests: 10_000,
             requests_per_caller: 5_000,
+            requests_at_backends: 10_000,
             streams: 100,
             bodies: transform::Limits::default(),
         }

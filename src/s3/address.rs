@@ -15,6 +15,17 @@ pub enum Target {
     Object(BucketName, ObjectKey),
 }
 
+impl Target {
+    /// The bucket, where it is or is in one.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&BucketName> {
+        match self {
+            Self::Service => None,
+            Self::Bucket(bucket) | Self::Object(bucket, _) => Some(bucket),
+        }
+    }
+}
+
 /// The domains under which a bucket may stand in the host name.
 #[derive(Clone, Debug, Default)]
 pub struct Addressing {

@@ -333,6 +333,16 @@ pub struct ListMultipartUploads {
 }
 
 impl Call {
+    /// What a copy reads.
+    #[must_use]
+    pub fn source(&self) -> Option<&CopySource> {
+        match self {
+            Self::CopyObject(call) => Some(&call.source),
+            Self::UploadPartCopy(call) => Some(&call.source),
+            _ => None,
+        }
+    }
+
     /// The operation's name in the table.
     #[must_use]
     pub fn operation(&self) -> Operation {

@@ -121,6 +121,7 @@ struct Inner {
     details: Vec<(&'static str, String)>,
     reason: Option<String>,
     limit: Option<&'static str>,
+    retry_after: u8,
 }
 
 impl Error {
@@ -139,6 +140,7 @@ impl Error {
             details: Vec::new(),
             reason: None,
             limit: None,
+            retry_after: 1,
         }))
     }
 
@@ -169,6 +171,19 @@ impl Error {
     pub fn because(mut self, reason: impl std::fmt::Display) -> Self {
         self.0.reason = Some(reason.to_string());
         self
+    }
+
+    /// Says how many seconds a client should wait before it asks again, a minute at most.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = u8::try_from(seconds.clamp(1, 60)).unwrap_or(60);
+        self
+    }
+
+    /// How many seconds a client should wait before it asks again, where that may help.
+    #[must_use]
+    pub fn patience(&self) -> u8 {
+        self.0.retry_after
     }
 
     /// The S3 code.

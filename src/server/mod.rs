@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
-use crate::audit::Audit;
+use crate::audit::{self, Audit};
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::backend::disk::Disk;
@@ -57,7 +57,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// The most connections of the admin listener.
 const ADMIN_CONNECTIONS: usize = 256;
 
-/// Why the gateway does not start.
+/// Why the gateway does not start, or does not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration.
@@ -83,6 +83,9 @@ pub enum Error {
         /// Why.
         error: std::io::Error,
     },
+    /// It ends, and what was done is not told.
+    #[error(transparent)]
+    Unwritten(#[from] audit::Unwritten),
     /// Anything else of the system's.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -327,31 +330,38 @@ fn serve(
     let _ = closing.send(true);
     std::thread::sleep(config.shutdown_delay);
     let _ = shutdown.send(true);
+    let begun = Instant::now();
     drain(metrics, &cutting, config.drain_timeout);
     tell_faults(running, metrics);
-    running.audit.flush();
-    Ok(())
+    let left = config.drain_timeout.saturating_sub(begun.elapsed());
+    Ok(running.audit.flush(left)?)
 }
 
 /// How many connections each data listener may have. By default they get half of the descriptors that
 /// the process may open, and never more than three quarters: the others are for files and upstreams.
 fn most_connections(config: &Config) -> usize {
+    let (taken, most) = connections(config);
+    if let Some(wanted) = config.connections.filter(|wanted| *wanted > most) {
+        tracing::warn!(
+            wanted,
+            most,
+            "the limit of open files has no room for `limits.connections`"
+        );
+    }
+    taken
+}
+
+/// The same, and how many there could be.
+fn connections(config: &Config) -> (usize, usize) {
     let descriptors = usize::try_from(descriptors()).unwrap_or(usize::MAX);
     let listeners = 1 + usize::from(config.http_listen.is_some());
     let each = descriptors / listeners;
     let most = (each / 4).saturating_mul(3).max(16);
-    match config.connections {
-        Some(wanted) if wanted > most => {
-            tracing::warn!(
-                wanted,
-                most,
-                "the limit of open files has no room for `limits.connections`"
-            );
-            most
-        }
-        Some(wanted) => wanted,
+    let taken = match config.connections {
+        Some(wanted) => wanted.min(most),
         None => (each / 2).clamp(16, MOST_CONNECTIONS),
-    }
+    };
+    (taken, most)
 }
 
 /// The configured limits, with as many requests as there are descriptors for: each has its connection,
@@ -369,6 +379,8 @@ fn limits(config: &Config) -> Limits {
     }
     limits.requests = limits.requests.min(most);
     limits.requests_per_caller = limits.requests_per_caller.min(most.div_ceil(2));
+    // Who waits for a backend holds a connection as well.
+    limits.requests_at_backends = limits.requests.min(connections(config).0);
     limits
 }
 

@@ -82,7 +82,11 @@ impl UploadPlan {
         };
         let length = match request.payload.is_chunked() {
             true => decoded_length(&request.head)?,
-            false => content_length.ok_or(ErrorCode::MissingContentLength)?,
+            false => {
+                let length = content_length.ok_or(ErrorCode::MissingContentLength)?;
+                never_framed(&request.head, length)?;
+                length
+            }
         };
         if length > limits.upload {
             return Err(Error::new(ErrorCode::EntityTooLarge)
@@ -119,6 +123,22 @@ impl UploadPlan {
         };
         Pipeline::new(decoder, Digests::new(self.expected.clone()), self.length)
     }
+}
+
+/// Refuses a body that headers say is framed in chunks and the payload mode says is not: taken at its word
+/// the framing would be stored as part of the object, and what was meant cannot be known.
+fn never_framed(head: &Head, length: u64) -> Result<(), Error> {
+    if !head.has_header("x-amz-decoded-content-length") {
+        return Ok(());
+    }
+    let coding = head.header("content-encoding")?.unwrap_or_default();
+    let mut codings = coding.split(',').map(str::trim);
+    let framed = codings.any(|coding| coding.eq_ignore_ascii_case("aws-chunked"));
+    if !framed && decoded_length(head)? == length {
+        return Ok(());
+    }
+    let message = "A body that x-amz-decoded-content-length and Content-Encoding say is framed needs a streaming x-amz-content-sha256.";
+    Err(Error::with_message(ErrorCode::InvalidRequest, message))
 }
 
 fn decoded_length(head: &Head) -> Result<u64, Error> {

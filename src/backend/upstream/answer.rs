@@ -12,6 +12,7 @@ use crate::s3::{self, ETag};
 use bytes::Bytes;
 use http::StatusCode;
 use std::sync::atomic::Ordering;
+use time::OffsetDateTime;
 
 /// Bodies up to this many bytes are read at once: the connection is free sooner, and an upstream
 /// that breaks off is found out while there can still be a proper error.
@@ -109,8 +110,31 @@ impl<'c> Answer<'c> {
         Ok(self)
     }
 
-    /// The error of an answer that is not a success.
+    /// The error of an answer that is not a success. How long it wants to be left alone is passed on.
     pub(super) async fn refused(self, about: About) -> s3::Error {
+        let patience = self.patience();
+        let error = self.refusal(about).await;
+        match patience {
+            Some(seconds) => error.retry_after(seconds),
+            None => error,
+        }
+    }
+
+    /// The seconds or the time of its `Retry-After`, where that can be read.
+    fn patience(&self) -> Option<u64> {
+        let text = self.header("retry-after").ok()??;
+        let until = |at: OffsetDateTime| {
+            (at - OffsetDateTime::now_utc())
+                .whole_seconds()
+                .max(0)
+                .unsigned_abs()
+        };
+        text.parse()
+            .ok()
+            .or_else(|| parse_http_date(text).map(until))
+    }
+
+    async fn refusal(self, about: About) -> s3::Error {
         let (status, remote) = (self.status, self.remote);
         if status == StatusCode::NOT_MODIFIED {
             return self.not_modified(about).await;

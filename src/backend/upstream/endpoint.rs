@@ -1,10 +1,11 @@
 //! Where an upstream is: its endpoint, its addresses, and the peer that Pingora connects to.
 //!
-//! Names are resolved here, asynchronously and cached, because `HttpPeer::new` would block the
+//! Names are resolved before, in `names`, and cached here, because `HttpPeer::new` would block the
 //! reactor and panic on failure.
 
 use super::config::{Config, Timeouts};
 use super::error::Error;
+use super::names::Names;
 use super::pool::Pool;
 use pingora_core::upstreams::peer::HttpPeer;
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 const FRESH: Duration = Duration::from_secs(10);
 /// How long an address is remembered for when its name cannot be asked.
 const STALE: Duration = Duration::from_secs(600);
+/// How long a fresh one is waited for where an older one is remembered.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// An endpoint: scheme, host and port, or a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +189,16 @@ impl Peers {
         all.skip(first).chain(before)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether their name need not be asked again yet.
+    fn are_fresh(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Remembers the peer that a connection could be made to.
     pub(super) fn prefer(&self, index: usize) {
         self.preferred.store(index, Ordering::Relaxed);
@@ -199,6 +212,7 @@ pub(super) struct Resolver {
     template: Template,
     // Path style and addresses: the one host there is.
     fixed: Option<Arc<Peers>>,
+    names: Option<Names>,
     known: moka::sync::Cache<String, Arc<Peers>>,
 }
 
@@ -243,9 +257,14 @@ impl Resolver {
                 pool: Arc::new(Pool::new(config.timeouts.idle)),
             })
         };
+        let names = match &endpoint.at {
+            At::Tcp { port, .. } => Some(Names::new(*port, config.timeouts.connect)),
+            At::Unix(_) => None,
+        };
         Ok(Self {
             endpoint,
             template,
+            names,
             fixed: fixed.map(peers),
             known: moka::sync::Cache::builder()
                 .max_capacity(1024)
@@ -256,49 +275,50 @@ impl Resolver {
 
     /// The peers of the endpoint, or of `bucket`'s host in front of it.
     pub(super) async fn peers(&self, bucket: Option<&str>) -> Result<Arc<Peers>, Error> {
-        let At::Tcp { host, port, tls } = &self.endpoint.at else {
-            return self.fixed.clone().ok_or_else(|| no_address("socket"));
-        };
         if let Some(fixed) = &self.fixed {
             return Ok(Arc::clone(fixed));
         }
+        let (At::Tcp { host, tls, .. }, Some(names)) = (&self.endpoint.at, &self.names) else {
+            return Err(Error::Resolve("a socket has no address".to_owned()));
+        };
         let host = match bucket {
             Some(bucket) => format!("{bucket}.{host}"),
             None => host.clone(),
         };
         let known = self.known.get(&host);
-        let fresh = |peers: &Arc<Peers>| peers.until.is_some_and(|until| Instant::now() < until);
-        if let Some(peers) = known.clone().filter(fresh) {
-            return Ok(peers);
+        if let Some(peers) = known.as_ref().filter(|peers| peers.are_fresh()) {
+            return Ok(Arc::clone(peers));
         }
-        let looked_up = tokio::time::timeout(
-            self.template.timeouts.connect,
-            tokio::net::lookup_host((host.as_str(), *port)),
-        );
-        let addresses: Vec<SocketAddr> = match looked_up.await {
-            Ok(Ok(addresses)) => addresses.collect(),
-            // An address that was good a while ago is better than none.
-            Ok(Err(error)) => return known.ok_or_else(|| Error::Resolve(error.to_string())),
-            Err(_) => return known.ok_or(Error::Timeout("resolving the endpoint")),
+        let most = match known {
+            Some(_) => REFRESH,
+            None => self.template.timeouts.connect,
         };
-        if addresses.is_empty() {
-            return known.ok_or_else(|| no_address(&host));
-        }
+        let addresses = match names.of(&host, most).await {
+            Ok(addresses) => addresses,
+            // An address that was good a while ago is better than none.
+            Err(error) => return known.ok_or(error),
+        };
+        // All who waited for the answer share its peers, and so their connections.
         let peer = |address| {
             self.template
                 .finish(HttpPeer::new(address, *tls, host.clone()))
         };
-        // By name, as clients pool: a connection that still works leads to the same service.
-        let pool = known.map(|known| Arc::clone(&known.pool));
-        let idle = self.template.timeouts.idle;
-        let peers = Arc::new(Peers {
-            peers: addresses.into_iter().map(peer).collect(),
-            preferred: AtomicUsize::new(0),
-            until: Instant::now().checked_add(FRESH),
-            pool: pool.unwrap_or_else(|| Arc::new(Pool::new(idle))),
+        let entry = self.known.entry_by_ref(&host).and_upsert_with(|entry| {
+            let before = entry.map(moka::Entry::into_value);
+            if let Some(peers) = before.as_ref().filter(|peers| peers.are_fresh()) {
+                return Arc::clone(peers);
+            }
+            // By name, as clients pool: a connection that still works leads to the same service.
+            let pool = before.map(|before| Arc::clone(&before.pool));
+            let idle = self.template.timeouts.idle;
+            Arc::new(Peers {
+                peers: addresses.into_iter().map(peer).collect(),
+                preferred: AtomicUsize::new(0),
+                until: Instant::now().checked_add(FRESH),
+                pool: pool.unwrap_or_else(|| Arc::new(Pool::new(idle))),
+            })
         });
-        self.known.insert(host, Arc::clone(&peers));
-        Ok(peers)
+        Ok(entry.into_value())
     }
 }
 
@@ -310,10 +330,6 @@ impl Resolver {
             peers.pool.sweep();
         }
     }
-}
-
-fn no_address(host: &str) -> Error {
-    Error::Resolve(format!("`{host}` has no address"))
 }
 
 #[cfg(test)]

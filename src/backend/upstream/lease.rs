@@ -20,12 +20,15 @@ use pingora_core::protocols::http::v1::client::HttpSession;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::ThreadId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// So many requests may wait for each connection, or [`QUEUE`] in all where there are few.
 const QUEUE_FACTOR: usize = 4;
 const QUEUE: usize = 256;
+
+/// The least time for one address of several, where there is so much left.
+const LEAST_CONNECT: Duration = Duration::from_secs(1);
 
 /// The connections to one upstream.
 pub(super) struct Connections {
@@ -137,20 +140,28 @@ impl Connections {
         })
     }
 
+    /// To any of them, all within the time that one may take: each has its share of what is left, so that
+    /// one that says nothing leaves time for the next.
     async fn connect(&self, peers: &Peers) -> Result<Connection, Error> {
+        let deadline = Instant::now() + self.connect_timeout;
         let mut last = None;
+        let mut others = u32::try_from(peers.count()).unwrap_or(u32::MAX);
         for (index, peer) in peers.in_order() {
-            match self.connector.new_stream(peer).await {
-                Ok(stream) => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = (left / others.max(1)).max(LEAST_CONNECT).min(left);
+            others = others.saturating_sub(1);
+            let connecting = self.connector.new_stream(peer);
+            match pingora_timeout::timeout(share, connecting).await {
+                Ok(Ok(stream)) => {
                     peers.prefer(index);
                     let home = std::thread::current().id();
                     return Ok(Connection { stream, home });
                 }
-                Err(error) => last = Some(error),
+                Ok(Err(error)) => last = Some(Error::Connect(short(&error.to_string()))),
+                Err(_) => last = Some(Error::Timeout("connecting")),
             }
         }
-        let reason = last.map_or_else(|| "no address".to_owned(), |error| error.to_string());
-        Err(Error::Connect(short(&reason)))
+        Err(last.unwrap_or_else(|| Error::Connect("no address".to_owned())))
     }
 
     /// Closes connections that have been idle for too long.

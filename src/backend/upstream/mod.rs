@@ -28,6 +28,7 @@ mod lease;
 mod listing;
 mod mapping;
 mod multipart;
+mod names;
 mod objects;
 mod pool;
 mod probe;

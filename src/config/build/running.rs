@@ -74,6 +74,7 @@ impl Builder<'_> {
             body_timeout: time("body_timeout", &written.body_timeout, usual.body_timeout),
             idle_timeout: time("idle_timeout", &written.idle_timeout, usual.idle_timeout),
             requests,
+            requests_at_backends: requests,
             // Half, so that there is always room for another.
             requests_per_caller: per_caller.unwrap_or(requests.div_ceil(2)),
             streams: streams.unwrap_or(usual.streams),
