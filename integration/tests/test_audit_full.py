@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 from h2.events import ResponseReceived, StreamReset
@@ -177,10 +179,58 @@ def test_t110_a_device_that_is_full(tmp_path, when_full):
 
 
 def test_t110_a_device_that_is_full_does_not_hold_up_the_end(tmp_path):
-    with Gateway(tmp_path / "g", config("/dev/full", "block"), tls=False) as gateway:
+    with Gateway(tmp_path / "g", config("/dev/full", "block") + 'drain_timeout = "1s"\n', tls=False) as gateway:
+        raw.request(gateway, "GET", "/")
+        # Nothing may go unaudited, and this did.
+        assert gateway.stop() == 1
+        assert "could not be written before the end" in gateway.log()
+        assert "1 audit events are lost" in gateway.log()
+    with Gateway(tmp_path / "d", config("/dev/full", "drop") + 'drain_timeout = "1s"\n', tls=False) as gateway:
         raw.request(gateway, "GET", "/")
         assert gateway.stop() == 0
-        assert "could not be written before the end" in gateway.log()
+
+
+@pytest.mark.parametrize("when_full", ["drop", "block"])
+def test_t110_a_file_that_cannot_be_opened_again(tmp_path, when_full):
+    """What would go to a file that nobody can find is lost, and says so; it is tried again until it can be."""
+    log = tmp_path / "log" / "audit.jsonl"
+    log.parent.mkdir()
+    with Gateway(tmp_path / "g", config(log, when_full), tls=False) as gateway:
+        ask_once = lambda: raw.request(gateway, "GET", "/").status
+        assert ask_once() == 200
+        wait(lambda: log.read_text().count("ListBuckets") == 1)
+        shutil.rmtree(log.parent)
+        gateway.process.send_signal(signal.SIGHUP)
+        wait(lambda: "the audit file cannot be opened again" in gateway.log())
+        if when_full == "block":
+            wait(lambda: admin(gateway, "/readyz")[0] == 503)
+            assert "opened again" in admin(gateway, "/readyz")[1]
+            assert ask_once() == 503 and metric(gateway, REFUSED) == 1 and metric(gateway, LOST) == 0
+        else:
+            assert ask_once() == 200
+            wait(lambda: metric(gateway, LOST) == 1)
+            assert admin(gateway, "/readyz")[0] == 200
+        # Nobody has to say that it can be.
+        log.parent.mkdir()
+        wait(lambda: log.exists() and admin(gateway, "/readyz")[0] == 200)
+        assert ask_once() == 200
+        wait(lambda: "ListBuckets" in log.read_text())
+        if when_full == "drop":
+            wait(lambda: '"audit_events_lost","lost":1' in log.read_text())
+        assert metric(gateway, LOST) == (when_full == "drop")
+
+
+def test_t110_the_end_waits_for_who_takes_events_late(tmp_path):
+    pipe = Pipe(tmp_path / "pipe")
+    with Gateway(tmp_path / "g", config(pipe.path, "block"), tls=False) as gateway:
+        asked = ask(gateway, 300)
+        gateway.process.send_signal(signal.SIGTERM)
+        wait(lambda: "draining" in gateway.log())
+        time.sleep(7)
+        assert gateway.process.poll() is None
+        pipe.read()
+        assert gateway.process.wait(40) == 0
+        wait(lambda: {id for _, id in asked} <= {e.get("request_id") for e in pipe.events()})
 
 
 @pytest.mark.parametrize("when_full", ["drop", "block"])
@@ -207,4 +257,4 @@ def test_t110_below_the_line_nothing_waits_for_who_reads_events(tmp_path, when_f
             else:
                 wait(lambda: metric(gateway, REFUSED) == refused + 1)
             cut.send(b"GET /cut HTTP/1.1\r\n")
-            assert gateway.stop() == 0
+            assert gateway.stop() == (when_full == "block")

@@ -212,9 +212,8 @@ impl Decoder {
         let size = size.ok_or_else(|| malformed("a chunk's size is not a number"))?;
         let signature = self.signature(extension)?;
         if signature.is_some() && size > MAX_SIGNED_CHUNK {
-            return Err(
-                Error::new(ErrorCode::EntityTooLarge).because("a signed chunk is too large")
-            );
+            let message = "A signed chunk has at most 16 MiB.";
+            return Err(Error::with_message(ErrorCode::EntityTooLarge, message));
         }
         if signature.is_some() && size > 0 {
             if self.small {

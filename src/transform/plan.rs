@@ -137,7 +137,7 @@ fn never_framed(head: &Head, length: u64) -> Result<(), Error> {
     if !framed && decoded_length(head)? == length {
         return Ok(());
     }
-    let message = "A body that x-amz-decoded-content-length and Content-Encoding say is framed needs a streaming x-amz-content-sha256.";
+    let message = "x-amz-decoded-content-length and Content-Encoding say that the body is framed, and x-amz-content-sha256 that it is not.";
     Err(Error::with_message(ErrorCode::InvalidRequest, message))
 }
 

@@ -130,6 +130,43 @@ def test_t87_so_many_requests_at_a_time(narrow, spy):
     assert raw.request(narrow, "PUT", "/bucket/more", body=BODY).status == 200
 
 
+def test_t87_a_backend_that_does_not_answer_leaves_room_to_others(work):
+    """Whoever asks it, directly, for a copy or for all buckets; and it has its places again when it answers."""
+    ends, store = threading.Event(), Recorder()
+    config, env = upstream("hung", store.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    config = config.replace('bucket = "*"', 'bucket = "hung"')
+    limits = '[limits]\nrequests = 8\nrequests_per_caller = 8\n'
+    with Gateway(work / "beside", limits + AUDIT + USERS + config, env={**env, "ADA_SECRET": ADA_SECRET}) as gateway:
+        spy = Spy(gateway, store)
+        spy.reply = lambda head, body: ends.wait(60) and agree(head, body)
+        assert raw.request(gateway, "PUT", "/good").status == 200
+        # As many as it gets, and one that asks all backends.
+        waiting = [raw.Connection(gateway) for _ in range(5)]
+        try:
+            for n, connection in enumerate(waiting[:4]):
+                connection.send(raw.signed(gateway, "GET", f"/hung/held-{n}"))
+            spy.wait(lambda: len(store.arrived) == 4)
+            waiting[4].send(raw.signed(gateway, "GET", "/"))
+            spy.wait(lambda: len(store.arrived) == 5)
+            for _ in range(3):
+                for answer in (ada(gateway, "GET", "/hung/more"), h2.signed(gateway, "GET", "/hung/more"),
+                               ada(gateway, "PUT", "/good/copy", headers=[("x-amz-copy-source", "/hung/more")])):
+                    spy.answers(answer, ("SlowDown",), (503,))
+                    assert answer.headers["retry-after"] == "1" and spy.event(answer)["decision"] == "limited"
+                assert ada(gateway, "PUT", "/good/x", body=BODY).status == 200
+                assert ada(gateway, "GET", "/good/x").body == BODY
+            assert limited(gateway, "requests_per_backend") == 9 and limited(gateway, "requests") == 0
+            assert len(store.arrived) == 5
+            ends.set()
+            assert [connection.answer().status for connection in waiting[:4]] == [200] * 4
+        finally:
+            ends.set()
+            for connection in waiting:
+                connection.sock.close()
+        assert ada(gateway, "GET", "/hung/more").status == 200
+    store.close()
+
+
 @pytest.mark.parametrize("who", [{"secret": "forged"}, {"key": ADA, "secret": ADA_SECRET}])
 def test_t87_refusals_that_nobody_reads_take_no_place(narrow, spy, who):
     """Their streams have no window: the answers wait for clients who never read them."""

@@ -331,3 +331,19 @@ def test_t09_checksums_of_parts_that_a_store_does_not_keep(spied, spy):
     upload_parts(spied, spy, [one, two], header=None)
     spy.refuses(completed(spied, good), "InvalidPart", statuses=(400,))
     spy.refuses(completed(spied, [None, None], [("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")]), "BadDigest", statuses=(400,))
+
+
+@pytest.mark.parametrize("payload", ["UNSIGNED-PAYLOAD", None])
+def test_t05_a_framed_body_is_not_taken_for_a_plain_one(spied, spy, payload):
+    """Its headers say that it is framed, its payload mode that it is not: the framing would be stored."""
+    framed = b"%x\r\n%s\r\n0\r\n\r\n" % (len(SMALL), SMALL)
+    framing = ("content-encoding", "aws-chunked")
+    for headers in ([framing, ("x-amz-decoded-content-length", str(len(SMALL)))],
+                    [("content-encoding", "gzip, AWS-chunked"), ("x-amz-decoded-content-length", str(len(framed)))],
+                    [("x-amz-decoded-content-length", str(len(SMALL)))]):
+        for query in ([], [("partNumber", "1"), ("uploadId", "u")]):
+            answer = raw.request(spied, "PUT", "/bucket/framed", query, headers, framed, payload=payload)
+            spy.refuses(answer, "InvalidRequest", statuses=(400,))
+    spy.reply = agree
+    for headers in ([], [("x-amz-decoded-content-length", str(len(framed)))]):
+        spy.passes(raw.request(spied, "PUT", "/bucket/plain", (), headers, framed, payload=payload))

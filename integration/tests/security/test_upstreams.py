@@ -392,3 +392,13 @@ def test_one_caller_cannot_take_all_connections(work, store):
         while (answer := raw.request(gateway, "GET", "/bucket/small")).status == 503 and time.time() < deadline:
             pass
         assert answer.status == 200
+
+
+@pytest.mark.parametrize("said, told", [("9", "9"), ("0", "1"), ("86400", "60"), ("soon", "1"), ("Fri, 01 Jan 2010 00:00:00 GMT", "1"), (None, "1")])
+def test_how_long_an_upstream_wants_to_be_left_alone_is_passed_on(faulty, store, said, told):
+    error = b"<Error><Code>SlowDown</Code><Message>slowly</Message></Error>"
+    lines = [f"retry-after: {said}"] if said else []
+    for method, document in (("GET", error), ("HEAD", b"")):
+        store.reply = lambda head, body: [Recorder.answer(document, "503 Slow Down", lines), CLOSE]
+        answer = raw.request(faulty, method, "/bucket/busy")
+        assert (answer.status, answer.headers["retry-after"]) == (503, told)
