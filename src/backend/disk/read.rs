@@ -62,7 +62,7 @@ impl Blocks {
         Some(Room {
             bytes,
             blocks: self.clone(),
-            _permit: permit,
+            permit: Some(permit),
         })
     }
 }
@@ -80,7 +80,7 @@ impl Blocks {
 struct Room {
     bytes: Vec<u8>,
     blocks: Blocks,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl AsRef<[u8]> for Room {
@@ -92,11 +92,13 @@ impl AsRef<[u8]> for Room {
 impl Drop for Room {
     fn drop(&mut self) {
         let mut spare = lock(&self.blocks.spare);
-        match self.blocks.room.available_permits() < BLOCKS - 1 {
-            true => spare.push(std::mem::take(&mut self.bytes)),
-            // The last gives all of it back.
-            false => *spare = Vec::new(),
-        }
+        spare.push(std::mem::take(&mut self.bytes));
+        // Given back under the lock, so that one of those that go at the same time is the last.
+        drop(self.permit.take());
+        let is_last = self.blocks.room.available_permits() == BLOCKS;
+        let freed = is_last.then(|| std::mem::take(&mut *spare));
+        drop(spare);
+        drop(freed);
     }
 }
 

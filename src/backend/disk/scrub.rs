@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::bucket::DIRECTORIES;
-use super::files::{self, Is};
+use super::files::Is;
 use super::opened::Trouble;
 use super::parts;
 use super::record::Manifest;
@@ -318,7 +318,7 @@ impl Visit for Pass<'_> {
 
     fn unreadable(&mut self, path: &str, what: &'static str, errno: Errno) {
         // A directory that was removed since it was seen is none.
-        if !files::says_absent(errno) {
+        if errno != Errno::NOENT {
             self.failed(path, &format!("{what}: {errno}"));
         }
     }
