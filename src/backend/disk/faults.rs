@@ -138,50 +138,6 @@ impl Named {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Faults, NAMED, WAITING};
-
-    /// Whatever else was found, damage is told, and every kind is counted.
-    #[test]
-    fn no_kind_leaves_another_untold() {
-        let faults = Faults::default();
-        for n in 0..3 * NAMED {
-            faults.foreign(&format!("foreign/{n}"), "no name of the store's");
-            drop(faults.take());
-        }
-        assert_eq!(faults.foreign_count(), 3 * NAMED as u64);
-        for n in 0..3 * NAMED {
-            faults.damaged(&format!("damaged/{n}"), "its CRC is another");
-            assert_eq!(faults.take().len(), 1, "{n}");
-        }
-        // Found again, it is counted and not told again.
-        faults.damaged(&format!("damaged/{}", 3 * NAMED - 1), "its CRC is another");
-        assert_eq!(faults.damaged_count(), 3 * NAMED as u64 + 1);
-        assert!(faults.take().is_empty());
-        let named = faults.named.lock().map(|named| {
-            let sizes = named.values().map(|n| (n.known.len(), n.order.len()));
-            sizes.collect::<Vec<_>>()
-        });
-        assert_eq!(named.ok(), Some(vec![(NAMED, NAMED); 2]));
-    }
-
-    /// What there was no room for is told when it is found again.
-    #[test]
-    fn what_waits_for_no_one_is_bounded_and_told_later() {
-        let faults = Faults::default();
-        let find = || {
-            for n in 0..WAITING + 7 {
-                faults.damaged(&format!("damaged/{n}"), "its CRC is another");
-            }
-        };
-        find();
-        assert_eq!(faults.take().len(), WAITING);
-        find();
-        assert_eq!(faults.take().len(), 7);
-    }
-}
-
 #[cfg(not(test))]
 #[inline]
 pub(super) fn failing(_call: &'static str) -> Result<(), rustix::io::Errno> {
@@ -267,5 +223,49 @@ pub(super) mod injected {
                 _ => Ok(()),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Faults, NAMED, WAITING};
+
+    /// Whatever else was found, damage is told, and every kind is counted.
+    #[test]
+    fn no_kind_leaves_another_untold() {
+        let faults = Faults::default();
+        for n in 0..3 * NAMED {
+            faults.foreign(&format!("foreign/{n}"), "no name of the store's");
+            drop(faults.take());
+        }
+        assert_eq!(faults.foreign_count(), 3 * NAMED as u64);
+        for n in 0..3 * NAMED {
+            faults.damaged(&format!("damaged/{n}"), "its CRC is another");
+            assert_eq!(faults.take().len(), 1, "{n}");
+        }
+        // Found again, it is counted and not told again.
+        faults.damaged(&format!("damaged/{}", 3 * NAMED - 1), "its CRC is another");
+        assert_eq!(faults.damaged_count(), 3 * NAMED as u64 + 1);
+        assert!(faults.take().is_empty());
+        let named = faults.named.lock().map(|named| {
+            let sizes = named.values().map(|n| (n.known.len(), n.order.len()));
+            sizes.collect::<Vec<_>>()
+        });
+        assert_eq!(named.ok(), Some(vec![(NAMED, NAMED); 2]));
+    }
+
+    /// What there was no room for is told when it is found again.
+    #[test]
+    fn what_waits_for_no_one_is_bounded_and_told_later() {
+        let faults = Faults::default();
+        let find = || {
+            for n in 0..WAITING + 7 {
+                faults.damaged(&format!("damaged/{n}"), "its CRC is another");
+            }
+        };
+        find();
+        assert_eq!(faults.take().len(), WAITING);
+        find();
+        assert_eq!(faults.take().len(), 7);
     }
 }

@@ -33,6 +33,8 @@ mod tagging;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_bounds;
+#[cfg(test)]
 mod tests_carry;
 #[cfg(test)]
 mod tests_durable;

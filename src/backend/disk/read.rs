@@ -454,3 +454,32 @@ impl Download for Stream {
         outcome
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::{Blocks, lock};
+
+    /// Whoever is last, and also where two are: nobody keeps memory that nobody uses.
+    #[test]
+    fn the_last_reader_gives_all_memory_back() {
+        for _ in 0..2000 {
+            let blocks = Blocks::default();
+            let rooms = [blocks.take(), blocks.take()];
+            assert!(rooms.iter().all(Option::is_some));
+            let together = Barrier::new(rooms.len());
+            std::thread::scope(|scope| {
+                for mut room in rooms.into_iter().flatten() {
+                    room.bytes = vec![0; 8];
+                    let together = &together;
+                    scope.spawn(move || {
+                        together.wait();
+                        drop(room);
+                    });
+                }
+            });
+            assert!(lock(&blocks.spare).is_empty());
+        }
+    }
+}

@@ -119,6 +119,9 @@ struct Shared {
     budget: usize,
     held: AtomicUsize,
     generations: AtomicU64,
+    /// How many names pages took.
+    #[cfg(test)]
+    taken: AtomicUsize,
 }
 
 impl Shared {
@@ -161,6 +164,8 @@ impl Tree {
                 budget,
                 held: AtomicUsize::new(0),
                 generations: AtomicU64::new(0),
+                #[cfg(test)]
+                taken: AtomicUsize::new(0),
             }),
         }
     }
@@ -193,6 +198,12 @@ impl Tree {
             // There are shards; a tree without would be a mistake of `new`.
             None => lock(Box::leak(Box::default())),
         }
+    }
+
+    /// How many names pages took since this was last asked.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.shared.taken.swap(0, Ordering::Relaxed)
     }
 
     /// How many bytes are counted as remembered.
@@ -324,6 +335,8 @@ impl Node {
         let mut range = known.entries.range::<[u8], _>(range);
         let taken = range.by_ref().take(most);
         page.entries = taken.map(|(n, e)| (n.clone(), e.clone())).collect();
+        #[cfg(test)]
+        (self.shared.taken).fetch_add(page.entries.len(), Ordering::Relaxed);
         let behind = |last: &[u8]| [last, &[0]].concat();
         page.next = match (range.next(), &known.upto) {
             (Some((next, _)), _) => Some(next.to_vec()),

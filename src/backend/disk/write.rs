@@ -252,6 +252,14 @@ impl Default for Gathering {
     }
 }
 
+#[cfg(test)]
+impl Gathering {
+    /// How many more uploads may gather much.
+    pub(super) fn left(&self) -> usize {
+        self.0.available_permits()
+    }
+}
+
 /// What one upload has of what all share.
 struct Room {
     much: Arc<Semaphore>,
