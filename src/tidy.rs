@@ -292,7 +292,10 @@ const HARMLESS: [(&str, &str); 42] = [
     // Numbers that fit, or are bounded where they do not.
     ("try_from(", "a conversion"),
     (".unwrap_or(u32::MAX)", "a conversion"),
-    (".unwrap_or(0)", "a conversion, or a count that was not kept"),
+    (
+        ".unwrap_or(0)",
+        "a conversion, or a count that was not kept",
+    ),
     (".unwrap_or(1)", "a count in memory"),
     ("checked_add(takes)", "arithmetic"),
     ("from_unix_timestamp_nanos(", "a time out of range"),
@@ -326,27 +329,57 @@ const HARMLESS: [(&str, &str); 42] = [
     ("configured.unwrap_or(", "a configuration that was deleted"),
     // Locks and threads.
     ("try_acquire", "a permit that is not free"),
-    ("lock.try_lock()", "a lock that is not free: nothing is remembered then"),
+    (
+        "lock.try_lock()",
+        "a lock that is not free: nothing is remembered then",
+    ),
     ("Handle::try_current()", "a thread without a runtime"),
     ("timeout(PAUSE", "a client that is slow"),
-    ("if let Ok(Some(bytes)) = &outcome", "the outcome itself is what is answered"),
+    (
+        "if let Ok(Some(bytes)) = &outcome",
+        "the outcome itself is what is answered",
+    ),
     // Errors that are kept, or close.
-    ("let Ok(buckets) = store.buckets() else", "a progress bar's estimate: the check itself fails"),
-    ("emptied.unwrap_or(Ok(()))", "no directory to prune is no error"),
+    (
+        "let Ok(buckets) = store.buckets() else",
+        "a progress bar's estimate: the check itself fails",
+    ),
+    (
+        "emptied.unwrap_or(Ok(()))",
+        "no directory to prune is no error",
+    ),
     ("Err(_) if overtaken", "whoever overtook it is answered"),
-    ("Ok(_) | Err(_) => {}", "what cannot be told stays, for the collector"),
-    ("Ok(None) | Err(_) => PublicAccessBlock::ALL", "what cannot be read blocks all"),
+    (
+        "Ok(_) | Err(_) => {}",
+        "what cannot be told stays, for the collector",
+    ),
+    (
+        "Ok(None) | Err(_) => PublicAccessBlock::ALL",
+        "what cannot be read blocks all",
+    ),
 ];
 
 /// Arms for any error: where they are, how many there are, and what they do.
 const ARMS: [(&str, usize, &str); 7] = [
-    ("complete.rs", 1, "an entity tag that is no digest was never a part's"),
-    ("place.rs", 1, "a directory that could not be removed is read anew"),
+    (
+        "complete.rs",
+        1,
+        "an entity tag that is no digest was never a part's",
+    ),
+    (
+        "place.rs",
+        1,
+        "a directory that could not be removed is read anew",
+    ),
     ("threads.rs", 1, "no turn is free: it is waited for"),
     ("upload.rs", 1, "a record that is no record is damage"),
     ("walk.rs", 1, "a name that is no text is foreign"),
     ("measure.rs", 1, "the estimate is given up"),
-    ("files.rs", 1, "a stamp that nobody can tell is never the same"),
+    (
+        "files.rs",
+        1,
+        "a stamp that nobody can tell is never the same",
+    ),
 ];
 
 #[test]
@@ -385,7 +418,10 @@ fn no_result_of_the_disk_is_swallowed() {
         let known = ARMS.iter().find(|(file, ..)| *file == name);
         let known = known.map_or(0, |(_, count, _)| *count);
         let there = path.display();
-        assert!(arms <= known, "{there}: {arms} arms make nothing of an error");
+        assert!(
+            arms <= known,
+            "{there}: {arms} arms make nothing of an error"
+        );
     }
     assert!(seen > 2000, "the code was not found");
     for (part, why) in HARMLESS {

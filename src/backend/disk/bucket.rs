@@ -193,9 +193,13 @@ impl Store {
 
     /// Moves what nobody here made, or what is damaged, to where it is in nobody's way.
     pub(super) fn keep_foreign(&self, path: &str, name: &str) -> Result<(), Errno> {
-        files::make_directory(self.root(), FOREIGN)?;
+        if files::make_directory(self.root(), FOREIGN)? {
+            files::sync(self.root())?;
+        }
         let to = files::open_directory(self.root(), FOREIGN)?;
         files::rename(self.root(), path, to.as_fd(), name)?;
+        // There before it is gone where it was, whatever happens in between.
+        files::sync(to.as_fd())?;
         let kept = format!("{FOREIGN}/{name}");
         self.faults.foreign(
             &kept,
@@ -275,7 +279,10 @@ impl Store {
             LookAtFile::File(file, stat) => (file, stat),
             // The bucket is there all the same: it is told of, without its time.
             LookAtFile::Nothing => {
-                self.faults.damaged(&path, "it is missing");
+                let is_gone = self.is_gone(&format!("buckets/{bucket}"));
+                if !is_gone.map_err(failed)? {
+                    self.faults.damaged(&path, "it is missing");
+                }
                 return Ok(None);
             }
             LookAtFile::Foreign(at) => {
@@ -369,7 +376,10 @@ impl Store {
                 .foreign(path, "no bucket: it has nothing of one");
             return Ok(Stands::None);
         }
-        // Made by who was stopped? A bucket comes to its name whole.
+        // Removed and made again since. A bucket comes to its name whole, and goes so.
+        if names.contains(&("objects".to_owned(), Is::Directory)) {
+            return Ok(Stands::Bucket);
+        }
         self.faults
             .damaged(&objects, "the objects of a bucket are missing");
         Ok(Stands::Lost)

@@ -421,6 +421,10 @@ fn each(
             Found::Sound(record) => told(&id, &record),
             // It has lost its key, so that no page can tell of it, and none is whole without it.
             Found::Damaged if held => return Err(lost(bucket, &id)),
+            Found::Nothing if held && !upload::is_there(store, bucket, &id)? => {
+                // Gone with its bucket.
+                drop(store.bucket(bucket)?);
+            }
             Found::Nothing if held => {
                 let path = upload::record_path(bucket, &id);
                 store.faults.damaged(&path, "an upload's record is missing");

@@ -393,13 +393,16 @@ fn has_lost_its_record(store: &Store, upload: &OnUpload) -> Result<bool, Error> 
     match read(store, &upload.bucket, id)? {
         Found::Sound(_) => Ok(false),
         Found::Damaged => Ok(true),
-        Found::Nothing => {
-            let path = directory(&upload.bucket, id);
-            let looked = files::look_into(store.root(), &path);
-            let looked = looked.map_err(|errno| error("look into an upload", errno))?;
-            Ok(matches!(looked, Look::Directory(_)))
-        }
+        Found::Nothing => is_there(store, &upload.bucket, id),
     }
+}
+
+/// Whether an upload's directory is there, whatever is in it.
+pub(super) fn is_there(store: &Store, bucket: &BucketName, id: &str) -> Result<bool, Error> {
+    let path = directory(bucket, id);
+    let looked = files::look_into(store.root(), &path);
+    let looked = looked.map_err(|errno| error("look into an upload", errno))?;
+    Ok(matches!(looked, Look::Directory(_)))
 }
 
 /// Moves an upload that lost its record to where it is in nobody's way.
