@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use moka::sync::Cache;
 use rustix::io::Errno;
 
+use super::ending;
 use super::files::{self, Is, error};
 use super::store::{Store, is_random_name, lock};
 use super::upload::{self, Found, UploadRecord};
@@ -421,7 +422,7 @@ fn each(
             Found::Sound(record) => told(&id, &record),
             // It has lost its key, so that no page can tell of it, and none is whole without it.
             Found::Damaged if held => return Err(lost(bucket, &id)),
-            Found::Nothing if held && !upload::is_there(store, bucket, &id)? => {
+            Found::Nothing if held && !ending::is_there(store, bucket, &id)? => {
                 // Gone with its bucket.
                 drop(store.bucket(bucket)?);
             }

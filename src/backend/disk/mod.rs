@@ -9,6 +9,7 @@ mod carry;
 mod collect;
 mod complete;
 mod copy;
+mod ending;
 mod faults;
 mod files;
 #[cfg(test)]
