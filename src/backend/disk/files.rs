@@ -369,7 +369,8 @@ pub(super) fn read_anew(file: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// The names in a directory that are text, and what each is.
+/// The names in a directory that are text, and what each is. The others are none of the store's, and stand in
+/// nobody's way: scrubs and `fsck`, which walk by bytes, name them.
 pub(super) fn names(root: BorrowedFd<'_>, path: &str) -> Result<Vec<(String, Is)>, Errno> {
     let directory = open_directory(root, path)?;
     let mut names = Vec::new();
