@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::store::Place;
 use super::write::receive;
-use super::{Disk, complete, list, object, open, tagging, threads, upload, uploads};
+use super::{Disk, complete, ending, list, object, open, tagging, threads, upload, uploads};
 use crate::authz::{AsDecided, Granted};
 use crate::backend::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
@@ -277,7 +277,7 @@ impl Backend for Disk {
     async fn abort_multipart_upload(&self, call: Granted<&OnUpload>) -> Result<(), Error> {
         let asker = call.asker();
         let call = OnUpload::clone(&call);
-        self.run(asker, move |store| upload::abort(store, &call))
+        self.run(asker, move |store| ending::abort(store, &call))
             .await
     }
 

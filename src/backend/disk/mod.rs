@@ -9,6 +9,7 @@ mod carry;
 mod collect;
 mod complete;
 mod copy;
+mod ending;
 mod faults;
 mod files;
 #[cfg(test)]
@@ -32,6 +33,8 @@ mod sync;
 mod tagging;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bounds;
 #[cfg(test)]
 mod tests_carry;
 #[cfg(test)]
