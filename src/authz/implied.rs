@@ -111,7 +111,7 @@ const OF_VERSIONS: [&str; 6] = [
 /// Whether one of the headers is taken in a way that asks for something: others are answered 501, whoever asks.
 fn may_ask(headers: &[&str]) -> bool {
     let asks = |name: &&str| taken_values(name).iter().any(|value| asks(name, value));
-    headers.iter().any(|name| asks(&name))
+    headers.iter().any(asks)
 }
 
 /// Looks whether some request here is decided by `action`.

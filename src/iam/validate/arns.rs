@@ -84,12 +84,7 @@ pub(super) fn check(element: &Element<'_>, whole: &str, report: &mut Report) {
 
 /// A service that there is not, as far as it is nearly one that is answered here.
 fn check_service(element: &Element<'_>, service: &str, report: &mut Report) {
-    let meant = known::meant_service(service).filter(|_| !service.contains(['*', '?', '\u{1}']));
-    if service.is_empty() || meant.is_some() {
-        let fix = match meant {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => "write it as in `arn:aws:s3:::bucket/*`".to_owned(),
-        };
+    if let Some(meant) = known::meant_service(service) {
         report.error(
             "INVALID_SERVICE",
             element,
@@ -97,7 +92,7 @@ fn check_service(element: &Element<'_>, service: &str, report: &mut Report) {
                 "`{}` is nothing: there is no service `{service}`",
                 element.text()
             ),
-            &fix,
+            &format!("did you mean `{meant}`?"),
         );
     }
 }

@@ -37,7 +37,8 @@ const SIMILAR: [&str; 12] = [
 /// The service that was meant by a prefix that is none: one letter is wrong, missing or too many.
 pub(super) fn meant_service(prefix: &str) -> Option<&'static str> {
     let lower = prefix.to_ascii_lowercase();
-    if actions(&lower).is_some() || SIMILAR.contains(&lower.as_str()) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if !lower.bytes().all(plain) || actions(&lower).is_some() || SIMILAR.contains(&lower.as_str()) {
         return None;
     }
     let answered = ["iam", "kms", "s3", "s3-object-lambda", "s3express", "sts"];

@@ -22,7 +22,6 @@ fn of_identities() {
     let error = Severity::Error;
     has(IDENTITY, &[
         (r#""Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s4:::bucket/*""#, error, "INVALID_SERVICE Resource"),
-        (r#""Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws::::bucket/*""#, error, "INVALID_SERVICE Resource"),
         (r#""Effect":"Deny","Action":"s4:GetObject","Resource":"*""#, error, "INVALID_SERVICE_IN_ACTION Action"),
         (r#""Effect":"Deny","Action":"stss:AssumeRole","Resource":"*""#, error, "INVALID_SERVICE_IN_ACTION Action"),
         (r#""Effect":"Deny","Action":"sqs:SendMessage","Resource":"*""#, error, "SERVICE_NOT_ANSWERED Action"),
@@ -30,7 +29,7 @@ fn of_identities() {
         (r#""Effect":"Deny","Action":"iam:GetUser","Resource":"arn:aws:iam::12:user/a""#, error, "INVALID_ARN_ACCOUNT Resource"),
         (r#""Effect":"Deny","Resource":"*""#, error, "MISSING_ACTION"),
         (r#""Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::${""#, error, "MISSING_BRACE_IN_VARIABLE Resource"),
-        (r#""Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::""#, error, "INVALID_ARN_RESOURCE Resource"),
+        (r#""Effect":"Deny","Action":"s3:*","Resource":"arn:aws::::bucket/*""#, error, "INVALID_ARN_RESOURCE Resource"),
     ]);
 }
 
