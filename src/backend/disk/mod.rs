@@ -77,6 +77,10 @@ use crate::fair::{Asker, Turns};
 use crate::s3::{Error, ErrorCode};
 use store::Store;
 
+/// What stands at a store's root, and is its own to make, empty and remove.
+pub(crate) const ENTRIES: [&str; 6] =
+    ["buckets", "damaged", "foreign", "format", "lock", "staging"];
+
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
