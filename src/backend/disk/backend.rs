@@ -150,7 +150,7 @@ impl Backend for Disk {
             .map(|calls| {
                 let (store, calls) = (self.store.clone(), calls.to_vec());
                 let delete = move || calls.iter().map(|c| object::delete(&store, c)).collect();
-                tokio::task::spawn_blocking(delete)
+                threads::spawn(delete)
             })
             .collect();
         let mut outcomes = Vec::with_capacity(calls.len());

@@ -59,6 +59,9 @@ impl Blocks {
         if let Some(spare) = lock(&self.spare).pop() {
             bytes = spare;
         }
+        // Here and not by the thread that reads: what a thread takes stays with it.
+        bytes.clear();
+        bytes.reserve_exact(BLOCK as usize);
         Some(Room {
             bytes,
             blocks: self.clone(),
@@ -325,7 +328,7 @@ impl Stream {
             None => Vec::with_capacity(PIECE as usize),
         };
         if let Some(mut reader) = self.reader.take() {
-            self.next = Some(tokio::task::spawn_blocking(move || {
+            self.next = Some(threads::spawn(move || {
                 let outcome = reader.step(room, piece);
                 drop(turn);
                 (reader, outcome)

@@ -302,7 +302,7 @@ impl Writing {
     async fn write(self, batch: Gathered, room: &Room) -> Result<Self, Error> {
         let draft = self.idle().await?;
         let turn = threads::turn(&room.turns, room.asker).await?;
-        Ok(Self::Busy(tokio::task::spawn_blocking(move || {
+        Ok(Self::Busy(threads::spawn(move || {
             let mut draft = draft.made()?;
             for bytes in &batch.pieces {
                 draft.write(bytes)?;
