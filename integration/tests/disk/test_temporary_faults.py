@@ -87,8 +87,9 @@ def test_a_listing_is_whole_or_fails(watched, bucket, listing, number):
                 answer = raw.request(watched, "GET", f"/{bucket}", query)
             assert answer.status >= 500 or texts(answer, name) == known, (str(fault), answer)
             assert fault.hit or answer.status == 200
-            # Four keys in two directories are read; an upload's record is one file.
-            assert fault.hit or first > 1, f"{fault} failed nothing"
+            # The records of uploads were read by the start's look for leftovers.
+            is_read = listing != "uploads" or calls in (OPENING, ("getdents64",))
+            assert fault.hit or first > 1 or not is_read, f"{fault} failed nothing"
     assert texts(ok(watched, "GET", f"/{bucket}", query), name) == known
 
 
