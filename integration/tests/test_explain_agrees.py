@@ -223,7 +223,7 @@ def test_explain_and_the_gateway_agree(tmp_path, seed):
         config, env = configuration(rng, behind)
         with Gateway(tmp_path / "gateway", config, env={**env, "SECRET": secret}) as gateway:
             agree(gateway, rng, secret, decided)
-    assert min(decided.values()) > REQUESTS // 20, f"not every kind of decision came about: {decided}"
+    assert min(decided.values()) > REQUESTS // 60, f"not every kind of decision came about: {decided}"
 
 
 def agree(gateway, rng, secret, decided):
