@@ -153,3 +153,34 @@ def test_addresses_of_the_command_line_say_what_they_look_like(tmp_path):
             done = subprocess.run([BINARY, "serve", flag, value], cwd=tmp_path, env=clean_env(), capture_output=True, text=True, timeout=60)
             assert done.returncode == 2 and "127.0.0.1:9000" in done.stderr and "0.0.0.0:9000" in done.stderr and "syntax" not in done.stderr, done
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("data, path, breaks", [
+    ("d", "d", "`data`"), ("d", "d/../d/", "`data`"), ("d", "link", "`data`"), ("d", "d/state", "files of its own"), ("d", "d/tls/x", "files of its own"),
+    ("o/buckets", "o", "keeps objects"), ("o/staging/x", "o", "keeps objects"), ("d", "d/objects", None), ("d", "o", None), ("o/d", "o", None)])
+def test_the_store_is_apart_from_the_gateways_own_files(tmp_path, data, path, breaks):
+    """Where one would be in the other's way a start would fail, or lose what is emptied: it is told before."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "link").symlink_to("d")
+    said = check(tmp_path, f'data = "{data}"\n[disk]\npath = "{path}"\n')
+    if breaks is None:
+        assert said == [], said
+        return
+    assert len(said) == 1 and said[0].startswith("`c.toml` line 3") and "`disk.path`" in said[0] and breaks in said[0] and path.rstrip("/") in said[0], said
+
+
+def test_what_a_policy_says_in_vain_is_warned_of(tmp_path):
+    """AWS takes them, and so does a gateway; a Deny that denies nothing is told of where it is looked for."""
+    deny = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}
+    for more, word in (({"Resource": "arn:aws:s3:us-east-1::bucket/*"}, "has no region"), ({"Resource": "arn:aws:s3::123456789012:bucket/*"}, "has no account"),
+                       ({"Resource": "arn:aws:s4:::bucket/*"}, "there is no service `s4`"), ({"Action": "s3:ListBucket"}, "no resource of the statement"),
+                       ({"Condition": {"StringEquals": {"s3:prefix": "a"}}}, "no action of the statement has the key"), ({}, None)):
+        (tmp_path / "p.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [deny | more]}))
+        (tmp_path / "c.toml").write_text('[[policies]]\nname = "p"\ndocument = "p.json"\n')
+        done = subprocess.run([BINARY, "check-config", "c.toml"], cwd=tmp_path, env=clean_env(), capture_output=True, text=True, timeout=60)
+        warned = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+        assert done.returncode == 0 and "is valid" in done.stdout, done
+        assert not word or any(word in line and "`policies.p.document`" in line and "Statement[1]" in line for line in warned), (more, done.stdout)
+        assert word or not warned, warned
+        found = subprocess.run([BINARY, "policy", "validate", "p.json"], cwd=tmp_path, env=clean_env(), capture_output=True, text=True, timeout=60).stdout
+        assert not word or word in found, found

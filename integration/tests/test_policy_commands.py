@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -510,3 +511,17 @@ def test_a_configuration_is_checked_without_its_secrets(tmp_path):
     assert said.returncode == 1 and lines == [f"line {n}" for n in (1, 2, 4, 5, 8, 11, 14, 17)], said.stderr
     for text in ('[logging]\nlevel = "warn,portcullis::proxy=debug"\n', '[listener]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n'):
         assert check(text).returncode == 0, text
+
+
+def test_every_finding_is_tested_and_documented():
+    """Of each name in the source: a test that names it, and the list of findings. The list has no others."""
+    source, tests = ROOT / "src/iam/validate", ROOT / "src/iam/validate/tests"
+    code = re.compile(r'"([A-Z]{2,}(?:_[A-Z]+)+)"')
+    # Beginnings of others.
+    emitted = {name for file in source.rglob("*.rs") if tests not in file.parents for name in code.findall(file.read_text())} - {"PASS_ROLE", "ASSUME_ROLE"}
+    tested = "".join(file.read_text() for file in [*tests.rglob("*.rs"), *(ROOT / "integration/tests").rglob("*.py")])
+    assert len(emitted) > 80 and not [name for name in emitted if not re.search(rf"\b{name}\b", tested)]
+    findings = (ROOT / "policies/README.md").read_text().split("## Findings")[1]
+    there, absent = findings.split("are not there, though")
+    assert set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", there)) == emitted
+    assert not emitted & set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", absent.split("Empty principals")[0]))

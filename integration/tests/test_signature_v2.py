@@ -8,6 +8,7 @@ import hmac
 import json
 import random
 import re
+import subprocess
 import time
 import urllib.parse
 
@@ -18,7 +19,8 @@ from botocore.credentials import Credentials
 
 from harness import raw
 from harness.clients import aws, curl, s3, s3cmd
-from harness.gateway import ROOT_KEY, ROOT_SECRET, Gateway
+from harness.gateway import BINARY, ROOT_KEY, ROOT_SECRET, Gateway, clean_env, free_port
+from harness.operators import wait
 
 BODY = b"some bytes of an object"
 ALICE, SECRET = "AKIAALICEALICEALICE2", "alice-secret-canary-v2-0123456789"
@@ -248,6 +250,42 @@ def test_policies_can_forbid_it(old):
         assert time.time() < deadline, seen
         seen = {json.loads(line).get("authenticated_by") for line in (old.directory / "audit.jsonl").read_text().splitlines()}
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("main, beside", [(True, False), (False, True)])
+def test_it_is_taken_listener_by_listener(tmp_path, main, beside):
+    """Each listener for itself, also behind a reload, and by what the client has connected to rather than what it says."""
+    port = free_port()
+    config = lambda one, other: f"""[listener]
+http_address = "127.0.0.1:{port}"
+signature_v2 = {str(one).lower()}
+http_signature_v2 = {str(other).lower()}
+trusted_proxies = ["127.0.0.1"]
+forwarded_proto = true
+"""
+    with Gateway(tmp_path, config(main, beside)) as gateway:
+        s3(gateway).create_bucket(Bucket="old")
+        s3(gateway).put_object(Bucket="old", Key="k", Body=BODY)
+        class Beside:
+            tls = False
+        Beside.port = port
+        def looks(one, other):
+            for link in (False, True):
+                for where, taken in ((gateway, one), (Beside, other)):
+                    for said in ("http", "https"):
+                        target, headers = sign(where, "GET", "/old/k", link=link)
+                        answer = raw.send(where, "GET", "/old/k", headers=[*headers, ("x-forwarded-proto", said)], target=target)
+                        assert answer.status == (200 if taken else 400), (link, where.port, said, answer)
+            return True
+        looks(main, beside)
+        gateway.config_file.write_text(config(beside, main))
+        wait(lambda: "the configuration is reloaded" in gateway.log())
+        looks(beside, main)
+    said = subprocess.run([BINARY, "check-config", gateway.config_file], capture_output=True, text=True, timeout=60, env=clean_env())
+    assert said.returncode == 0, said
+    gateway.config_file.write_text("[listener]\nhttp_signature_v2 = true\n")
+    said = subprocess.run([BINARY, "check-config", gateway.config_file], capture_output=True, text=True, timeout=60, env=clean_env())
+    assert said.returncode == 1 and "`listener.http_signature_v2`" in said.stderr and "`http_address`" in said.stderr, said
 
 
 def test_where_it_is_off_it_is_refused_and_says_what_else(disk):

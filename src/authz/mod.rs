@@ -21,7 +21,7 @@ mod surroundings;
 pub use facts::{AsDecided, Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
 pub use implied::{Implied, check_asked, implied};
-pub use sketch::sketch;
+pub use sketch::sketches;
 pub use standing::{Standing, still_granted};
 pub use supposed::{Decided, Supposed, Verdict};
 

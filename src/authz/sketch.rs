@@ -14,15 +14,16 @@ use crate::sigv4::{encode, encode_path};
 /// Keys with their values.
 type Given = [(Key, Vec<String>)];
 
-/// The request that `action` on `resource` is asked by; `None` where that is a right of which only headers and
-/// documents of other requests speak.
-///
-/// # Errors
-/// What the gateway answers to it whoever asks: by its code, as for what came.
-pub fn sketch(action: &str, resource: &str, given: &Given) -> Result<Option<Request>, Error> {
-    let Some(row) = row(action, given) else {
-        return Ok(None);
-    };
+/// The requests that `action` on `resource` is asked by, of each operation; none where that is a right of which
+/// only headers and documents of other requests speak. An error is what the gateway answers to it whoever asks.
+#[must_use]
+pub fn sketches(action: &str, resource: &str, given: &Given) -> Vec<Result<Request, Error>> {
+    let rows = rows(action, given).into_iter();
+    rows.map(|row| sketch(row, action, resource, given))
+        .collect()
+}
+
+fn sketch(row: &Row, action: &str, resource: &str, given: &Given) -> Result<Request, Error> {
     let supplied = Supplied::by(action);
     let given: Vec<_> = given
         .iter()
@@ -92,7 +93,7 @@ pub fn sketch(action: &str, resource: &str, given: &Given) -> Result<Option<Requ
         peer,
     )?;
     // A bucket is never in the host here.
-    Request::parse(head, &Addressing::default()).map(Some)
+    Request::parse(head, &Addressing::default())
 }
 
 /// Operations whose headers say what an object is.
@@ -107,8 +108,8 @@ pub(super) fn is_of_version(action: &str) -> bool {
     action.contains("ObjectVersion")
 }
 
-/// The operation that the action is asked by.
-fn row(action: &str, given: &Given) -> Option<&'static Row> {
+/// The operations that the action is asked by, as far as what is said leaves a choice.
+fn rows(action: &str, given: &Given) -> Vec<&'static Row> {
     let said = |name: Name| {
         let found = given.iter().find(|(key, _)| key.name() == name);
         found
@@ -116,23 +117,25 @@ fn row(action: &str, given: &Given) -> Option<&'static Row> {
             .map(String::as_str)
     };
     let makes = said(Name::ObjectCreationOperation) != Some("false");
-    let operation = match action {
-        "s3:PutObject" => match (said(Name::CopySource), makes) {
-            (Some(_), true) => Operation::CopyObject,
-            (Some(_), false) => Operation::UploadPartCopy,
-            (None, true) => Operation::PutObject,
-            (None, false) => Operation::CreateMultipartUpload,
-        },
-        "s3:ListBucket" => Operation::ListObjectsV2,
-        "s3:DeleteObject" => Operation::DeleteObject,
-        action => {
+    let operation = match (action, said(Name::CopySource)) {
+        ("s3:PutObject", Some(_)) if makes => Operation::CopyObject,
+        ("s3:PutObject", Some(_)) => Operation::UploadPartCopy,
+        ("s3:PutObject", None) if makes => Operation::PutObject,
+        ("s3:PutObject", None) => Operation::CreateMultipartUpload,
+        ("s3:ListBucket", _) => Operation::ListObjectsV2,
+        ("s3:DeleteObject" | "s3:DeleteObjectVersion", _) => Operation::DeleteObject,
+        (action, _) => {
             let plain = action.replacen("ObjectVersion", "Object", 1);
-            let rows = || Operation::ALL.iter().map(|operation| operation.row());
-            let asked = rows().find(|row| row.implemented && row.actions.contains(&plain.as_str()));
-            return asked.or_else(|| carrier(action).map(Operation::row));
+            let all = Operation::ALL.iter().map(|operation| operation.row());
+            let asked = all.filter(|row| row.implemented && row.actions.contains(&plain.as_str()));
+            let asked: Vec<_> = asked.collect();
+            return match asked.is_empty() {
+                false => asked,
+                true => carrier(action).map(Operation::row).into_iter().collect(),
+            };
         }
     };
-    Some(operation.row())
+    vec![operation.row()]
 }
 
 /// The operation whose header asks for the action.

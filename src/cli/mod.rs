@@ -147,6 +147,7 @@ fn check_config(
     let overrides = Overrides {
         without_secrets,
         insecure_anywhere,
+        advised: true,
         ..Overrides::default()
     };
     let config = Config::load(Some(file), &overrides).map_err(|e| e.to_string())?;
@@ -205,6 +206,7 @@ fn overrides(serve: &Serve) -> Result<Overrides, String> {
         root,
         without_secrets: false,
         unopened: false,
+        advised: false,
     })
 }
 

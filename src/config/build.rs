@@ -50,6 +50,8 @@ pub(super) struct Builder<'a> {
     pub(super) reads_secrets: bool,
     /// Whether is looked at what a start opens.
     pub(super) opens: bool,
+    /// Whether is told what policies say in vain.
+    pub(super) advises: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -68,6 +70,7 @@ impl<'a> Builder<'a> {
             within: Vec::new(),
             reads_secrets: true,
             opens: true,
+            advises: false,
         }
     }
 
@@ -181,6 +184,7 @@ impl<'a> Builder<'a> {
     pub(super) fn build(&mut self, file: file::File, overrides: &Overrides) -> Option<Config> {
         self.reads_secrets = !overrides.without_secrets;
         self.opens = !overrides.unopened;
+        self.advises = overrides.advised;
         let account = self.account(&file);
         let account = self.keep(account);
         let region = self.region(&file);
@@ -332,6 +336,7 @@ impl<'a> Builder<'a> {
         };
         if self.opens && written.path.is_some() {
             self.is_directory("disk.path", &path);
+            self.apart("disk.path", &path, data);
         }
         let memory = written.memory_bytes.unwrap_or(DISK_MEMORY);
         if memory < LEAST_DISK_MEMORY {

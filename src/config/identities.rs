@@ -8,7 +8,7 @@ use super::RootKey;
 use super::build::{Builder, public_access_block};
 use super::error::Error;
 use super::{file, reading, words};
-use crate::iam::{Policy, PolicyKind, PolicyLimits, refusals};
+use crate::iam::{Policy, PolicyKind, PolicyLimits, refusals, said_in_vain};
 use crate::identity::{AccessKey, Directory, Owner, Tags, User};
 use crate::s3::PublicAccessBlock;
 
@@ -249,6 +249,12 @@ fn one_policy(
             (refused, unknown)
         }
     };
+    if builder.advises && parsed.is_ok() {
+        let kind = PolicyKind::Identity;
+        for why in said_in_vain(&all.limits, kind, text.as_bytes()) {
+            builder.warnings.push(format!("`{key}`: {place}{why}"));
+        }
+    }
     for why in refused {
         builder.tell(&key, format!("{place}{why}"));
     }

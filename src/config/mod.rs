@@ -54,6 +54,8 @@ pub struct Overrides {
     pub without_secrets: bool,
     /// Nothing that a start opens is looked at either: certificates, authorities, directories.
     pub unopened: bool,
+    /// What policies say in vain is warned of.
+    pub advised: bool,
 }
 
 /// Root's access key.

@@ -36,4 +36,6 @@ pub use principal::Principal;
 pub(crate) use reference::action_supplies;
 pub use statement::Effect;
 pub use unknown::{check_resource, known_action, mistaken_action};
-pub use validate::{Finding, Severity, refusals, validate, validate_at, validate_for_bucket};
+pub use validate::{
+    Finding, Severity, refusals, said_in_vain, validate, validate_at, validate_for_bucket,
+};

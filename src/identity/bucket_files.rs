@@ -85,6 +85,7 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
             snapshot: ArcSwap::from_pointee(Snapshot::new()),
             writing: Mutex::new(()),
         };
+        // Only the directory's own absence is said so: a file that goes meanwhile is looked at again, and is no error.
         match files.refresh() {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(files::named(&files.directory, &error))

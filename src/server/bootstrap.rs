@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use time::OffsetDateTime;
 
 use super::script::{quoted, script};
@@ -83,7 +84,7 @@ impl Bootstrap {
     /// Makes the generated certificate anew where `config` has other names, or it is about to end.
     pub(super) fn renew(&self, config: &Config) -> Result<(), Error> {
         match (&self.authority, &config.tls.files) {
-            (Some(_), None) if !self.read_only => authority(config, &self.data).map(drop),
+            (Some(_), None) if !self.read_only => renew(config, &self.data, here(config)),
             _ => Ok(()),
         }
     }
@@ -147,9 +148,13 @@ impl Bootstrap {
 
     /// Says by which names others can reach a gateway that listens everywhere, and what to set for more.
     pub(super) fn tell_names(&self, config: &Config) {
-        if self.authority.is_some() && config.listen.ip().is_unspecified() {
+        if let (Some(_), true, Ok(here)) = (
+            &self.authority,
+            config.listen.ip().is_unspecified(),
+            everywhere(),
+        ) {
             tracing::info!(
-                names = names(config).join(" "),
+                names = names(config, here).join(" "),
                 "the generated certificate is for these; set `listener.external_url` or \
                  `listener.virtual_host_domains` for other names, or `listener.tls.certificate`"
             );
@@ -252,22 +257,45 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 /// The generated authority, and a certificate for all that this gateway is called by.
 fn authority(config: &Config, data: &Path) -> Result<Authority, Error> {
-    let made = ensure_authority(&data.join("tls"), &names(config), OffsetDateTime::now_utc());
+    let here = here(config).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the addresses of this machine are not known: the certificate lacks them");
+        Vec::new()
+    });
+    ensure(config, data, here)
+}
+
+fn ensure(config: &Config, data: &Path, here: Vec<String>) -> Result<Authority, Error> {
+    let (names, now) = (names(config, here), OffsetDateTime::now_utc());
+    let made = ensure_authority(&data.join("tls"), &names, now);
     made.map_err(|error| Error::Bootstrap(error.to_string()))
 }
 
-/// What this machine calls itself, and its addresses, as far as it tells: whoever listens on all of them
-/// is reached by any.
-fn everywhere() -> Vec<String> {
+/// The same for a gateway that runs: what it has is better than one that lacks addresses.
+fn renew(config: &Config, data: &Path, here: Result<Vec<String>, Errno>) -> Result<(), Error> {
+    match here {
+        Ok(here) => ensure(config, data, here).map(drop),
+        Err(error) => {
+            tracing::warn!(%error, "the addresses of this machine are not known: the certificate stays");
+            Ok(())
+        }
+    }
+}
+
+/// What this machine is called by, where that is where is listened.
+fn here(config: &Config) -> Result<Vec<String>, Errno> {
+    match config.listen.ip().is_unspecified() {
+        true => everywhere(),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// What this machine calls itself, and its addresses: whoever listens on all of them is reached by any.
+fn everywhere() -> Result<Vec<String>, Errno> {
     let host = rustix::system::uname();
     let host = host.nodename().to_str().unwrap_or_default();
     let label = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
     let host = (!host.is_empty() && host.bytes().all(label)).then(|| host.to_owned());
-    let interfaces = nix::ifaddrs::getifaddrs();
-    if let Err(error) = &interfaces {
-        tracing::warn!(%error, "the addresses of this machine are not known: the certificate lacks them");
-    }
-    let addresses = interfaces.into_iter().flatten().filter_map(|interface| {
+    let addresses = nix::ifaddrs::getifaddrs()?.filter_map(|interface| {
         let address = interface.address?;
         let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
         let v6 = address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip()));
@@ -276,13 +304,12 @@ fn everywhere() -> Vec<String> {
     // Those of one link are of no use without its name, which no certificate has.
     let of_link = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
     let addresses = addresses.filter(|ip| !of_link(ip));
-    host.into_iter()
-        .chain(addresses.map(|ip| ip.to_string()))
-        .collect()
+    let addresses = addresses.map(|ip| ip.to_string());
+    Ok(host.into_iter().chain(addresses).collect())
 }
 
-/// The names a generated certificate is for.
-fn names(config: &Config) -> Vec<String> {
+/// The names a generated certificate is for; `here` are those of this machine.
+fn names(config: &Config, here: Vec<String>) -> Vec<String> {
     let mut names = vec![
         "localhost".to_owned(),
         "127.0.0.1".to_owned(),
@@ -290,7 +317,7 @@ fn names(config: &Config) -> Vec<String> {
     ];
     let ip = config.listen.ip();
     match ip.is_unspecified() {
-        true => names.extend(everywhere()),
+        true => names.extend(here),
         false => names.push(ip.to_string()),
     }
     let url = config
@@ -344,5 +371,34 @@ fn generated_root(path: &Path) -> Result<RootKey, Error> {
             })
         }
         Err(error) => Err(wrong(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::config::Overrides;
+
+    /// While the addresses of the machine are not known, a reload takes none of them from the certificate.
+    #[test]
+    fn a_reload_that_knows_no_addresses_keeps_the_certificate() {
+        let data = tempfile::tempdir().unwrap();
+        let overrides = Overrides {
+            listen: Some("0.0.0.0:0".parse().unwrap()),
+            data: Some(data.path().to_owned()),
+            ..Overrides::default()
+        };
+        let config = Config::load(None, &overrides).unwrap();
+        let here = || Ok(vec!["203.0.113.7".to_owned()]);
+        let made = ensure(&config, data.path(), here().unwrap()).unwrap();
+        let certificate = || std::fs::read(&made.certificate).unwrap();
+        let before = certificate();
+        renew(&config, data.path(), Err(Errno::EMFILE)).unwrap();
+        assert!(certificate() == before, "the certificate lacks addresses");
+        renew(&config, data.path(), here()).unwrap();
+        assert!(certificate() == before);
+        renew(&config, data.path(), Ok(vec!["203.0.113.8".to_owned()])).unwrap();
+        assert!(certificate() != before, "other addresses are others");
     }
 }

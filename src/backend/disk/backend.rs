@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::store::Place;
 use super::write::receive;
-use super::{Disk, complete, list, object, open, tagging, threads, upload, uploads};
+use super::{Disk, complete, ending, list, object, open, tagging, threads, upload, uploads};
 use crate::authz::{AsDecided, Granted};
 use crate::backend::{
     Backend, BucketInfo, CompletedPart, Deleted, Object, ObjectPage, PartPage, Tagging, Upload,
@@ -150,7 +150,7 @@ impl Backend for Disk {
             .map(|calls| {
                 let (store, calls) = (self.store.clone(), calls.to_vec());
                 let delete = move || calls.iter().map(|c| object::delete(&store, c)).collect();
-                tokio::task::spawn_blocking(delete)
+                threads::spawn(delete)
             })
             .collect();
         let mut outcomes = Vec::with_capacity(calls.len());
@@ -277,7 +277,7 @@ impl Backend for Disk {
     async fn abort_multipart_upload(&self, call: Granted<&OnUpload>) -> Result<(), Error> {
         let asker = call.asker();
         let call = OnUpload::clone(&call);
-        self.run(asker, move |store| upload::abort(store, &call))
+        self.run(asker, move |store| ending::abort(store, &call))
             .await
     }
 

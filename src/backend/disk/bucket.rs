@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::collect;
-use super::files::{self, Is, Look, error};
+use super::files::{self, Is, Look, LookAtFile, error};
 use super::name::{Kind, Level, decode};
 use super::opened::Trouble;
 use super::store::{Store, is_random_name, no_bucket, random_name};
@@ -85,15 +85,20 @@ impl Store {
     pub(super) fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
         drop(self.bucket(bucket)?);
         let away = format!("staging/{}", random_name()?);
+        let objects = format!("buckets/{bucket}/objects");
+        let is_empty = || match self.holds_object(&objects)? {
+            true => Err(Error::from(ErrorCode::BucketNotEmpty)),
+            false => Ok(()),
+        };
         let buckets =
             files::open_directory(self.root(), "buckets").map_err(|e| error("open", e))?;
+        is_empty()?;
+        // Before the lock, which buckets share: there may be very many uploads to look into. What is made
+        // until then is this process's own, and can be looked into.
+        self.check_readable(bucket)?;
         {
             let _alone = self.removing(bucket);
-            let objects = format!("buckets/{bucket}/objects");
-            if self.holds_object(&objects)? {
-                return Err(ErrorCode::BucketNotEmpty.into());
-            }
-            self.check_readable(bucket)?;
+            is_empty()?;
             match files::rename(buckets.as_fd(), bucket.as_str(), self.root(), &away) {
                 Ok(()) => {
                     self.tree.forget(&objects);
@@ -112,9 +117,9 @@ impl Store {
 
     /// That what a bucket has beside its objects can be looked into: what cannot be told is not removed.
     fn check_readable(&self, bucket: &BucketName) -> Result<(), Error> {
-        let open = |path: &str| match files::look_into(self.root(), path) {
-            Ok(Look::Directory(directory)) => Ok(Some(directory)),
-            Ok(Look::Nothing | Look::Foreign(_)) => Ok(None),
+        let is_directory = |path: &str| match files::look_into(self.root(), path) {
+            Ok(Look::Directory(_)) => Ok(true),
+            Ok(Look::Nothing | Look::Foreign(_)) => Ok(false),
             Err(errno) => {
                 self.faults.refused(path, errno);
                 Err(error("look into a bucket", errno))
@@ -122,13 +127,13 @@ impl Store {
         };
         for name in ["uploads", "parts", "tmp"] {
             let path = format!("buckets/{bucket}/{name}");
-            if open(&path)?.is_none() {
+            if !is_directory(&path)? {
                 continue;
             }
             let names = files::names(self.root(), &path);
             for (name, is) in names.map_err(|e| error("look into a bucket", e))? {
                 if is == Is::Directory && is_random_name(&name) {
-                    open(&format!("{path}/{name}"))?;
+                    is_directory(&format!("{path}/{name}"))?;
                 }
             }
         }
@@ -187,10 +192,14 @@ impl Store {
     }
 
     /// Moves what nobody here made, or what is damaged, to where it is in nobody's way.
-    fn keep_foreign(&self, path: &str, name: &str) -> Result<(), Errno> {
-        files::make_directory(self.root(), FOREIGN)?;
+    pub(super) fn keep_foreign(&self, path: &str, name: &str) -> Result<(), Errno> {
+        if files::make_directory(self.root(), FOREIGN)? {
+            files::sync(self.root())?;
+        }
         let to = files::open_directory(self.root(), FOREIGN)?;
         files::rename(self.root(), path, to.as_fd(), name)?;
+        // There before it is gone where it was, whatever happens in between.
+        files::sync(to.as_fd())?;
         let kept = format!("{FOREIGN}/{name}");
         self.faults.foreign(
             &kept,
@@ -266,10 +275,21 @@ impl Store {
     pub(super) fn created(&self, bucket: &BucketName) -> Result<Option<OffsetDateTime>, Error> {
         let path = format!("buckets/{bucket}/created");
         let failed = |errno| error("read when a bucket was created", errno);
-        let (file, stat) = match files::open_file(self.root(), &path) {
-            Ok(opened) => opened,
-            Err(errno) if files::says_absent(errno) => return Ok(None),
-            Err(errno) => return Err(failed(errno)),
+        let (file, stat) = match files::look_at_file(self.root(), &path).map_err(failed)? {
+            LookAtFile::File(file, stat) => (file, stat),
+            // The bucket is there all the same: it is told of, without its time.
+            LookAtFile::Nothing => {
+                let is_gone = self.is_gone(&format!("buckets/{bucket}"));
+                if !is_gone.map_err(failed)? {
+                    self.faults.damaged(&path, "it is missing");
+                }
+                return Ok(None);
+            }
+            LookAtFile::Foreign(at) => {
+                self.faults
+                    .foreign(at, "no regular file, in a file's place");
+                return Ok(None);
+            }
         };
         let length = usize::try_from(files::length(&stat).min(64)).unwrap_or(0);
         let bytes = files::read_at(file.as_fd(), 0, length).map_err(failed)?;
@@ -294,15 +314,26 @@ impl Store {
 
     /// Every bucket's name. Of what may be one, and cannot be looked at, nobody knows: that is an error.
     pub(super) fn buckets(&self) -> Result<Vec<BucketName>, Error> {
-        let known = |(bucket, looked): Looked| {
+        let mut lost = Vec::new();
+        let mut buckets = Vec::new();
+        for (bucket, looked) in self.look_at_buckets(&mut lost)? {
             looked.map_err(|errno| error("look at a bucket", errno))?;
-            Ok(bucket)
-        };
-        self.each_bucket()?.into_iter().map(known).collect()
+            buckets.push(bucket);
+        }
+        // It is told of by its name, as every request for it is told that it is damaged.
+        buckets.append(&mut lost);
+        buckets.sort_unstable();
+        Ok(buckets)
     }
 
-    /// Every bucket's name, in order, and why one could not be looked at: there may be none then.
+    /// The name of every bucket that has its objects, in order, and why one could not be looked at: there
+    /// may be none then.
     pub(super) fn each_bucket(&self) -> Result<Vec<Looked>, Error> {
+        self.look_at_buckets(&mut Vec::new())
+    }
+
+    /// The same; the names of buckets without their objects go to `lost`.
+    fn look_at_buckets(&self, lost: &mut Vec<BucketName>) -> Result<Vec<Looked>, Error> {
         let names = files::names(self.root(), "buckets");
         let mut buckets = Vec::new();
         for (name, is) in names.map_err(|errno| error("list buckets", errno))? {
@@ -312,8 +343,9 @@ impl Store {
                 continue;
             };
             match self.is_bucket(&path) {
-                Ok(true) => buckets.push((bucket, Ok(()))),
-                Ok(false) => {}
+                Ok(Stands::Bucket) => buckets.push((bucket, Ok(()))),
+                Ok(Stands::Lost) => lost.push(bucket),
+                Ok(Stands::None) => {}
                 Err(errno) => {
                     self.faults.refused(&path, errno);
                     buckets.push((bucket, Err(errno)));
@@ -324,17 +356,43 @@ impl Store {
         Ok(buckets)
     }
 
-    fn is_bucket(&self, path: &str) -> Result<bool, Errno> {
-        match files::look_into(self.root(), &format!("{path}/objects"))? {
-            Look::Directory(_) => return Ok(true),
-            // Removed since it was seen.
-            Look::Nothing if self.is_gone(path)? => {}
-            Look::Nothing | Look::Foreign(_) => {
-                self.faults.foreign(path, "no bucket: it has no `objects`");
-            }
+    fn is_bucket(&self, path: &str) -> Result<Stands, Errno> {
+        let objects = format!("{path}/objects");
+        if let Look::Directory(_) = files::look_into(self.root(), &objects)? {
+            return Ok(Stands::Bucket);
         }
-        Ok(false)
+        let names = match files::names(self.root(), path) {
+            // Removed since it was seen.
+            Err(Errno::NOENT) => return Ok(Stands::None),
+            names => names?,
+        };
+        let of_bucket = |(name, is): &(String, Is)| match is {
+            Is::Directory => DIRECTORIES.contains(&name.as_str()),
+            Is::File => name == "created",
+            Is::Other => false,
+        };
+        if !names.iter().any(of_bucket) {
+            self.faults
+                .foreign(path, "no bucket: it has nothing of one");
+            return Ok(Stands::None);
+        }
+        // Removed and made again since. A bucket comes to its name whole, and goes so.
+        if names.contains(&("objects".to_owned(), Is::Directory)) {
+            return Ok(Stands::Bucket);
+        }
+        self.faults
+            .damaged(&objects, "the objects of a bucket are missing");
+        Ok(Stands::Lost)
     }
+}
+
+/// What a directory with a bucket's name is.
+enum Stands {
+    Bucket,
+    /// A bucket without its objects.
+    Lost,
+    /// Nothing, or nothing of the store's.
+    None,
 }
 
 /// Whether an upload says of itself what it is: then it ends with its bucket.

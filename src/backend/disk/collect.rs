@@ -11,7 +11,7 @@ use super::files::{self, Is};
 use super::opened::Trouble;
 use super::spared::spared;
 use super::store::{Place, Store, is_random_name};
-use super::{parts, upload};
+use super::{ending, parts, upload};
 use crate::s3::{BucketName, Error, ObjectKey, call::OnUpload};
 
 /// Goes through the whole store once, or until it is closed.
@@ -243,7 +243,7 @@ fn collect_uploads(store: &Store, bucket: &BucketName) -> Result<(), Error> {
 /// Removes an upload that an object says it completed, once that is durable.
 pub(super) fn remove_completed(store: &Store, upload: &OnUpload) -> Result<(), Error> {
     store.make_durable(&Place::of(&upload.bucket, upload.key.as_str()))?;
-    upload::remove(store, upload)
+    ending::remove(store, upload)
 }
 
 /// The upload `id`, if the object of its key says that it completed it.

@@ -8,12 +8,13 @@ use md5::Digest as _;
 use rustix::io::Errno;
 use time::OffsetDateTime;
 
+use super::ending::remove;
 use super::files::{self, error};
 use super::object::check_write;
 use super::opened::Opened;
 use super::record::{Manifest, Record};
 use super::store::{Place, Store, is_random_name, random_name};
-use super::upload::{directory, find, open_part, remove};
+use super::upload::{directory, find, open_part};
 use super::{parts, write::Draft};
 use crate::backend::CompletedPart;
 use crate::s3::call::{CompleteMultipartUpload, OnUpload};

@@ -1,14 +1,15 @@
 //! What is wrong with a store and no request's fault: counted, named in the log once, told to the
 //! operator. In tests, also system calls that fail when they are told to.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::store::lock;
 
-/// How many paths are remembered as named in the log.
-const NAMED: usize = 1024;
+/// How many paths of each kind are remembered as named in the log. When there are more, the oldest is
+/// forgotten, and named again when it is found again: what is new is never kept back.
+const NAMED: usize = 4096;
 
 /// How many findings wait to be told.
 const WAITING: usize = 1024;
@@ -30,7 +31,7 @@ pub struct Faults {
     damaged: AtomicU64,
     foreign: AtomicU64,
     failed: AtomicU64,
-    named: Mutex<HashSet<String>>,
+    named: Mutex<HashMap<&'static str, Named>>,
     waiting: Mutex<VecDeque<Finding>>,
 }
 
@@ -41,7 +42,8 @@ impl Faults {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// Entries that nobody here wrote, each counted once.
+    /// Entries that nobody here wrote, each counted once; again only when more than 4,096 others were
+    /// found since.
     #[must_use]
     pub fn foreign_count(&self) -> u64 {
         self.foreign.load(Ordering::Relaxed)
@@ -53,7 +55,8 @@ impl Faults {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// What was found since this was last asked, each path once.
+    /// What was found since this was last asked, at most 1,024 findings; what there is no room for is told
+    /// when it is found again.
     #[must_use]
     pub fn take(&self) -> Vec<Finding> {
         lock(&self.waiting).drain(..).collect()
@@ -94,13 +97,13 @@ impl Faults {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Remembers a finding, unless it is known. Beyond some there are too many to be told apart.
+    /// Remembers a finding and has it told, unless it is known.
     fn is_new(&self, kind: &'static str, path: &str, what: &str) -> bool {
         let mut named = lock(&self.named);
-        if named.len() >= NAMED || !named.insert(format!("{kind} {path}")) {
+        let named = named.entry(kind).or_default();
+        if named.known.contains(path) {
             return false;
         }
-        drop(named);
         let mut waiting = lock(&self.waiting);
         if waiting.len() < WAITING {
             waiting.push_back(Finding {
@@ -108,8 +111,30 @@ impl Faults {
                 path: path.to_owned(),
                 what: what.to_owned(),
             });
+            named.insert(path);
         }
         true
+    }
+}
+
+/// The paths of a kind that were named last.
+#[derive(Debug, Default)]
+struct Named {
+    known: HashSet<Arc<str>>,
+    /// In the order in which they were found.
+    order: VecDeque<Arc<str>>,
+}
+
+impl Named {
+    fn insert(&mut self, path: &str) {
+        let path: Arc<str> = path.into();
+        self.known.insert(path.clone());
+        self.order.push_back(path);
+        if self.order.len() > NAMED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
     }
 }
 
@@ -198,5 +223,49 @@ pub(super) mod injected {
                 _ => Ok(()),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Faults, NAMED, WAITING};
+
+    /// Whatever else was found, damage is told, and every kind is counted.
+    #[test]
+    fn no_kind_leaves_another_untold() {
+        let faults = Faults::default();
+        for n in 0..3 * NAMED {
+            faults.foreign(&format!("foreign/{n}"), "no name of the store's");
+            drop(faults.take());
+        }
+        assert_eq!(faults.foreign_count(), 3 * NAMED as u64);
+        for n in 0..3 * NAMED {
+            faults.damaged(&format!("damaged/{n}"), "its CRC is another");
+            assert_eq!(faults.take().len(), 1, "{n}");
+        }
+        // Found again, it is counted and not told again.
+        faults.damaged(&format!("damaged/{}", 3 * NAMED - 1), "its CRC is another");
+        assert_eq!(faults.damaged_count(), 3 * NAMED as u64 + 1);
+        assert!(faults.take().is_empty());
+        let named = faults.named.lock().map(|named| {
+            let sizes = named.values().map(|n| (n.known.len(), n.order.len()));
+            sizes.collect::<Vec<_>>()
+        });
+        assert_eq!(named.ok(), Some(vec![(NAMED, NAMED); 2]));
+    }
+
+    /// What there was no room for is told when it is found again.
+    #[test]
+    fn what_waits_for_no_one_is_bounded_and_told_later() {
+        let faults = Faults::default();
+        let find = || {
+            for n in 0..WAITING + 7 {
+                faults.damaged(&format!("damaged/{n}"), "its CRC is another");
+            }
+        };
+        find();
+        assert_eq!(faults.take().len(), WAITING);
+        find();
+        assert_eq!(faults.take().len(), 7);
     }
 }

@@ -170,7 +170,7 @@ pub(super) fn look_into<'p>(root: BorrowedFd<'_>, path: &'p str) -> Result<Look<
         Err(Errno::NOENT) => return Ok(Look::Nothing),
         Err(errno) => errno,
     };
-    if !says_absent(errno) {
+    if !says_foreign(errno) {
         return Err(errno);
     }
     match what_stands(root, path)? {
@@ -178,6 +178,36 @@ pub(super) fn look_into<'p>(root: BorrowedFd<'_>, path: &'p str) -> Result<Look<
         // It is one now, and could not be opened.
         Some((_, Is::Directory)) => Err(errno),
         Some((at, Is::File | Is::Other)) => Ok(Look::Foreign(at)),
+    }
+}
+
+/// What a file's path leads to.
+pub(super) enum LookAtFile<'p> {
+    File(OwnedFd, Stat),
+    Nothing,
+    /// This is seen to be no regular file, or no directory on the way to it.
+    Foreign(&'p str),
+}
+
+/// Opens a file that may not be there, or have something foreign in its place. One that cannot be opened is
+/// an error, and never taken for nothing.
+pub(super) fn look_at_file<'p>(
+    root: BorrowedFd<'_>,
+    path: &'p str,
+) -> Result<LookAtFile<'p>, Errno> {
+    let errno = match open_file(root, path) {
+        Ok((file, stat)) => return Ok(LookAtFile::File(file, stat)),
+        Err(Errno::NOENT) => return Ok(LookAtFile::Nothing),
+        Err(errno) => errno,
+    };
+    if !says_foreign(errno) {
+        return Err(errno);
+    }
+    match what_stands(root, path)? {
+        None => Ok(LookAtFile::Nothing),
+        // It is one now, and could not be opened.
+        Some((at, Is::File)) if at == path => Err(errno),
+        Some((at, _)) => Ok(LookAtFile::Foreign(at)),
     }
 }
 
@@ -339,7 +369,8 @@ pub(super) fn read_anew(file: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// The names in a directory that are text, and what each is.
+/// The names in a directory that are text, and what each is. The others are none of the store's, and stand in
+/// nobody's way: scrubs and `fsck`, which walk by bytes, name them.
 pub(super) fn names(root: BorrowedFd<'_>, path: &str) -> Result<Vec<(String, Is)>, Errno> {
     let directory = open_directory(root, path)?;
     let mut names = Vec::new();
@@ -397,18 +428,12 @@ pub(super) fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Er
     Ok(())
 }
 
-/// Whether a failed system call says that nothing is there, or something that is no file or directory
-/// of a store's: all other failures say nothing of what is there.
-pub(super) fn says_absent(errno: Errno) -> bool {
+/// Whether a failed open may come of something that is no file or directory of a store's. A disk in trouble
+/// says the same, so that what stands there is looked at before it is called foreign.
+fn says_foreign(errno: Errno) -> bool {
     matches!(
         errno,
-        Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::LOOP
-            | Errno::XDEV
-            | Errno::NXIO
-            | Errno::NODEV
-            | Errno::ISDIR
+        Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::NODEV | Errno::ISDIR
     )
 }
 

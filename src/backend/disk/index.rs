@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use moka::sync::Cache;
 use rustix::io::Errno;
 
+use super::ending;
 use super::files::{self, Is, error};
-use super::store::{Store, is_random_name, lock, no_bucket};
+use super::store::{Store, is_random_name, lock};
 use super::upload::{self, Found, UploadRecord};
-use crate::s3::{BucketName, ChecksumAlgorithm, ChecksumType, Error};
+use crate::s3::{BucketName, ChecksumAlgorithm, ChecksumType, Error, ErrorCode};
 
 /// What an upload takes in an index beside its key.
 const ENTRY: usize = 144;
@@ -388,8 +389,17 @@ impl Uploads {
     }
 }
 
-/// Tells `told` of every upload of a bucket whose record is sound. None comes or goes while its index is
-/// `held`.
+fn lost(bucket: &BucketName, id: &str) -> Error {
+    // Told to the client, who may list uploads: he can end it, once he knows which it is.
+    let message = format!(
+        "The upload {id} is damaged, so that uploads cannot be listed until it is aborted, with any key."
+    );
+    let because = format_args!("upload `{id}` of bucket `{bucket}` has lost its record");
+    Error::with_message(ErrorCode::InternalError, message).because(because)
+}
+
+/// Tells `told` of every upload of a bucket. None comes or goes while its index is `held`: then one whose
+/// record is damaged or missing is an error.
 fn each(
     store: &Store,
     bucket: &BucketName,
@@ -398,7 +408,8 @@ fn each(
 ) -> Result<(), Error> {
     let path = format!("buckets/{bucket}/uploads");
     let names = match files::names(store.root(), &path) {
-        Err(Errno::NOENT) => return Err(no_bucket(bucket)),
+        // The bucket is gone, or has lost an empty directory.
+        Err(Errno::NOENT) => return store.bucket(bucket).map(drop),
         other => other.map_err(|errno| error("list uploads", errno))?,
     };
     for (id, is) in names {
@@ -409,14 +420,19 @@ fn each(
         }
         match upload::read(store, bucket, &id)? {
             Found::Sound(record) => told(&id, &record),
-            // It has lost its key, so that nobody can name it, and must not hide the others.
-            Found::Damaged => {}
+            // It has lost its key, so that no page can tell of it, and none is whole without it.
+            Found::Damaged if held => return Err(lost(bucket, &id)),
+            Found::Nothing if held && !ending::is_there(store, bucket, &id)? => {
+                // Gone with its bucket.
+                drop(store.bucket(bucket)?);
+            }
             Found::Nothing if held => {
                 let path = upload::record_path(bucket, &id);
                 store.faults.damaged(&path, "an upload's record is missing");
+                return Err(lost(bucket, &id));
             }
-            // Removed meanwhile.
-            Found::Nothing => {}
+            // Removed meanwhile, or seen again when nobody may remove it.
+            Found::Damaged | Found::Nothing => {}
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod carry;
 mod collect;
 mod complete;
 mod copy;
+mod ending;
 mod faults;
 mod files;
 #[cfg(test)]
@@ -32,6 +33,8 @@ mod sync;
 mod tagging;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bounds;
 #[cfg(test)]
 mod tests_carry;
 #[cfg(test)]
@@ -73,6 +76,10 @@ use crate::authz::Standing;
 use crate::fair::{Asker, Turns};
 use crate::s3::{Error, ErrorCode};
 use store::Store;
+
+/// What stands at a store's root, and is its own to make, empty and remove.
+pub(crate) const ENTRIES: [&str; 6] =
+    ["buckets", "damaged", "foreign", "format", "lock", "staging"];
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

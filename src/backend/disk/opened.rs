@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use time::OffsetDateTime;
 
-use super::files::{self, Is, error};
+use super::files::{self, LookAtFile, error};
 use super::record::{Lengths, Record, TRAILER, parse};
 use super::store::{Place, Store};
 use crate::backend::ListedObject;
@@ -102,11 +102,16 @@ impl Store {
     /// Opens a file of the object form by its last `most` bytes, or as many as its footer has. Damage is
     /// `told`, or left to who asks.
     fn open_end(&self, path: &str, most: usize, told: bool) -> Result<Option<Opened>, Trouble> {
-        let (file, stat) = match files::open_file(self.root(), path) {
-            Ok(opened) => opened,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) if files::says_absent(errno) => return self.what_stands(path, errno),
-            Err(errno) => return Err(Trouble::Io("open an object", errno)),
+        let looked = files::look_at_file(self.root(), path);
+        let (file, stat) = match looked.map_err(|e| Trouble::Io("open an object", e))? {
+            LookAtFile::File(file, stat) => (file, stat),
+            LookAtFile::Nothing => return Ok(None),
+            LookAtFile::Foreign(at) => {
+                let what = "no regular file, in an object's place";
+                self.faults.foreign(at, what);
+                let path = at.to_owned();
+                return Err(Trouble::Foreign { path });
+            }
         };
         let length = files::length(&stat);
         let failed = |errno| Trouble::Io("read an object", errno);
@@ -149,24 +154,6 @@ impl Store {
             data: lengths.data,
             whole,
         }))
-    }
-
-    /// Why a path could not be opened as a regular file, `errno` being what the system said: only what is
-    /// seen to be something else is foreign.
-    fn what_stands(&self, path: &str, errno: Errno) -> Result<Option<Opened>, Trouble> {
-        let failed = |errno| Trouble::Io("look at what stands in an object's place", errno);
-        let foreign = |path: &str| {
-            self.faults
-                .foreign(path, "no regular file, in an object's place");
-            let path = path.to_owned();
-            Err(Trouble::Foreign { path })
-        };
-        match files::what_stands(self.root(), path) {
-            Ok(None) => Ok(None),
-            Ok(Some((at, Is::File))) if at == path => Err(failed(errno)),
-            Ok(Some((at, _))) => foreign(at),
-            Err(errno) => Err(failed(errno)),
-        }
     }
 
     /// Refuses to replace what stands at a part's name and is no regular file.

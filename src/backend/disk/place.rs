@@ -112,6 +112,9 @@ impl Store {
                 match renamed {
                     Ok(()) => {
                         held.insert(&place.ending, Entry::Object(Listed::of(record)));
+                        drop(held);
+                        drop(node);
+                        self.tree.trim();
                         return Ok(());
                     }
                     Err(Errno::NOENT) => {}
@@ -183,7 +186,7 @@ impl Store {
             }
             new.push((node, generation));
         }
-        self.make_bucket_durable(&place.bucket)?;
+        self.make_above_durable(&place.bucket, &self.node(place, 0))?;
         for (node, generation) in new {
             node.set_durable(generation);
         }
@@ -196,22 +199,29 @@ impl Store {
         if !self.is_strict() {
             return Ok(());
         }
-        let path = format!("buckets/{bucket}");
-        let node = self.tree.node(&format!("{path}/objects"), Level::default());
-        let (generation, durable) = node.generation();
+        let objects = format!("buckets/{bucket}/objects");
+        self.make_above_durable(bucket, &self.tree.node(&objects, Level::default()))
+    }
+
+    /// The same for who has the node of the bucket's `objects` at hand.
+    fn make_above_durable(&self, bucket: &BucketName, objects: &Node) -> Result<(), Error> {
+        let (generation, durable) = objects.generation();
         if durable {
             return Ok(());
         }
-        // Open uploads have no other who makes them durable when they are found after a start.
-        for path in [&format!("{path}/uploads"), &path, "buckets"] {
-            match files::open_directory(self.root(), path) {
-                Ok(directory) => self.sync_directory(directory.as_fd())?,
-                // Removed since, or missing.
-                Err(Errno::NOENT) => {}
-                Err(errno) => return Err(error("open a directory", errno)),
-            }
+        let path = format!("buckets/{bucket}");
+        let sync = |path: &str| match files::open_directory(self.root(), path) {
+            Ok(directory) => self.sync_directory(directory.as_fd()).map(|()| true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(error("open a directory", errno)),
+        };
+        // Open uploads have no other who makes them durable when they are found after a start. Their
+        // directory may be missing; whoever makes it again makes that durable.
+        sync(&format!("{path}/uploads"))?;
+        // Where the bucket was removed meanwhile, nothing is durable: the next of its name begins anew.
+        if sync(&path)? && sync("buckets")? {
+            objects.set_durable(generation);
         }
-        node.set_durable(generation);
         Ok(())
     }
 
@@ -232,9 +242,13 @@ impl Store {
             check(old.opened())?;
             let node = self.node(&place, place.directories.len());
             let mut held = node.lock();
-            let parent = match files::open_directory(self.root(), node.path()) {
-                Ok(parent) => parent,
-                Err(errno) if files::says_absent(errno) => return self.bucket(bucket).map(drop),
+            let parent = match files::look_into(self.root(), node.path()) {
+                Ok(Look::Directory(parent)) => parent,
+                Ok(Look::Nothing) => return self.bucket(bucket).map(drop),
+                Ok(Look::Foreign(path)) => {
+                    let path = path.to_owned();
+                    return Err(Trouble::Foreign { path }.into());
+                }
                 Err(errno) => return Err(error("open a directory", errno)),
             };
             // Who deletes again what is gone may do so because the first time could not be made durable.

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::bucket::DIRECTORIES;
-use super::files::{self, Is};
+use super::files::Is;
 use super::opened::Trouble;
 use super::parts;
 use super::record::Manifest;
@@ -136,6 +136,14 @@ fn of_bucket(name: &str, is: Is) -> bool {
     }
 }
 
+/// When `bytes` more may have been read at `rate` bytes a second, what was read before being due at `due`.
+/// What was missed while the disk was slow is not made up for.
+pub(super) fn due_after(due: Instant, now: Instant, bytes: u64, rate: u64) -> Instant {
+    let nanoseconds = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1));
+    let takes = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+    due.max(now).checked_add(takes).unwrap_or(due)
+}
+
 struct Pass<'s> {
     store: &'s Arc<Store>,
     rate: u64,
@@ -147,14 +155,7 @@ struct Pass<'s> {
 impl Pass<'_> {
     /// Waits as long as reading so many bytes takes; says whether to go on.
     fn spend(&mut self, bytes: u64) -> bool {
-        let nanoseconds = u128::from(bytes) * 1_000_000_000 / u128::from(self.rate);
-        let takes = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
-        // What was missed while the disk was slow is not made up for.
-        self.due = self
-            .due
-            .max(Instant::now())
-            .checked_add(takes)
-            .unwrap_or(self.due);
+        self.due = due_after(self.due, Instant::now(), bytes, self.rate);
         rest(self.store, self.due);
         !self.store.is_closing()
     }
@@ -318,7 +319,7 @@ impl Visit for Pass<'_> {
 
     fn unreadable(&mut self, path: &str, what: &'static str, errno: Errno) {
         // A directory that was removed since it was seen is none.
-        if !files::says_absent(errno) {
+        if errno != Errno::NOENT {
             self.failed(path, &format!("{what}: {errno}"));
         }
     }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::Durability;
 use super::faults::Faults;
-use super::files::{self, error};
+use super::files::{self, Look, error};
 use super::index::Uploads;
 use super::memory::Objects;
 use super::name::{self, Level};
@@ -275,14 +275,14 @@ impl Store {
 
     /// `NoSuchBucket` unless the bucket is there.
     pub(super) fn bucket(&self, bucket: &BucketName) -> Result<OwnedFd, Error> {
-        match files::open_directory(self.root(), &format!("buckets/{bucket}/objects")) {
-            Ok(opened) => {
+        match files::look_into(self.root(), &format!("buckets/{bucket}/objects")) {
+            Ok(Look::Directory(opened)) => {
                 if !self.was_seen(bucket) {
                     write(&self.buckets_seen).insert(bucket.clone());
                 }
                 Ok(opened)
             }
-            Err(errno) if files::says_absent(errno) => Err(self.why_no_bucket(bucket)),
+            Ok(Look::Nothing | Look::Foreign(_)) => Err(self.why_no_bucket(bucket)),
             Err(errno) => Err(error("open a bucket", errno)),
         }
     }
@@ -294,7 +294,7 @@ impl Store {
                 "the `objects` of bucket `{bucket}` is missing"
             )),
             Ok(_) => no_bucket(bucket),
-            Err(errno) if files::says_absent(errno) => no_bucket(bucket),
+            Err(Errno::NOENT) => no_bucket(bucket),
             Err(errno) => error("look for a bucket", errno),
         }
     }

@@ -82,6 +82,24 @@ async fn t73_who_first_writes_makes_the_bucket_durable() {
     assert_eq!(syncs(|| disk.store.make_durable(&place)), 4);
 }
 
+/// Who opened an upload in a bucket that was removed meanwhile leaves nothing durable for the next one.
+#[tokio::test]
+async fn t73_a_bucket_that_is_gone_is_not_durable() {
+    let root = directory();
+    let disk = open_at(root.path(), Durability::Strict);
+    let create = || {
+        disk.store
+            .create_bucket(&bucket(), OffsetDateTime::now_utc())
+    };
+    let staged = syncs(create);
+    disk.store.delete_bucket(&bucket()).unwrap();
+    disk.store.make_bucket_durable(&bucket()).unwrap();
+    let (outcome, _) = with_syncs_failing(staged - 1, create);
+    assert_eq!(outcome.unwrap_err().code(), ErrorCode::ServiceUnavailable);
+    let place = Place::of(&bucket(), "k");
+    needs_each_sync(4, || disk.store.make_durable(&place));
+}
+
 /// A directory that was missing, and was made again.
 #[tokio::test]
 async fn t73_a_directory_that_was_made_again_is_made_durable_by_who_finds_it() {

@@ -7,12 +7,13 @@ use std::os::unix::fs::symlink;
 use time::OffsetDateTime;
 
 use super::fixtures::{
-    completion, config, delete, fresh, get, listing_uploads, md5, object_file, only_part, open_at,
-    put, send_part, upload,
+    complete as complete_upload, completion, config, delete, fresh, get, listing_uploads, md5,
+    object_file, on, only_part, open_at, put, send_part, upload,
 };
 use super::*;
 use crate::authz::Granted;
 use crate::backend::Backend;
+use crate::s3::call::ListBuckets;
 
 /// T70: a directory of the store replaced by a link; nothing behind it may be touched.
 #[tokio::test]
@@ -69,26 +70,111 @@ async fn t75_a_damaged_object_can_be_overwritten_and_deleted() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
-/// T72: killed between making an upload's record and writing it.
+/// T75: no page could tell of an upload that has lost its key, so none is told without it; whoever is told
+/// its id can end it, and what is left of it is kept.
 #[tokio::test]
-async fn t72_a_torn_upload_hides_no_other() {
+async fn t75_an_upload_that_lost_its_record_fails_its_page_until_it_is_aborted() {
+    for torn in [Some("{"), Some(""), None] {
+        let root = tempfile::tempdir().unwrap();
+        let disk = fresh(root.path(), Durability::Relaxed).await;
+        let (id, _) = upload(&disk, "k", b"first").await;
+        let (lost, _) = upload(&disk, "lost", b"bytes of the lost").await;
+        drop(disk);
+        let record = root.path().join("buckets/bucket/uploads").join(&lost);
+        let record = record.join("upload");
+        match torn {
+            Some(text) => std::fs::write(record, text).unwrap(),
+            None => std::fs::remove_file(record).unwrap(),
+        }
+        let disk = open_at(root.path(), Durability::Relaxed);
+        let call = listing_uploads("", None, 10);
+        for _ in 0..2 {
+            let page = disk.list_multipart_uploads(Granted::for_test(&call));
+            let error = page.await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InternalError);
+            assert!(error.message().contains(&lost), "{error}");
+        }
+        let told = disk.faults().take();
+        assert!(
+            told.iter()
+                .any(|f| f.kind == "damaged" && f.path.contains(&lost))
+        );
+        // Nobody can know its key.
+        let ended = on("whatever", &lost);
+        disk.abort_multipart_upload(Granted::for_test(&ended))
+            .await
+            .unwrap();
+        let page = disk.list_multipart_uploads(Granted::for_test(&call));
+        let page = page.await.unwrap();
+        let told: Vec<_> = page.uploads.iter().map(|u| &u.upload_id).collect();
+        assert_eq!(told, [&id]);
+        let kept = root.path().join("foreign").join(&lost).join("1");
+        assert!(kept.is_file());
+        let again = disk.abort_multipart_upload(Granted::for_test(&ended));
+        assert_eq!(again.await.unwrap_err().code(), ErrorCode::NoSuchUpload);
+        // One that is sound is ended by its key alone.
+        let other = on("whatever", &id);
+        let other = disk.abort_multipart_upload(Granted::for_test(&other));
+        assert_eq!(other.await.unwrap_err().code(), ErrorCode::NoSuchUpload);
+    }
+}
+
+/// T75: a part is told as an object is, by its name and its file.
+#[tokio::test]
+async fn t75_a_damaged_part_is_listed_and_counted() {
     let root = tempfile::tempdir().unwrap();
-    drop(fresh(root.path(), Durability::Relaxed).await);
-    let torn = root
-        .path()
-        .join("buckets/bucket/uploads")
-        .join("0".repeat(32));
-    std::fs::create_dir(&torn).unwrap();
-    std::fs::write(torn.join("upload"), "").unwrap();
-    let disk = open_at(root.path(), Durability::Relaxed);
+    let disk = fresh(root.path(), Durability::Relaxed).await;
     let (id, _) = upload(&disk, "k", b"first").await;
-    let call = listing_uploads("", None, 10);
-    let page = disk
-        .list_multipart_uploads(Granted::for_test(&call))
-        .await
-        .unwrap();
-    assert_eq!(page.uploads.len(), 1);
-    assert_eq!(page.uploads.first().unwrap().upload_id, id);
+    let part = root.path().join("buckets/bucket/uploads").join(&id);
+    std::fs::write(part.join("1"), "damage").unwrap();
+    let call = crate::s3::call::ListParts {
+        upload: on("k", &id),
+        max_parts: 10,
+        after: 0,
+        url_encoded: false,
+    };
+    let page = disk.list_parts(Granted::for_test(&call)).await.unwrap();
+    let told: Vec<_> = page
+        .parts
+        .iter()
+        .map(|p| (p.part_number, p.size, p.etag.0.as_str()))
+        .collect();
+    assert_eq!(told, [(1, 6, "damaged")]);
+    assert!(disk.faults().damaged_count() > 0);
+    // Whoever takes the tag at its word makes no object of it.
+    let named = [crate::backend::CompletedPart {
+        part_number: 1,
+        etag: page.parts.first().unwrap().etag.clone(),
+        checksum: None,
+    }];
+    let call = completion("k", &id);
+    let completed = disk.complete_multipart_upload(Granted::for_test(&call), &named);
+    assert!(completed.await.is_err());
+}
+
+/// T75: a bucket that lost its objects is told of, as one that is damaged; what has nothing of a bucket is none.
+#[tokio::test]
+async fn t75_a_bucket_that_lost_its_objects_is_listed_and_counted() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = fresh(root.path(), Durability::Relaxed).await;
+    let (id, part) = upload(&disk, "k", b"of parts").await;
+    complete_upload(&disk, "k", &id, part).await;
+    drop(disk);
+    std::fs::create_dir(root.path().join("buckets/theirs")).unwrap();
+    std::fs::remove_dir_all(root.path().join("buckets/bucket/objects")).unwrap();
+    let disk = open_at(root.path(), Durability::Relaxed);
+    disk.wait_for_collector();
+    let call = ListBuckets::default();
+    let told = disk.list_buckets(Granted::for_test(&call)).await.unwrap();
+    let told: Vec<_> = told.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(told, ["bucket"]);
+    let found = disk.faults().take();
+    let is = |kind: &str, path: &str| found.iter().any(|f| f.kind == kind && f.path == path);
+    assert!(is("damaged", "buckets/bucket/objects"), "{found:?}");
+    assert!(is("foreign", "buckets/theirs"), "{found:?}");
+    // Nothing of it is garbage for that.
+    let parts = root.path().join("buckets/bucket/parts");
+    assert_eq!(std::fs::read_dir(parts).unwrap().count(), 1);
 }
 
 /// T76: a part replaced between the look at it and its taking.

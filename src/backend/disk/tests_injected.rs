@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustix::io::Errno;
+
 use super::faults::injected::{Plan, Rule, follow};
 use super::fixtures::{
     ERRNOS, bucket, completion, config, directory, get, listing, listing_uploads, object, on,
@@ -16,6 +18,16 @@ use crate::authz::Granted;
 use crate::backend::Backend;
 use crate::s3::call::{CopyObject, CreateBucket, ListBuckets, ListParts, OnBucket};
 use crate::s3::{ObjectKey, ReadConditions, TagSet, WriteConditions};
+
+/// What an open says of something that is no file or directory, and a disk in trouble may say as well.
+const AMBIGUOUS: [Errno; 6] = [
+    Errno::LOOP,
+    Errno::NOTDIR,
+    Errno::NXIO,
+    Errno::XDEV,
+    Errno::ISDIR,
+    Errno::NODEV,
+];
 
 /// What a key may hold; `None` is no object.
 type May = BTreeSet<Option<Vec<u8>>>;
@@ -351,6 +363,17 @@ fn t72_no_fault_of_the_disk_loses_or_invents_anything() {
                         errno,
                     });
                 }
+            }
+            // What is said of links, devices and the like too.
+            if call == "open"
+                && let Some(errno) = AMBIGUOUS.get(nth % AMBIGUOUS.len())
+            {
+                rules.push(Rule {
+                    call,
+                    nth,
+                    lasting: nth % 4 == 0,
+                    errno: *errno,
+                });
             }
         }
     }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fixtures::{
-    delete, directory, fresh, get, listing, object, object_file, open_with, put, read,
+    bucket, delete, directory, fresh, get, listing, object, object_file, open_with, put, read,
 };
+use super::store::Place;
 use super::*;
 use crate::authz::Granted;
 use crate::backend::{Backend, Body, ObjectPage};
@@ -67,6 +68,72 @@ async fn t77_a_directory_that_is_larger_than_memory_is_listed_whole() {
         let expected: Vec<&String> = keys.iter().filter(|key| key.as_str() > start).collect();
         let listed: Vec<&String> = listed.iter().collect();
         assert!(listed == expected, "from {start}");
+    }
+}
+
+/// Writers alone fill memory no further than listings do, whatever their keys are and however many.
+#[tokio::test]
+async fn t77_writes_fill_memory_no_further_than_was_set() {
+    let root = directory();
+    drop(fresh(root.path(), Durability::Relaxed).await);
+    // Directories have five eighths of it.
+    let (memory, budget) = (1 << 20, 5 << 17);
+    let disk = open_with(root.path(), memory);
+    put(&disk, "flat/0", b"x").await.unwrap();
+    let draft = || write::Draft::new(disk.store.clone(), &bucket()).unwrap();
+    let mut most = 0;
+    let mut keys = BTreeSet::new();
+    for n in 0..6000_u32 {
+        // One known directory, from both ends; and others that are made on the way.
+        let (far, name) = (n.wrapping_mul(2_654_435_761), "x".repeat(60));
+        for key in [format!("flat/{far:010}{name}"), format!("d{}/{n}", n % 40)] {
+            let place = Place::of(&bucket(), &key);
+            let mut draft = draft();
+            let record = record::Record {
+                key: key.clone(),
+                ..written("")
+            };
+            draft.finish(&record).unwrap();
+            let check = |_: Option<&opened::Opened>| Ok(());
+            let committed = disk
+                .store
+                .commit(&place, &record, &draft.name, false, check);
+            committed.unwrap();
+            draft.keep();
+            keys.insert(key);
+            most = most.max(disk.store.tree.held());
+        }
+    }
+    assert!(most > budget / 2, "nothing was remembered: {most}");
+    assert!(most <= budget + budget / 8, "{most}");
+    // What is known no more is read again.
+    keys.insert("flat/0".to_owned());
+    let (mut after, mut listed) = (None, BTreeSet::new());
+    loop {
+        let page = page(&disk, after.as_deref(), None, 700).await;
+        listed.extend(page.objects.into_iter().map(|object| object.key));
+        most = most.max(disk.store.tree.held());
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert!(listed == keys);
+    assert!(most <= budget + budget / 8, "{most}");
+}
+
+/// The record of an object without bytes.
+fn written(key: &str) -> record::Record {
+    record::Record {
+        key: key.to_owned(),
+        size: 0,
+        etag: super::fixtures::md5(b""),
+        modified: 0,
+        standard: Vec::new(),
+        user: Vec::new(),
+        tags: Vec::new(),
+        checksum: None,
+        manifest: None,
     }
 }
 

@@ -137,7 +137,15 @@ async fn what_cannot_be_read_is_said_and_is_no_damage() {
     assert!(run(None));
     for (call, count) in plan.made() {
         for nth in 0..count {
-            for errno in [Errno::IO, Errno::MFILE, Errno::STALE] {
+            // The last ones are also said of what is foreign: by themselves they say nothing.
+            let said = [
+                Errno::IO,
+                Errno::MFILE,
+                Errno::STALE,
+                Errno::LOOP,
+                Errno::XDEV,
+            ];
+            for errno in said {
                 let lasting = nth.is_multiple_of(2);
                 let rule = Rule {
                     call,
@@ -152,6 +160,29 @@ async fn what_cannot_be_read_is_said_and_is_no_damage() {
     assert_eq!(disk.faults().damaged_count(), 0);
     assert!(paths(&disk).iter().all(|(kind, _)| *kind == "unreadable"));
     assert!(run(None), "it is well again");
+}
+
+/// A pass takes as long as its rate says, at least: `spend` is what makes it.
+#[tokio::test]
+async fn a_pass_keeps_to_its_rate() {
+    let directory = tempfile::tempdir().unwrap();
+    furnished(directory.path()).await;
+    let disk = open_at(directory.path(), Durability::Relaxed);
+    disk.wait_for_collector();
+    assert!(scrub::pass(&disk.store, FAST));
+    let bytes = disk.scrub().bytes();
+    assert!(bytes > 0);
+    let begun = Instant::now();
+    assert!(scrub::pass(&disk.store, bytes * 4));
+    assert!(begun.elapsed() >= Duration::from_millis(250));
+    let (now, second) = (Instant::now(), Duration::from_secs(1));
+    let due = |due, now| scrub::due_after(due, now, 3_000_000, 2_000_000);
+    assert_eq!(due(now, now), now + second * 3 / 2);
+    // What is read early is waited for; what was late is not made up for.
+    assert_eq!(due(now + second, now), now + second * 5 / 2);
+    assert_eq!(due(now, now + 9 * second), now + second * 21 / 2);
+    // No rate is so low, and no file so large, that the sum overflows.
+    assert!(scrub::due_after(now, now, u64::MAX, 0) >= now);
 }
 
 /// The thread: it works, and ends with the store however far it is.

@@ -31,7 +31,7 @@ fn create(store: &Store, key: &str, second: i64) -> Result<String, Error> {
 }
 
 fn abort(store: &Store, key: &str, id: &str) -> Result<(), Error> {
-    upload::abort(store, &on(key, id))
+    ending::abort(store, &on(key, id))
 }
 
 /// An upload as pages order them.

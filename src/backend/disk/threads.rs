@@ -2,14 +2,17 @@
 //! so many. Callers have them in turn ([`crate::fair`]): what one asks for is nobody else's wait, and a
 //! disk that hangs for one leaves threads to others.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use crate::fair::{Asker, Crowded, Turn, Turns};
 use crate::s3::{Error, ErrorCode};
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 /// How many threads work at a time for requests whose work is short.
-const SHORT: usize = 128;
+const SHORT: usize = 64;
 
 /// How many requests that may take long, such as a page or many deletions, run at a time, so that the
 /// others keep cores.
@@ -17,10 +20,13 @@ const LONG: usize = 8;
 
 /// How many bodies are read at a time, and how many written before their last bytes: more would have
 /// as many threads, and be no faster.
-const BODIES: usize = 64;
+const BODIES: usize = 32;
 
 /// How many threads work at a time for nobody.
 const ASIDE: usize = 16;
+
+/// How long a thread that nobody needs is kept, and with it what its allocator holds.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Turns for each kind of work.
 #[derive(Debug)]
@@ -65,9 +71,20 @@ pub(super) async fn run<T: Send + 'static>(
         drop(turn);
         outcome
     };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Error::internal)?
+    spawn(work).await.map_err(Error::internal)?
+}
+
+/// Runs work on a thread of the one pool that all reactors share: each of them would have as many of its own.
+pub(super) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    static POOL: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+        let mut pool = tokio::runtime::Builder::new_current_thread();
+        pool.thread_name("files").thread_keep_alive(IDLE);
+        pool.build().ok()
+    });
+    match &*POOL {
+        Some(pool) => pool.spawn_blocking(work),
+        None => tokio::task::spawn_blocking(work),
+    }
 }
 
 /// Runs file work that nobody waits for, not on the reactor: a few at a time, however many clients leave at
@@ -78,13 +95,13 @@ pub(super) fn aside(work: impl FnOnce() + Send + 'static) {
         return work();
     };
     match TURNS.try_acquire() {
-        Ok(turn) => drop(runtime.spawn_blocking(move || {
+        Ok(turn) => drop(spawn(move || {
             work();
             drop(turn);
         })),
         Err(_) => drop(runtime.spawn(async move {
             let turn = TURNS.acquire().await;
-            let worked = tokio::task::spawn_blocking(work).await;
+            let worked = spawn(work).await;
             drop((turn, worked));
         })),
     }

@@ -29,6 +29,10 @@ const NAME: usize = 112;
 /// What a node takes in memory beside its path and its names.
 const NODE: usize = 256;
 
+/// What is remembered of one directory however little memory there is, in bytes: less than a page would be
+/// read again and again for each.
+const LEAST: usize = 1024 * NAME;
+
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -39,15 +43,49 @@ pub(super) enum Entry {
 }
 
 /// Some of a directory's names: all from `from` to `upto`, both included.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     from: Vec<u8>,
     /// `None`: to the end.
     upto: Option<Vec<u8>>,
     entries: BTreeMap<Box<[u8]>, Entry>,
+    /// What the names take in memory.
+    cost: usize,
 }
 
 impl Known {
+    /// Says whether the name is new.
+    fn insert(&mut self, name: Box<[u8]>, entry: Entry) -> bool {
+        let cost = NAME.saturating_add(name.len());
+        let is_new = self.entries.insert(name, entry).is_none();
+        if is_new {
+            self.cost = self.cost.saturating_add(cost);
+        }
+        is_new
+    }
+
+    /// Says whether the name was there.
+    fn remove(&mut self, name: &[u8]) -> bool {
+        let was_there = self.entries.remove(name).is_some();
+        if was_there {
+            let cost = NAME.saturating_add(name.len());
+            self.cost = self.cost.saturating_sub(cost);
+        }
+        was_there
+    }
+
+    /// Knows no more of the last names, when all of them take more than `share`.
+    fn fit(&mut self, share: usize) {
+        while self.cost > share
+            && self.entries.len() > 1
+            && let Some((last, _)) = self.entries.pop_last()
+        {
+            let cost = NAME.saturating_add(last.len());
+            self.cost = self.cost.saturating_sub(cost);
+            self.upto = self.entries.last_key_value().map(|(last, _)| last.to_vec());
+        }
+    }
+
     fn covers(&self, name: &[u8]) -> bool {
         name >= self.from.as_slice() && self.upto.as_deref().is_none_or(|upto| name <= upto)
     }
@@ -81,11 +119,21 @@ struct Shared {
     budget: usize,
     held: AtomicUsize,
     generations: AtomicU64,
+    /// How many names pages took.
+    #[cfg(test)]
+    taken: AtomicUsize,
 }
 
 impl Shared {
     fn generation(&self) -> u64 {
         self.generations.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The most bytes that one directory's names may take: less than what is kept when others are forgotten,
+    /// or it would be the next to go.
+    fn share(&self) -> usize {
+        let most = (self.budget / 4 * 3).saturating_sub(64 * NAME);
+        most.max(LEAST)
     }
 }
 
@@ -116,6 +164,8 @@ impl Tree {
                 budget,
                 held: AtomicUsize::new(0),
                 generations: AtomicU64::new(0),
+                #[cfg(test)]
+                taken: AtomicUsize::new(0),
             }),
         }
     }
@@ -148,6 +198,18 @@ impl Tree {
             // There are shards; a tree without would be a mistake of `new`.
             None => lock(Box::leak(Box::default())),
         }
+    }
+
+    /// How many names pages took since this was last asked.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.shared.taken.swap(0, Ordering::Relaxed)
+    }
+
+    /// How many bytes are counted as remembered.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.shared.held.load(Ordering::Relaxed)
     }
 
     /// Forgets every directory below `path`. Nobody may be changing one of them.
@@ -273,6 +335,8 @@ impl Node {
         let mut range = known.entries.range::<[u8], _>(range);
         let taken = range.by_ref().take(most);
         page.entries = taken.map(|(n, e)| (n.clone(), e.clone())).collect();
+        #[cfg(test)]
+        (self.shared.taken).fetch_add(page.entries.len(), Ordering::Relaxed);
         let behind = |last: &[u8]| [last, &[0]].concat();
         page.next = match (range.next(), &known.upto) {
             (Some((next, _)), _) => Some(next.to_vec()),
@@ -306,10 +370,12 @@ pub(super) struct Held<'n> {
 impl Held<'_> {
     /// `name` is there now.
     pub(super) fn insert(&mut self, name: &[u8], entry: Entry) {
+        let share = self.node.shared.share();
         let known = self.state.known.as_mut();
         if let Some(known) = known.filter(|known| known.covers(name))
-            && known.entries.insert(name.into(), entry).is_none()
+            && known.insert(name.into(), entry)
         {
+            known.fit(share);
             self.recount();
         }
     }
@@ -317,7 +383,7 @@ impl Held<'_> {
     /// `name` is there no more.
     pub(super) fn remove(&mut self, name: &[u8]) {
         if let Some(known) = &mut self.state.known
-            && known.entries.remove(name).is_some()
+            && known.remove(name)
         {
             self.recount();
         }
@@ -327,11 +393,7 @@ impl Held<'_> {
     pub(super) fn is_made(&mut self) {
         self.state.generation = self.node.shared.generation();
         self.state.durable = false;
-        self.state.known = Some(Known {
-            from: Vec::new(),
-            upto: None,
-            entries: BTreeMap::new(),
-        });
+        self.state.known = Some(Known::default());
         self.recount();
     }
 
@@ -361,11 +423,11 @@ impl Held<'_> {
         known.is_some_and(|known| !known.entries.is_empty())
     }
 
-    /// Counts what is remembered. All names count alike: their bytes are few beside what a map needs.
+    /// Counts what is remembered.
     fn recount(&mut self) {
-        let names = self.state.known.as_ref().map_or(0, |k| k.entries.len());
+        let names = self.state.known.as_ref().map_or(0, |known| known.cost);
         let base = NODE.saturating_add(self.node.path.len().saturating_mul(2));
-        let cost = base.saturating_add(names.saturating_mul(NAME));
+        let cost = base.saturating_add(names);
         let held = &self.node.shared.held;
         held.fetch_add(cost, Ordering::Relaxed);
         held.fetch_sub(
@@ -376,15 +438,10 @@ impl Held<'_> {
 
     /// Reads the directory. Where it has more names than may be remembered of one, those from `from` on.
     fn load(&mut self, root: BorrowedFd<'_>, faults: &Faults, from: &[u8]) -> Result<(), Errno> {
-        // Less than what is kept when others are forgotten, or it would be the next to go.
-        let most = self.node.shared.budget / 4 * 3 / NAME;
-        let most = most.saturating_sub(64).max(1024);
+        let share = self.node.shared.share();
+        let most = share / NAME;
         let mut found: Vec<(Box<[u8]>, Entry)> = Vec::new();
-        let mut known = Known {
-            from: Vec::new(),
-            upto: None,
-            entries: BTreeMap::new(),
-        };
+        let mut known = Known::default();
         let narrow = |known: &mut Known, found: &mut Vec<(Box<[u8]>, Entry)>| {
             known.from = from.to_vec();
             found.retain(|(name, _)| known.covers(name));
@@ -411,7 +468,21 @@ impl Held<'_> {
             narrow(&mut known, &mut found);
         }
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        known.cost = found
+            .iter()
+            .map(|(name, _)| NAME.saturating_add(name.len()))
+            .sum();
         known.entries = found.into_iter().collect();
+        if known.cost > share && known.from.as_slice() < from {
+            known.from = from.to_vec();
+            known.entries = known.entries.split_off(from);
+            known.cost = known
+                .entries
+                .keys()
+                .map(|name| NAME.saturating_add(name.len()))
+                .sum();
+        }
+        known.fit(share);
         self.state.known = Some(known);
         self.recount();
         Ok(())

@@ -1,20 +1,20 @@
 //! Multipart uploads: a directory each, with what it was opened with and its parts in files of the
 //! object form.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::files::{self, Is, error};
-use super::index::Position;
-use super::opened::Opened;
+use super::files::{self, Is, LookAtFile, error};
+use super::index::{Held, Position};
+use super::opened::{Opened, Trouble};
 use super::record::Record;
 use super::store::{Store, is_random_name, random_name};
 use super::write::Draft;
-use crate::backend::{ListedPart, PartPage};
+use crate::backend::{ListedObject, ListedPart, PartPage};
 use crate::s3::call::{CreateMultipartUpload, ListParts, OnUpload};
 use crate::s3::{
     BucketName, ChecksumAlgorithm, ChecksumRequest, ChecksumType, ETag, Error, ErrorCode,
@@ -36,6 +36,28 @@ pub(super) struct UploadRecord {
 }
 
 impl UploadRecord {
+    fn of(call: &CreateMultipartUpload, now: OffsetDateTime) -> Self {
+        Self {
+            key: call.key.to_string(),
+            initiated: now.unix_timestamp_nanos(),
+            standard: call
+                .metadata
+                .standard
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), v.clone()))
+                .collect(),
+            user: call.metadata.user.clone(),
+            tags: call
+                .tags
+                .iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+            checksum: call.checksum.map(|(algorithm, kind)| {
+                (algorithm.name().to_owned(), kind == ChecksumType::Composite)
+            }),
+        }
+    }
+
     pub(super) fn checksum(&self) -> Option<(ChecksumAlgorithm, ChecksumType)> {
         let (algorithm, composite) = self.checksum.as_ref()?;
         let kind = if *composite {
@@ -79,7 +101,7 @@ pub(super) fn record_path(bucket: &BucketName, id: &str) -> String {
     format!("{}/upload", directory(bucket, id))
 }
 
-fn no_upload(id: &str) -> Error {
+pub(super) fn no_upload(id: &str) -> Error {
     Error::new(ErrorCode::NoSuchUpload).detail("UploadId", id)
 }
 
@@ -157,10 +179,14 @@ pub(super) fn read(store: &Store, bucket: &BucketName, id: &str) -> Result<Found
 
 /// Reads the record at a path, whatever is remembered.
 pub(super) fn read_record(store: &Store, path: &str) -> Result<Found, Errno> {
-    let (file, stat) = match files::open_file(store.root(), path) {
-        Ok(opened) => opened,
-        Err(errno) if files::says_absent(errno) => return Ok(Found::Nothing),
-        Err(errno) => return Err(errno),
+    let (file, stat) = match files::look_at_file(store.root(), path)? {
+        LookAtFile::File(file, stat) => (file, stat),
+        LookAtFile::Nothing => return Ok(Found::Nothing),
+        LookAtFile::Foreign(at) => {
+            let what = "no regular file, in the place of an upload's record";
+            store.faults.foreign(at, what);
+            return Ok(Found::Nothing);
+        }
     };
     let length = usize::try_from(files::length(&stat)).map_err(|_| Errno::FBIG)?;
     let bytes = files::read_at(file.as_fd(), 0, length)?;
@@ -180,25 +206,7 @@ pub(super) fn create(
 ) -> Result<String, Error> {
     drop(store.bucket(&call.bucket)?);
     let id = random_name()?;
-    let record = UploadRecord {
-        key: call.key.to_string(),
-        initiated: now.unix_timestamp_nanos(),
-        standard: call
-            .metadata
-            .standard
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), v.clone()))
-            .collect(),
-        user: call.metadata.user.clone(),
-        tags: call
-            .tags
-            .iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect(),
-        checksum: call.checksum.map(|(algorithm, kind)| {
-            (algorithm.name().to_owned(), kind == ChecksumType::Composite)
-        }),
-    };
+    let record = UploadRecord::of(call, now);
     let position = Position::of(&id, &record).ok_or_else(|| Error::internal("no upload's id"))?;
     let bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
     let uploads = store.inside(&call.bucket, "uploads")?;
@@ -223,19 +231,9 @@ pub(super) fn create(
         drop(held);
         files::sync(uploads.as_fd())
     };
-    let placed = make().and_then(|()| place());
-    if let Err(errno) = placed {
-        // It may have been moved into place by what failed then.
-        let mut held = index.lock();
-        held.unsure();
-        match files::rename(uploads.as_fd(), &id, store.root(), &staged) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => {
-                tracing::warn!(%errno, id, "an upload that nobody knows of is left");
-                store.is_not_durable(&call.bucket);
-            }
-        }
-        drop(held);
+    if let Err(errno) = make().and_then(|()| place()) {
+        let held = index.lock();
+        take_back(store, &call.bucket, held, uploads.as_fd(), &id);
         store.clear_away(&staged);
         return Err(error("open an upload", errno));
     }
@@ -244,6 +242,25 @@ pub(super) fn create(
     store.make_bucket_durable(&call.bucket)?;
     store.uploads.trim();
     Ok(id)
+}
+
+/// Moves an upload out of sight that could not be made, or not durably: it may have been moved into place
+/// by what failed then.
+fn take_back(
+    store: &Store,
+    bucket: &BucketName,
+    mut held: Held<'_>,
+    uploads: BorrowedFd<'_>,
+    id: &str,
+) {
+    held.unsure();
+    match files::rename(uploads, id, store.root(), &format!("staging/{id}")) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => {
+            tracing::warn!(%errno, id, "an upload that nobody knows of is left");
+            store.is_not_durable(bucket);
+        }
+    }
 }
 
 /// Moves a finished draft to its part, durably.
@@ -300,8 +317,22 @@ pub(super) fn open_part(
     upload: &OnUpload,
     number: u16,
 ) -> Result<Option<Opened>, Error> {
-    let path = directory(&upload.bucket, &upload.upload_id);
-    Ok(store.open_record(&format!("{path}/{number}"))?)
+    Ok(store.open_record(&part_path(upload, number))?)
+}
+
+fn part_path(upload: &OnUpload, number: u16) -> String {
+    format!("{}/{number}", directory(&upload.bucket, &upload.upload_id))
+}
+
+/// A damaged part as a page tells it: by its name and its file, as a damaged object.
+fn damaged_part(part_number: u16, damaged: ListedObject) -> ListedPart {
+    ListedPart {
+        part_number,
+        size: damaged.size,
+        etag: damaged.etag,
+        last_modified: damaged.last_modified,
+        checksum: None,
+    }
 }
 
 pub(super) fn list_parts(store: &Store, call: &ListParts) -> Result<PartPage, Error> {
@@ -318,8 +349,18 @@ pub(super) fn list_parts(store: &Store, call: &ListParts) -> Result<PartPage, Er
             page.truncated = true;
             break;
         }
-        let Some(part) = open_part(store, &call.upload, number)? else {
-            continue;
+        let path = part_path(&call.upload, number);
+        let part = match store.open_record(&path) {
+            Ok(Some(part)) => part,
+            // Gone, with the upload, or not the store's.
+            Ok(None) | Err(Trouble::Foreign { .. }) => continue,
+            Err(trouble) => match trouble.listed(path) {
+                Some(damaged) => {
+                    page.parts.push(damaged_part(number, damaged));
+                    continue;
+                }
+                None => return Err(trouble.into()),
+            },
         };
         page.parts.push(ListedPart {
             part_number: number,
@@ -334,41 +375,4 @@ pub(super) fn list_parts(store: &Store, call: &ListParts) -> Result<PartPage, Er
         });
     }
     Ok(page)
-}
-
-/// Ends an upload without an object.
-pub(super) fn abort(store: &Store, upload: &OnUpload) -> Result<(), Error> {
-    remove(store, upload)
-}
-
-/// Out of sight first, then its files.
-pub(super) fn remove(store: &Store, upload: &OnUpload) -> Result<(), Error> {
-    let id = upload.upload_id.as_str();
-    let record = find(store, upload)?;
-    let position = Position::of(id, &record).ok_or_else(|| no_upload(id))?;
-    let _placing = store.placing(&upload.bucket);
-    let uploads = store.inside(&upload.bucket, "uploads")?;
-    let away = format!("staging/{}", random_name()?);
-    let index = store.uploads.index(&upload.bucket);
-    {
-        let mut held = index.lock();
-        match files::rename(uploads.as_fd(), id, store.root(), &away) {
-            Ok(()) => held.remove(&position),
-            Err(Errno::NOENT) => {
-                held.remove(&position);
-                return Err(no_upload(id));
-            }
-            Err(errno) => {
-                held.unsure();
-                return Err(error("remove an upload", errno));
-            }
-        }
-        store
-            .uploads
-            .end(&record_path(&upload.bucket, id), position);
-    }
-    store.sync_directory(uploads.as_fd())?;
-    // It is gone. What is left of it is the collector's, should this fail.
-    store.clear_away(&away);
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 
 use rustix::io::Errno;
 
-use super::files;
+use super::files::{self, LookAtFile};
 use super::opened::{Opened, Trouble};
 use super::parts;
 use super::record::{BLOCK, Manifest, Record, crc32c};
@@ -72,9 +72,9 @@ pub(super) fn file(store: &Store, path: &str, pace: Pace<'_>) -> Result<File, Fl
     if !pace(0) {
         return Ok(File::Stopped);
     }
-    match files::open_file(store.root(), path) {
-        Ok((file, _)) => files::read_anew(file.as_fd()).map_err(anew)?,
-        Err(errno) if files::says_absent(errno) => return Ok(File::Absent),
+    match files::look_at_file(store.root(), path) {
+        Ok(LookAtFile::File(file, _)) => files::read_anew(file.as_fd()).map_err(anew)?,
+        Ok(LookAtFile::Nothing | LookAtFile::Foreign(_)) => return Ok(File::Absent),
         Err(errno) => return Err(Flaw::unreadable(path, "open an object", errno)),
     }
     let opened = match store.open_record(path) {

@@ -192,16 +192,22 @@ async fn next(
     room: &Room,
 ) -> Result<Option<Bytes>, Error> {
     // A small body is written in one go.
-    if gathered.length == 0 || body.length() <= SMALL {
+    if body.length() <= SMALL {
         return body.next().await;
+    }
+    if draft.has_written() {
+        *draft = std::mem::replace(draft, Writing::Lost).idle().await?;
     }
     let mut coming = body.next();
     if let Ok(came) = timeout(PAUSE, &mut coming).await {
         return came;
     }
-    let taken = std::mem::replace(draft, Writing::Lost);
-    let written = taken.write(gathered.take(), room).await?;
-    *draft = written.idle().await?;
+    let mut taken = std::mem::replace(draft, Writing::Lost);
+    if gathered.length > 0 {
+        taken = taken.write(gathered.take(), room).await?;
+    }
+    // What was written last is given back too: the client may never send more.
+    *draft = taken.idle().await?;
     coming.await
 }
 
@@ -246,6 +252,14 @@ impl Default for Gathering {
     }
 }
 
+#[cfg(test)]
+impl Gathering {
+    /// How many more uploads may gather much.
+    pub(super) fn left(&self) -> usize {
+        self.0.available_permits()
+    }
+}
+
 /// What one upload has of what all share.
 struct Room {
     much: Arc<Semaphore>,
@@ -253,8 +267,8 @@ struct Room {
     asker: Asker,
 }
 
-/// A draft, and what was written to it last.
-type Written = (Box<Draft>, Vec<Bytes>);
+/// A draft, and what was written to it last, which has its room until its memory is given back.
+type Written = (Box<Draft>, Gathered);
 
 /// A draft that is written piece by piece.
 enum Writing {
@@ -268,6 +282,11 @@ enum Writing {
 }
 
 impl Writing {
+    /// Whether a thread has ended its writing, so that what it wrote can be given back at once.
+    fn has_written(&self) -> bool {
+        matches!(self, Self::Busy(writing) if writing.is_finished())
+    }
+
     /// Waits until nobody writes.
     async fn idle(self) -> Result<Self, Error> {
         match self {
@@ -283,13 +302,13 @@ impl Writing {
     async fn write(self, batch: Gathered, room: &Room) -> Result<Self, Error> {
         let draft = self.idle().await?;
         let turn = threads::turn(&room.turns, room.asker).await?;
-        Ok(Self::Busy(tokio::task::spawn_blocking(move || {
+        Ok(Self::Busy(threads::spawn(move || {
             let mut draft = draft.made()?;
             for bytes in &batch.pieces {
                 draft.write(bytes)?;
             }
-            drop((batch.room, turn));
-            Ok((draft, batch.pieces))
+            drop(turn);
+            Ok((draft, batch))
         })))
     }
 

@@ -90,7 +90,7 @@ pub(super) fn run(flags: &Validate) -> Result<(), String> {
             findings = validate_for_bucket(arn, &document, findings);
         }
         for finding in &mut findings {
-            let unknown = matches!(finding.code, "INVALID_ACTION" | "SERVICE_NOT_ANSWERED");
+            let unknown = finding.is_of_unknown_action();
             if unknown && bucket.is_none() && rules.unknown == UnknownActions::Warn {
                 finding.severity = Severity::Warning;
             }

@@ -5,8 +5,23 @@ use std::path::{Path, PathBuf};
 
 use super::{Builder, Tls, file};
 use crate::audit;
+use crate::backend::disk;
 use crate::config::words::read_text;
 use crate::listener::{Certificates, client_verifier};
+
+/// What the gateway keeps in its data directory.
+const GATEWAYS: [&str; 4] = ["env.sh", "lock", "state", "tls"];
+
+/// A path without links and dots, as far as it is there.
+fn resolved(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for there in whole.ancestors() {
+        if let (Ok(real), Ok(rest)) = (there.canonicalize(), whole.strip_prefix(there)) {
+            return real.join(rest);
+        }
+    }
+    whole
+}
 
 impl Builder<'_> {
     /// A path that the configuration names, from where the file is; `None` where there is none, which is told.
@@ -51,6 +66,35 @@ impl Builder<'_> {
             Ok(_) | Err(_) => return,
         };
         self.tell(key, format!("`{}`: {wrong}", path.display()));
+    }
+
+    /// Looks whether the disk's store at `path` and the directory of the gateway's own files can be where they
+    /// are: neither may be where the other keeps, or empties, what is its own.
+    pub(super) fn apart(&mut self, key: &str, path: &Path, data: &Path) {
+        let (store, own) = (resolved(path), resolved(data));
+        let within = |inner: &Path, outer: &Path, names: &[&str]| {
+            let below = inner.strip_prefix(outer).ok();
+            let first = below.and_then(|below| below.components().next());
+            first.is_some_and(|first| names.iter().any(|name| first.as_os_str() == *name))
+        };
+        let data = data.display();
+        let what = match () {
+            () if store == own => format!("it is `data`, `{data}`, itself"),
+            () if within(&store, &own, &GATEWAYS) => {
+                format!("it is where the gateway keeps files of its own in `data`, `{data}`")
+            }
+            () if within(&own, &store, &disk::ENTRIES) => {
+                format!("`data`, `{data}`, is where the store keeps objects")
+            }
+            () => return,
+        };
+        let path = path.display();
+        self.tell(
+            key,
+            format!(
+                "`{path}`: {what}; give the store a directory of its own, as in `objects` in `data`"
+            ),
+        );
     }
 
     /// Where events go; `data` is made at a start.

@@ -59,6 +59,12 @@ fn check_one(element: &Element<'_>, pattern: &ActionPattern, report: &mut Report
     if service == "*" {
         return;
     }
+    if let Some(meant) = known::meant_service(service) {
+        let message = format!("there is no service `{service}`");
+        let fix = format!("did you mean `{meant}`?");
+        report.error("INVALID_SERVICE_IN_ACTION", element, message, &fix);
+        return;
+    }
     if known::actions(service).is_none() {
         let message =
             format!("no action of `{service}` is answered here, so that it has no effect");

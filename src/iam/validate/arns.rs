@@ -7,6 +7,7 @@ use super::super::reference::nearest::nearest;
 use super::super::reference::regions::REGIONS;
 use super::Report;
 use super::document::Element;
+use super::known;
 
 /// Checks a resource's ARN, whose variables are one character each.
 pub(super) fn check(element: &Element<'_>, whole: &str, report: &mut Report) {
@@ -36,6 +37,7 @@ pub(super) fn check(element: &Element<'_>, whole: &str, report: &mut Report) {
             &format!("write `{}`", service.to_ascii_lowercase()),
         );
     }
+    check_service(element, service, report);
     let literal = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let global = *service == "iam";
     if global && !matches!(*region, "" | "*") {
@@ -60,6 +62,15 @@ pub(super) fn check(element: &Element<'_>, whole: &str, report: &mut Report) {
             &meant(region),
         );
     }
+    // Keys and users are an account's; the parts of `arn:aws:iam::aws:policy/…` are AWS's own.
+    if matches!(*service, "iam" | "kms" | "sts") && account.is_empty() {
+        report.error(
+            "MISSING_ARN_ACCOUNT",
+            element,
+            format!("`{text}` is nothing: what `{service}` has is an account's"),
+            "name the account, or write `*`",
+        );
+    }
     let named = !account.is_empty() && literal(account) && *account != "aws";
     if *service != "s3" && named && !is_account(account) {
         report.error(
@@ -68,6 +79,29 @@ pub(super) fn check(element: &Element<'_>, whole: &str, report: &mut Report) {
             format!("`{account}` in `{text}` is not an account"),
             "an account is 12 digits",
         );
+    }
+}
+
+/// A service that there is not, as far as it is nearly one that is answered here.
+fn check_service(element: &Element<'_>, service: &str, report: &mut Report) {
+    if let Some(meant) = known::meant_service(service) {
+        report.error(
+            "INVALID_SERVICE",
+            element,
+            format!(
+                "`{}` is nothing: there is no service `{service}`",
+                element.text()
+            ),
+            &format!("did you mean `{meant}`?"),
+        );
+    }
+}
+
+/// Checks an ARN in a condition, all of whose parts are there.
+pub(super) fn check_value(element: &Element<'_>, report: &mut Report) {
+    let text = element.text();
+    if text.starts_with("arn:") && !text.contains("${") && text.split(':').count() >= 6 {
+        check(element, text, report);
     }
 }
 

@@ -29,6 +29,24 @@ pub(super) fn actions(service: &str) -> Option<&'static [Action]> {
     actions.filter(|actions| !actions.is_empty())
 }
 
+/// Services of AWS's whose prefix is nearly that of one that is answered here.
+const SIMILAR: [&str; 12] = [
+    "aps", "dms", "ds", "es", "fms", "rds", "ram", "ses", "sms", "sns", "sqs", "ssm",
+];
+
+/// The service that was meant by a prefix that is none: one letter is wrong, missing or too many.
+pub(super) fn meant_service(prefix: &str) -> Option<&'static str> {
+    let lower = prefix.to_ascii_lowercase();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if !lower.bytes().all(plain) || actions(&lower).is_some() || SIMILAR.contains(&lower.as_str()) {
+        return None;
+    }
+    let answered = ["iam", "kms", "s3", "s3-object-lambda", "s3express", "sts"];
+    answered
+        .into_iter()
+        .find(|known| strsim::damerau_levenshtein(known, &lower) == 1)
+}
+
 /// The actions that a statement takes in.
 pub(super) fn taken(statement: &Statement) -> Vec<&'static Action> {
     let named = statement.actions.named();

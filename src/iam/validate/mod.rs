@@ -89,6 +89,39 @@ pub fn validate_at(
     look_over(limits, kind, json, Some(now))
 }
 
+impl Finding {
+    /// Whether it is of an action that there is not, which a gateway may be told to take.
+    #[must_use]
+    pub fn is_of_unknown_action(&self) -> bool {
+        matches!(
+            self.code,
+            "INVALID_ACTION" | "INVALID_SERVICE_IN_ACTION" | "SERVICE_NOT_ANSWERED"
+        )
+    }
+
+    /// Whether it is of a part of a policy that has no effect, or another than it looks like: AWS's Access
+    /// Analyzer calls it an error, or no request can meet it.
+    fn is_in_vain(&self) -> bool {
+        self.severity == Severity::Error
+            || matches!(
+                self.code,
+                "ACTION_WITHOUT_RESOURCE"
+                    | "KEY_WITHOUT_ACTION"
+                    | "RESOURCE_NEVER_MATCHES"
+                    | "UNSUPPORTED_ACTION_FOR_CONDITION_KEY"
+            )
+    }
+}
+
+/// What a policy that is taken says in vain, each with its place: not what actions there are not.
+#[must_use]
+pub fn said_in_vain(limits: &PolicyLimits, kind: PolicyKind, json: &[u8]) -> Vec<String> {
+    let findings = validate(limits, kind, json).into_iter();
+    let vain = findings.filter(|found| found.is_in_vain() && !found.is_of_unknown_action());
+    vain.map(|found| format!("{}: {}", found.path, found.message))
+        .collect()
+}
+
 /// Every error for which a document is no policy, in the parser's words; and, of what is right of it, the
 /// actions that there are not.
 #[must_use]

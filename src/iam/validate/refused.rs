@@ -235,6 +235,9 @@ fn code(error: &Error) -> &'static str {
             "Principal" if has("*` is not a principal") || has("?` is not") => {
                 "UNSUPPORTED_WILDCARD_IN_PRINCIPAL"
             }
+            // The ids of a user and of a role that are gone.
+            "Principal" if has("`AIDA") => "INVALID_USER_REFERENCE",
+            "Principal" if has("`AROA") => "INVALID_ROLE_REFERENCE",
             "Principal" => "INVALID_PRINCIPAL_FORMAT",
             "Action" | "Resource" if has("both are there") => "UNSUPPORTED_ELEMENT_COMBINATION",
             "Action" if has("either") => "MISSING_ACTION",

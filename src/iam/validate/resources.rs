@@ -18,6 +18,9 @@ pub(super) fn check(view: &View<'_>, report: &mut Report) {
     for (element, whole) in view.resources.iter().zip(&wholes) {
         check_s3(element, whole, report);
         arns::check(element, &without_variables(element.text()), report);
+        if view.statement.principals.is_some() {
+            check_of_bucket(element, whole, report);
+        }
         let text = element.text();
         if !view.variables && text.contains("${") {
             report.warn(
@@ -44,6 +47,24 @@ pub(super) fn check(view: &View<'_>, report: &mut Report) {
     let named = view.names_actions() && view.names_resources();
     if named && !check_actions(view, &wholes, report) {
         check_unused(view, &wholes, report);
+    }
+}
+
+/// A bucket's policy is about the bucket and what is in it.
+fn check_of_bucket(element: &Element<'_>, whole: &Whole, report: &mut Report) {
+    let Some([_, _, service, ..]) = whole.parts() else {
+        return;
+    };
+    if !may_be(service, "s3") {
+        report.error(
+            "UNSUPPORTED_RESOURCE_ARN_IN_POLICY",
+            element,
+            format!(
+                "`{}` is nothing that a bucket's policy is about",
+                element.text()
+            ),
+            "write `arn:aws:s3:::bucket` or `arn:aws:s3:::bucket/key`",
+        );
     }
 }
 

@@ -59,4 +59,5 @@ fn conditions(cases: &[(&str, &str, &[&str])]) {
 
 mod of_conditions;
 mod of_elements;
+mod of_names;
 mod of_statements;

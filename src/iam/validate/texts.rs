@@ -22,6 +22,9 @@ pub(super) fn check(view: &View<'_>, report: &mut Report) {
         for (kind, list) in members {
             for one in list.items() {
                 check_principal(one, report);
+                if kind == "Service" {
+                    check_service(one, report);
+                }
                 if kind == "CanonicalUser" && !is_canonical(one.text()) {
                     report.error(
                         "INVALID_PRINCIPAL_FORMAT",
@@ -57,6 +60,22 @@ fn check_principal(one: &Element<'_>, report: &mut Report) {
             one,
             format!("`{}` is nobody: a principal has no variables", one.text()),
             "name the principal, or ask for it in a condition on aws:PrincipalArn",
+        );
+    }
+}
+
+/// A service is called as its endpoint is.
+fn check_service(one: &Element<'_>, report: &mut Report) {
+    let text = one.text();
+    let name = ["amazonaws.com", "amazonaws.com.cn", "aws.internal"].iter();
+    let mut name = name.filter_map(|domain| text.strip_suffix(domain)?.strip_suffix('.'));
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    if !name.any(|name| !name.is_empty() && name.bytes().all(plain)) {
+        report.error(
+            "INVALID_SERVICE_PRINCIPAL_FORMAT",
+            one,
+            format!("`{text}` is no service"),
+            "write it as in `logging.s3.amazonaws.com`",
         );
     }
 }

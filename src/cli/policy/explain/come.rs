@@ -4,7 +4,7 @@
 use super::Keys;
 use super::play::Play;
 use crate::authn::{self, Mechanism, Version};
-use crate::authz::sketch;
+use crate::authz::sketches;
 use crate::backend::router::asks_for;
 use crate::config::Config;
 use crate::iam::{Key, Name, Principal, Supplied};
@@ -32,9 +32,6 @@ pub(super) fn request(
             "no request here comes over TLS 1.2: the configuration takes 1.3 alone".to_owned(),
         );
     }
-    let Some(request) = sketch(action, resource, given).map_err(|error| whoever(&error))? else {
-        return Ok(None);
-    };
     let two = said(Name::SignatureVersion) == Some(Version::Two.signature_version());
     let link = said(Name::AuthType) == Some(Mechanism::Presigned.auth_type());
     let signed = match &play.principal {
@@ -52,8 +49,19 @@ pub(super) fn request(
         let plain = said(Name::SecureTransport) == Some("false");
         config.takes_version_two(plain)
     });
-    authn::hears(&request, signed, takes_two).map_err(|error| whoever(&Error::from(error)))?;
-    Ok(Some(request))
+    let heard = |request: Request| {
+        authn::hears(&request, signed, takes_two).map_err(Error::from)?;
+        Ok(request)
+    };
+    // One of them is enough.
+    let mut refused = None;
+    for request in sketches(action, resource, given) {
+        match request.and_then(heard) {
+            Ok(request) => return Ok(Some(request)),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    refused.map_or(Ok(None), |error| Err(whoever(&error)))
 }
 
 fn whoever(error: &Error) -> String {

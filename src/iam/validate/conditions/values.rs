@@ -4,10 +4,11 @@
 
 use time::OffsetDateTime;
 
+use super::super::super::arn::is_account;
 use super::super::super::condition::{Compare, Quantifier, Test};
 use super::super::super::key::Name;
 use super::super::Report;
-use super::super::arns::{is_region, meant, nearest_region};
+use super::super::arns::{check_value, is_region, meant, nearest_region};
 use super::super::cover;
 use super::super::document::Element;
 use super::super::view::{Asked, View};
@@ -46,6 +47,12 @@ pub(super) fn check(asked: &Asked<'_>, variables: bool, report: &mut Report) {
     for item in items {
         check_network(asked, item, report);
         check_region(asked, item, report);
+        check_account(asked, item, report);
+        check_endpoint(asked, item, report);
+        check_kms_key(asked, item, report);
+        if asked.condition.operator.test != Test::Null {
+            check_value(item, report);
+        }
         check_date(asked, item, report);
     }
     if asked.condition.operator.test == Test::StringLike {
@@ -121,6 +128,68 @@ fn check_region(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
             message,
             "write it as in `us-east-1`, unless the gateway's own region is called so",
         ),
+    }
+}
+
+/// Whether a value is taken as it stands, and not as a pattern or a question whether there is one.
+fn is_literal(asked: &Asked<'_>, text: &str) -> bool {
+    asked.condition.operator.test != Test::Null && !text.contains(['*', '?', '$'])
+}
+
+/// Accounts are 12 digits. Who does not sign has another word, here as in AWS's logs.
+fn check_account(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
+    let (key, text) = (&asked.condition.key, item.text());
+    let accounts = [
+        "aws:PrincipalAccount",
+        "aws:ResourceAccount",
+        "aws:SourceAccount",
+        "aws:SourceOwner",
+        "s3:ResourceAccount",
+    ];
+    let of_account = accounts.iter().any(|name| key.is(name));
+    let nobody = key.is("aws:PrincipalAccount") && text == "anonymous";
+    if of_account && is_literal(asked, text) && !is_account(text) && !nobody {
+        report.error(
+            "INVALID_ARN_ACCOUNT",
+            item,
+            format!("`{text}` is not an account"),
+            "an account is 12 digits",
+        );
+    }
+}
+
+/// Networks and their endpoints have ids of 8 or 17 digits of hexadecimal.
+fn check_endpoint(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
+    let (key, text) = (&asked.condition.key, item.text());
+    for (name, prefix, code) in [
+        ("aws:SourceVpc", "vpc-", "INVALID_VPC_FORMAT"),
+        ("aws:SourceVpce", "vpce-", "INVALID_VPCE_FORMAT"),
+    ] {
+        let id = text
+            .strip_prefix(prefix)
+            .filter(|id| matches!(id.len(), 8 | 17) && id.bytes().all(|b| b.is_ascii_hexdigit()));
+        if key.is(name) && is_literal(asked, text) && id.is_none() {
+            report.error(
+                code,
+                item,
+                format!("`{text}` is none: it is `{prefix}` and 8 or 17 hexadecimal digits"),
+                &format!("write it as in `{prefix}0a1b2c3d`"),
+            );
+        }
+    }
+}
+
+/// A key is compared by its ARN, whatever a request calls it.
+fn check_kms_key(asked: &Asked<'_>, item: &Element<'_>, report: &mut Report) {
+    let of_key = asked.condition.key.name() == Name::ServerSideEncryptionKeyId;
+    let text = item.text();
+    if of_key && is_literal(asked, text) && !text.contains(":kms:") {
+        report.error(
+            "INVALID_KMS_KEY_VALUE",
+            item,
+            format!("`{text}` is not the ARN of a key, by which AWS compares it"),
+            "write it as in `arn:aws:kms:us-east-1:123456789012:key/1234abcd`",
+        );
     }
 }
 

@@ -12,7 +12,7 @@ fn keys_that_actions_have() {
         ("Allow", r#"{"StringLike":{"s3:prefix":"a/*"}}"#, &["KEY_WITHOUT_ACTION StringLike.s3:prefix"]),
         ("Deny", r#"{"StringNotEquals":{"s3:prefix":"a/"}}"#, &["KEY_WITHOUT_ACTION StringNotEquals.s3:prefix"]),
         ("Allow", r#"{"StringEquals":{"aws:RequestTag/team":"a"}}"#, &["KEY_WITHOUT_ACTION StringEquals.aws:RequestTag/team"]),
-        ("Allow", r#"{"StringEquals":{"aws:SourceVpc":"vpc-1"}}"#, &["KEY_NEVER_SUPPLIED StringEquals.aws:SourceVpc"]),
+        ("Allow", r#"{"StringEquals":{"aws:SourceVpc":"vpc-0a1b2c3d"}}"#, &["KEY_NEVER_SUPPLIED StringEquals.aws:SourceVpc"]),
         ("Allow", r#"{"StringEquals":{"accounts.google.com:sub":"1"}}"#, &["KEY_NEVER_SUPPLIED StringEquals.accounts.google.com:sub"]),
         ("Allow", r#"{"StringEquals":{"aws:username":"${aws:SourceVpc}"}}"#, &["VARIABLE_NEVER_SUPPLIED StringEquals.aws:username"]),
     ]);
@@ -49,7 +49,7 @@ fn what_becomes_of_the_statement_is_said() {
             assert!(message.contains(so), "{operator} {value}: {message}");
         }
     }
-    let vpc = message("StringEquals", "vpc-1", "aws:SourceVpc");
+    let vpc = message("StringEquals", "vpc-0a1b2c3d", "aws:SourceVpc");
     assert!(vpc.contains("came through a VPC endpoint"), "{vpc}");
 }
 
