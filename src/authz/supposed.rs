@@ -197,7 +197,7 @@ impl SupposedContext<'_> {
         self.said(Name::AuthType) == Some(Mechanism::Presigned.auth_type())
     }
 
-    /// How old its signature is. A link of Version 2 does not say, and is taken to be older than any age.
+    /// How old its signature is. A link of Version 2 does not say, and is taken to be of 1970.
     fn age(&self) -> Values<'_> {
         let age = self.supposed.now - OffsetDateTime::UNIX_EPOCH;
         match self.is_version_two() && self.is_link() {
