@@ -248,8 +248,7 @@ def test_lists_always_parse(disk):
     client.create_bucket(Bucket="odd-names")
     ok(disk, "PUT", f"/odd-names/{ODD}", body=BODY)
     client.put_object(Bucket="odd-names", Key="plain\r\u007f", Body=BODY)
-    upload(disk, "odd-names", ODD)
-    listings = ([], [("list-type", "2")], [("versions", "")], [("uploads", "")])
+    listings = ([], [("list-type", "2")], [("versions", "")])
     for query in listings:
         answer = raw.request(disk, "GET", "/odd-names", query)
         parses(answer)
@@ -260,6 +259,8 @@ def test_lists_always_parse(disk):
         # What a client says itself is no better.
         for name in ("prefix", "delimiter"):
             parses(raw.request(disk, "GET", "/odd-names", [*query, (name, "\x02")]))
+    for name in ("prefix", "delimiter"):
+        parses(raw.request(disk, "GET", "/odd-names", [("uploads", ""), (name, "\x02")]))
     assert [o["Key"] for o in client.list_objects_v2(Bucket="odd-names")["Contents"]] == [ODD, "plain\r\u007f"]
     for answer in (raw.request(disk, "POST", f"/odd-names/{ODD}", [("uploads", "")]), raw.request(disk, "GET", f"/odd-names/{ODD}-not"), raw.request(disk, "GET", f"/odd-names/{ODD}", [("acl", "")])):
         parses(answer)
@@ -271,6 +272,18 @@ def test_lists_always_parse(disk):
     assert ok(disk, "GET", f"/odd-names/{ODD}").body == BODY
     ok(disk, "DELETE", f"/odd-names/{ODD}")
     assert texts(ok(disk, "GET", "/odd-names"), "Key") == ["plain\r\u007f"]
+
+
+def test_an_upload_is_never_of_another_name(gateway, client, bucket):
+    """What answers could tell only as another key's is refused before anything is made."""
+    fine = upload(gateway, bucket, "fine")
+    for key in (ODD, "a\ufffeb"):
+        says(raw.request(gateway, "POST", f"/{bucket}/{key}", [("uploads", "")]), 400, "InvalidRequest", "XML has not")
+        says(raw.request(gateway, "GET", f"/{bucket}/{key}", [("uploadId", fine)]), 400, "InvalidRequest", "encoding-type=url")
+        document = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
+        says(raw.request(gateway, "POST", f"/{bucket}/{key}", [("uploadId", fine)], body=document), 400, "InvalidRequest", "XML has not")
+    assert [one["Key"] for one in client.list_multipart_uploads(Bucket=bucket)["Uploads"]] == ["fine"]
+    client.abort_multipart_upload(Bucket=bucket, Key="fine", UploadId=fine)
 
 
 def test_a_hash_is_the_bodys_on_every_method(gateway, client, bucket):

@@ -82,6 +82,9 @@ UNKNOWN = json.dumps({"Statement": [{"Effect": "Deny", "Action": ["s3:DeleteObje
     ('data = "c.toml"\n', [(1, "not a directory")]),
     ('[disk]\npath = "/etc/passwd"\n', [(2, "`/etc/passwd`")]),
     ('[disk]\npath = "c.toml/objects"\n', [(2, "c.toml/objects")]),
+    # Nothing can be made there, which is known without trying.
+    ('[disk]\npath = "/proc/x"\n', [(2, "keeps no files")]),
+    ('data = "/sys/portcullis/data"\n', [(1, "keeps no files")]),
     ('[audit]\noutput = { file = "" }\n', [(2, "empty")]),
     ('[audit]\noutput = { file = "nowhere/audit.jsonl" }\n', [(2, "`nowhere` is not there")]),
     ('[audit]\noutput = { file = "/etc" }\n', [(2, "directory")]),
@@ -167,6 +170,42 @@ def test_the_store_is_apart_from_the_gateways_own_files(tmp_path, data, path, br
         assert said == [], said
         return
     assert len(said) == 1 and said[0].startswith("`c.toml` line 3") and "`disk.path`" in said[0] and breaks in said[0] and path.rstrip("/") in said[0], said
+
+
+def test_what_is_wrong_with_a_key_or_a_certificate_is_said(tmp_path):
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    for name in ("one", "two"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-keyout", f"{name}-key.pem", "-out", f"{name}.pem")
+    openssl("pkey", "-in", "one-key.pem", "-aes256", "-passout", "pass:secret", "-out", "sealed.pem")
+    openssl("ec", "-in", "one-key.pem", "-aes256", "-passout", "pass:secret", "-out", "sealed-old.pem")
+    openssl("genpkey", "-algorithm", "ED448", "-out", "other.pem")
+    openssl("req", "-x509", "-key", "other.pem", "-subj", "/CN=x", "-out", "other-certificate.pem")
+    tls = lambda certificate, key: check(tmp_path, f'[listener.tls]\ncertificate = "{certificate}"\nkey = "{key}"\n')
+    assert tls("one.pem", "one-key.pem") == []
+    for certificate, key, line, *words in (
+            ("one.pem", "sealed.pem", 3, "`listener.tls.key`", "is encrypted", "openssl pkey -in sealed.pem -out"),
+            ("one.pem", "sealed-old.pem", 3, "`listener.tls.key`", "is encrypted", "openssl pkey -in sealed-old.pem -out"),
+            ("one.pem", "two-key.pem", 3, "`listener.tls.key`", "does not belong to the certificate"),
+            ("one.pem", "one.pem", 3, "`listener.tls.key`", "no private key in it"),
+            ("other-certificate.pem", "other.pem", 3, "`listener.tls.key`", "Ed25519"),
+            ("one-key.pem", "one-key.pem", 2, "`listener.tls.certificate`", "no certificate in it")):
+        said = tls(certificate, key)
+        assert len(said) == 1 and said[0].startswith(f"`c.toml` line {line}: ") and all(word in said[0] for word in words), said
+        assert "no items" not in said[0] and "KeyMismatch" not in said[0], said
+
+
+def test_a_route_that_no_request_takes_is_told(tmp_path):
+    """The first that matches decides: one that stands behind it is a mistake, though a configuration with it runs."""
+    def warned(*buckets):
+        text = upstream() + "".join(f'[[routes]]\nbucket = "{bucket}"\nbackend = "{"u" if at else "disk"}"\n' for at, bucket in enumerate(buckets))
+        assert check(tmp_path, text) == []
+        done = subprocess.run([BINARY, "check-config", "c.toml"], cwd=tmp_path, env=clean_env(), capture_output=True, text=True, timeout=60)
+        return [line for line in done.stdout.splitlines() if "no request takes this route" in line]
+    for buckets, never in ((("abc", "abc"), "abc"), (("*", "abc"), "abc"), (("a*", "abc"), "abc"), (("*", "a*"), "a*"), (("a*", "ab*"), "ab*"), (("*c", "a*bc"), "a*bc"), (("a*c", "ab*c"), "ab*c"),
+                           (("abc", "a*"), None), (("ab*", "a*"), None), (("abc", "*"), None), (("abc", "abd"), None), (("a*c", "a*"), None)):
+        said = warned(*buckets)
+        assert len(said) == (1 if never else 0) and (not never or f"`routes.{never}`" in said[0]), (buckets, said)
 
 
 def test_what_a_policy_says_in_vain_is_warned_of(tmp_path):

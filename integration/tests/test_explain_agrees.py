@@ -25,7 +25,9 @@ BUCKETS = ("bucket-one", "bucket-two", "bucket-part")
 KEYS = ("a/1", "a/2", "alice/x", "public/p", "b")
 # Keys that not every store can have, and one that none has.
 ODD = ("a//1", "a/../b", "a/./1", "/a", "a/", "k" * 1025)
-SOURCES = ("a/source", "alice/source", "public/source")
+SOURCES = ("a/source", "alice/source", "public/source", "a/tagged", "alice/tagged")
+# What a copy takes along, who may.
+TAGS = {"s3:ExistingObjectTag/team": "blue"}
 ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectTagging", "s3:*", "s3:Get*", "s3:*Object",
            "s3:ListAllMyBuckets", "s3:GetBucketPolicy", "s3:GetBucketLocation", "s3:GetObjectVersion", "s3:*Version*", "s3:Put*", "s3:List*",
            "s3:*Bucket*", "s3:*Configuration", "*")
@@ -61,7 +63,8 @@ def conditions(rng, on_bucket):
         {"StringEquals": {"aws:userid": rng.choice(["alice", "anonymous"])}}, {"StringEquals": {"aws:PrincipalAccount": "123456789012"}},
         {"Bool": {"aws:MultiFactorAuthPresent": "false"}}, {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}},
         {"StringEquals": {"s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}}, {"StringEquals": {"aws:RequestedRegion": rng.choice(["us-east-1", "eu-west-1"])}},
-        {"StringEquals": {"s3:ResourceAccount": "123456789012"}}, {"Bool": {"aws:ViaAWSService": "true"}}]
+        {"StringEquals": {"s3:ResourceAccount": "123456789012"}}, {"Bool": {"aws:ViaAWSService": "true"}},
+        {"StringEquals": {"s3:ExistingObjectTag/team": rng.choice(["blue", "red"])}}]
     if on_bucket:
         every += [{"StringLike": {"s3:prefix": ["a/*", "${aws:username}/*"]}}, {"NumericLessThanEquals": {"s3:max-keys": "10"}}, {"Null": {"s3:delimiter": "true"}}]
     return rng.choice(every)
@@ -111,6 +114,12 @@ backend = "behind"'''
     return "\n".join(lines), {"UP_KEY": ROOT_KEY, "UP_SECRET": ROOT_SECRET}
 
 
+def copied(rng):
+    """What is copied, as its header has it: encoded or not."""
+    key = rng.choice(SOURCES)
+    return f"{rng.choice(BUCKETS)}/{rng.choice([key, key.replace('a', '%61')])}{rng.choice(['', '?versionId=null'])}"
+
+
 def of_table(rng, at, of, headers, context):
     """Any operation that is answered."""
     name, method, target, words, header, actions = rng.choice([row for row in TABLE if row[0] not in LEFT_OUT])
@@ -123,8 +132,8 @@ def of_table(rng, at, of, headers, context):
     elif action == "s3:PutObject":
         context = context | {"s3:ObjectCreationOperation": "false"}
     if header != "-":
-        source = f"{rng.choice(BUCKETS)}/{rng.choice(SOURCES)}{rng.choice(['', '?versionId=null'])}"
-        headers, context = [*headers, (header, source)], context | {"s3:x-amz-copy-source": source}
+        source = copied(rng)
+        headers, context = [*headers, (header, source)], context | {"s3:x-amz-copy-source": source} | (TAGS if "gged" in source else {})
     if name in ("GetObject", "HeadObject", "DeleteObject", "GetObjectTagging", "GetObjectAcl", "PutObjectTagging", "DeleteObjectTagging") and rng.random() < 0.4:
         query, action = [*query, ("versionId", "null")], action.replace("Object", "ObjectVersion")
     if action in ("s3:PutObject", "s3:CreateBucket") and name in ("PutObject", "CopyObject", "CreateMultipartUpload", "CreateBucket") and rng.random() < 0.4:
@@ -166,9 +175,9 @@ def asked(rng):
             method, action = ("PUT", "s3:PutObject") if made else ("DELETE", "s3:DeleteObject")
             return method, at, query, [*headers, ("if-match", etag)], context | made | {"s3:if-match": etag}, action, of
         case "copy":
-            source = f"{rng.choice(BUCKETS)}/{rng.choice(SOURCES)}{rng.choice(['', '?versionId=null'])}"
-            return ("PUT", at, query, [*headers, ("x-amz-copy-source", source)],
-                    context | {"s3:ObjectCreationOperation": "true", "s3:x-amz-copy-source": source}, "s3:PutObject", of)
+            source = copied(rng)
+            return ("PUT", at, query, [*headers, ("x-amz-copy-source", source)], context | (TAGS if "gged" in source else {}) |
+                    {"s3:ObjectCreationOperation": "true", "s3:x-amz-copy-source": source}, "s3:PutObject", of)
         case "delete":
             return "DELETE", at, query, headers, context, "s3:DeleteObject", of
     for name, values in (("prefix", ["a/", "alice/", "b"]), ("max-keys", ["5", "50", "many", "-1"]), ("delimiter", ["/"])):
@@ -232,7 +241,7 @@ def agree(gateway, rng, secret, decided):
         if bucket != "bucket-part":
             root.create_bucket(Bucket=bucket)
         for key in KEYS + SOURCES:
-            root.put_object(Bucket=bucket, Key=key)
+            root.put_object(Bucket=bucket, Key=key, Tagging="team=blue" if "tagged" in key else "")
         if rng.random() < 0.6:
             root.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration={
                 "RestrictPublicBuckets": rng.random() < 0.3, "BlockPublicPolicy": False, "BlockPublicAcls": True, "IgnorePublicAcls": True})

@@ -395,6 +395,8 @@ def test_what_help_and_readme_claim_is_there():
                 read(*command, name)
     read()
     assert len(helps) >= 8
+    # The first sentence is what it is, and nothing here encrypts objects.
+    assert "encrypt" not in helps[()] and "identity, access and signatures" in helps[()], helps[()]
     flags = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", "\n".join(helps.values()), re.M))
     ours = re.findall(r"portcullis [^`\n|]*", (ROOT / "README.md").read_text()) + re.findall(r"^\| `(--[^`]*)`", (ROOT / "README.md").read_text(), re.M)
     for text in ours:

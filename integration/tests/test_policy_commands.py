@@ -245,6 +245,102 @@ def test_decide_says_that_cases_were_invalid():
     assert said.count('"allow"') == 2 and said.count('"invalid"') == 2 and "2 cases are invalid" in said, said
 
 
+def test_explain_says_what_a_copy_of_tags_needs(tmp_path):
+    """Who may not read or write tags copies what has none, as the gateway has it."""
+    document = tmp_path / "p.json"
+    allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    asked = lambda code, *pairs: explain("--identity", document, *[word for pair in pairs for word in ("--context", pair)], action="s3:PutObject", resource="arn:aws:s3:::bucket/x", code=code)
+    copy = ("s3:ObjectCreationOperation=true", "s3:x-amz-copy-source=bucket/from%20here")
+    for denied, place in (("s3:GetObjectTagging", "arn:aws:s3:::bucket/from here"), ("s3:PutObjectTagging", "arn:aws:s3:::bucket/x")):
+        document.write_text(json.dumps({"Version": "2012-10-17", "Statement": [allow, {"Effect": "Deny", "Action": denied, "Resource": "*"}]}))
+        said = asked(0, *copy)
+        assert said.startswith("allow: if the source has no tags; ") and f"`{denied}` on `{place}`: explicit_deny" in said.splitlines()[0], said
+        said = asked(1, *copy, "s3:ExistingObjectTag/team=blue")
+        assert said.startswith(f"explicit_deny: such a request also needs `{denied}` on `{place}`") and "left out" not in said, said
+        # With tags of its own it takes none along.
+        assert asked(0 if denied == "s3:GetObjectTagging" else 1, *copy, "s3:RequestObjectTag/team=red").startswith(("allow: allowed", "explicit_deny: such a request also needs `s3:PutObjectTagging`"))
+    document.write_text(json.dumps({"Version": "2012-10-17", "Statement": [allow, {
+        "Effect": "Deny", "Action": "s3:GetObjectTagging", "Resource": "*", "Condition": {"StringEquals": {"s3:ExistingObjectTag/team": "blue"}}}]}))
+    assert asked(0, *copy).startswith("allow: allowed")
+    asked(1, *copy, "s3:ExistingObjectTag/team=blue")
+    asked(0, *copy, "s3:ExistingObjectTag/team=red")
+    # Tags of two cases are two, each asked for by its own name.
+    for name, code in (("team", 1), ("Team", 0), ("TEAM", 1)):
+        document.write_text(json.dumps({"Version": "2012-10-17", "Statement": [allow, {
+            "Effect": "Deny", "Action": "s3:PutObject", "Resource": "*", "Condition": {"StringEquals": {f"s3:RequestObjectTag/{name}": "blue"}}}]}))
+        said = asked(code, "s3:RequestObjectTag/team=blue", "s3:RequestObjectTag/Team=red")
+        assert "s3:RequestObjectTagKeys = team, Team" in said and "s3:RequestObjectTag/team = blue" in said and "s3:RequestObjectTag/Team = red" in said, said
+
+
+def test_explain_refuses_what_no_request_to_this_gateway_says(tmp_path):
+    document = tmp_path / "p.json"
+    document.write_text(json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, {
+        "Effect": "Deny", "Action": "s3:GetObjectVersion", "Resource": "*", "Condition": {"Null": {"s3:VersionId": "true"}}}]}))
+    for pair, word in (("aws:RequestedRegion=eu-west-1", "us-east-1"), ("aws:ResourceAccount=999999999999", "123456789012"), ("s3:ResourceAccount=999999999999", "123456789012"),
+                       ("aws:ResourceAccount=12", "12 digits"), ("aws:EpochTime=0", "aws:CurrentTime"), ("aws:EpochTime=abc", "since 1970"), ("aws:ViaAWSService=true", "`false`"),
+                       ("aws:PrincipalType=Alien", "`AssumedRole`")):
+        said = explain("--identity", document, "--context", pair, code=2)
+        assert word in said and pair.split("=")[0] in said, said
+    for pair in ("aws:RequestedRegion=us-east-1", "aws:ResourceAccount=123456789012", "aws:ViaAWSService=false"):
+        explain("--identity", document, "--context", pair)
+    (tmp_path / "c.toml").write_text('region = "eu-west-1"\n[[users]]\nname = "alice"\n')
+    explain("--identity", document, "--context", "aws:RequestedRegion=eu-west-1", config=tmp_path / "c.toml")
+    # A version is asked for by its id.
+    said = explain("--identity", document, action="s3:GetObjectVersion", code=2)
+    assert "`s3:VersionId`, which every such request has" in said, said
+    explain("--identity", document, "--context", "s3:VersionId=null", action="s3:GetObjectVersion")
+
+
+def test_validate_tells_what_other_errors_hid(tmp_path):
+    statements = [{"Effect": "Alow", "Action": ["s3:GetObjetc", "s3:GetObject"], "Resource": "bkt"},
+                  {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {"StringEqual": {"s3:prefx": "a", "aws:username": "b", "nonsense": "c"}}}]
+    (tmp_path / "p.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    (tmp_path / "c.toml").write_text('[[policies]]\nname = "p"\ndocument = "p.json"\n')
+    told = lambda given: sorted((f["code"], f["path"]) for f in map(json.loads, (line for line in given.splitlines() if line.startswith("{"))))
+    assert told(policy("validate", "--format", "json", tmp_path / "p.json", code=1)) == sorted([
+        ("INVALID_EFFECT", "Statement[1].Effect"), ("INVALID_ACTION", "Statement[1].Action[1]"), ("INVALID_ARN_PREFIX", "Statement[1].Resource"),
+        ("INVALID_CONDITION_OPERATOR", "Statement[2].Condition.StringEqual"), ("INVALID_SERVICE_CONDITION_KEY", "Statement[2].Condition.StringEqual.s3:prefx"),
+        ("INVALID_CONDITION_KEY_FORMAT", "Statement[2].Condition.StringEqual.nonsense")])
+    check = subprocess.run([BINARY, "check-config", tmp_path / "c.toml"], capture_output=True, text=True, timeout=60)
+    assert all(word in check.stderr for word in ("6 mistakes", "`Allow` or `Deny`", "did you mean `s3:GetObject`?", "`bkt` is not an ARN", "`StringEqual`", "did you mean `s3:prefix`?", "`nonsense`")), check
+
+
+def test_a_key_that_an_action_lacks_is_an_error_as_aws_has_it(tmp_path):
+    """And the gateway takes the policy, as CreatePolicy does: it says so."""
+    for action, path in ((["s3:ListBucket", "s3:ListBucketMultipartUploads"], "Statement[1].Action[2]"), ("s3:ListBucketMultipartUploads", "Statement[1].Condition.StringEquals.s3:prefix")):
+        (tmp_path / "p.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Deny", "Action": action, "Resource": "arn:aws:s3:::bucket", "Condition": {"StringEquals": {"s3:prefix": "a/"}}}]}))
+        said = policy("validate", tmp_path / "p.json", code=1)
+        assert f" error UNSUPPORTED_ACTION_FOR_CONDITION_KEY: {path}: " in said and "1 error," in said, said
+        (tmp_path / "c.toml").write_text('[[policies]]\nname = "p"\ndocument = "p.json"\n')
+        check = subprocess.run([BINARY, "check-config", tmp_path / "c.toml"], capture_output=True, text=True, timeout=60)
+        assert check.returncode == 0 and "warning: " in check.stdout and "has the key `s3:prefix`" in check.stdout or "does not have the key `s3:prefix`" in check.stdout, check
+
+
+def test_a_space_in_a_variable_is_refused_when_it_is_put(tmp_path):
+    """AWS does not support it, and does not say what it does; a file's is read without it, and warned of."""
+    resource = {"Resource": "arn:aws:s3:::bucket/${ aws:username}/*"}
+    condition = {"Resource": "arn:aws:s3:::bucket/*", "Condition": {"StringEquals": {"aws:UserAgent": ["a", "${aws:username }"]}}}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
+    with Gateway(tmp_path / "g") as gateway:
+        client = s3(gateway)
+        client.create_bucket(Bucket="bucket")
+        for number, more in enumerate((resource, condition)):
+            document = json.dumps({"Version": "2012-10-17", "Statement": [deny | more]})
+            with pytest.raises(botocore.exceptions.ClientError, match="MalformedPolicy.* has a space"):
+                client.put_bucket_policy(Bucket="bucket", Policy=document)
+            said = policy("validate", "--bucket", "bucket", "-", given=document, code=1)
+            assert "has a space" in said and " error " in said, said
+            client.put_bucket_policy(Bucket="bucket", Policy=document.replace("${ ", "${").replace(" }\"", "}\""))
+            # Without variables, and in a default, it is text.
+            client.put_bucket_policy(Bucket="bucket", Policy=document.replace("2012-10-17", "2008-10-17"))
+            client.put_bucket_policy(Bucket="bucket", Policy=document.replace("${ aws:username}", "${aws:username, 'a b '}").replace("${aws:username }", "${aws:username, 'a b '}"))
+            (tmp_path / "p.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [{k: v for k, v in (deny | more).items() if k != "Principal"}]}))
+            (tmp_path / "c.toml").write_text('[[policies]]\nname = "p"\ndocument = "p.json"\n')
+            check = subprocess.run([BINARY, "check-config", tmp_path / "c.toml"], capture_output=True, text=True, timeout=60)
+            assert check.returncode == 0 and "warning: " in check.stdout and "has a space" in check.stdout, (number, check)
+
+
 def test_validate_finds_what_is_hardly_meant(tmp_path):
     starters = sorted(str(path) for path in (ROOT / "policies").glob("*.json"))
     assert " 0 warnings" in policy("validate", *starters) and any(name.endswith(".test.json") for name in starters)
@@ -322,7 +418,12 @@ def test_a_table_that_names_what_there_is_not_is_refused(tmp_path):
     for more, word in (({}, None), ({"action": "s3:PutObjetc"}, "did you mean `s3:PutObject`?"), ({"expect": "deny"}, "`deny` is none of"),
                        ({"context": {"aws:SourcIp": "192.0.2.7"}}, "did you mean `aws:SourceIp`?"), ("none", "no `cases`"),
                        ({"target": "bkt/x"}, "is not an ARN"), ({"target": "arn:aws:s3:::b_X/x"}, "no bucket that there can be"),
-                       ({"target": "arn:aws:ec2:us-east-1:123456789012:instance/i"}, "no resource of `ec2`"), ({"context": {"aws:SourceIp": ["foo"]}}, "is not an address"),
+                       ({"target": "arn:aws:ec2:us-east-1:123456789012:instance/i"}, "no resource of `ec2`"), ({"target": "*"}, "is never asked on"), ({"target": "arn:aws:s3:::*"}, "is never asked on"),
+                       ({"target": "arn:aws:s3:::*/x"}, "no bucket that there can be"), ({"target": "arn:aws:s3:::bucket/" + "k" * 1025}, "1,024 bytes"), ({"target": "*", "action": "s3:ListAllMyBuckets"}, None),
+                       ({"context": {"aws:CurrentTime": "yesterday"}}, "is not a moment"), ({"context": {"s3:authType": "POST"}}, "`REST-HEADER`"), ({"context": {"s3:signatureversion": "V9"}}, "`AWS`"),
+                       ({"context": {"aws:SecureTransport": "false", "s3:TlsVersion": "1.3"}}, "over plain HTTP has no"), ({"context": {"aws:EpochTime": "abc"}}, "since 1970"),
+                       ({"context": {"aws:PrincipalType": "Alien"}}, "`AssumedRole`"), ({"context": {"aws:PrincipalAccount": "12"}}, "12 digits"), ({"context": {"s3:max-keys": "many"}}, "is not a number"),
+                       ({"context": {"s3:object-lock-retain-until-date": "x"}}, "is not a moment"), ({"context": {"s3:signatureAge": "900001"}}, "at most 900000 ms"), ({"context": {"aws:SourceIp": ["foo"]}}, "is not an address"),
                        ({"context": {"aws:SecureTransport": "yes"}}, "`true` or `false`"), ({"context": {"aws:username": ["a", "b"]}}, "has one value"),
                        ({"principal": 5}, "a text is needed"), ({"expected": "allow"}, "`expected` is not known"), ({"context": []}, "an object is needed")):
         cases = [] if more == "none" else [case | more]

@@ -323,6 +323,27 @@ def test_a_policy_that_cannot_be_kept_says_whether_to_come_again(work, disk, cal
     client.delete_bucket(Bucket=name)
 
 
+def test_a_policy_that_was_edited_to_say_nothing_is_told_of_once(tmp_path):
+    """It is in force as it is written: a Deny of an action that there is not denies nothing."""
+    with Gateway(tmp_path) as gateway:
+        client = s3(gateway)
+        client.create_bucket(Bucket="edited")
+        client.put_bucket_policy(Bucket="edited", Policy=policy("edited"))
+        kept = gateway.data / "state/bucket-policies/edited.json"
+        told = lambda: [line for line in gateway.log().splitlines() if "WARN" in line and "edited" in line and "s3:GetObjetc" in line]
+        assert told() == []
+        kept.write_text(kept.read_text().replace("s3:GetObject", "s3:GetObjetc"))
+        wait(told)
+        # Another one is read meanwhile, and this one has not changed.
+        other = kept.with_name("other.json")
+        other.write_text(policy("other").replace("s3:GetObject", "s3:GetObjekt"))
+        wait(lambda: "s3:GetObjekt" in gateway.log())
+        assert len(told()) == 1, told()
+        explained = subprocess.run([BINARY, "policy", "explain", "--data", str(gateway.data), "--principal", "root", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::edited/x"],
+                                   env=clean_env(), capture_output=True, text=True, timeout=60)
+        assert "note: the policy of bucket `edited`: " in explained.stdout and "s3:GetObjetc" in explained.stdout, explained
+
+
 def test_a_policy_that_cannot_be_looked_at_closes_its_bucket_for_the_moment(tmp_path):
     gateway = Gateway(tmp_path, """
 [[users]]

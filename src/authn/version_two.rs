@@ -85,7 +85,7 @@ pub(super) fn of_query(
         access_key_id,
         signature,
         date: expires,
-        // When is not said: for conditions it is older than any age that they allow.
+        // When is not said: for conditions it is of 1970.
         signed_at: OffsetDateTime::UNIX_EPOCH,
         mechanism: Mechanism::Presigned,
     };

@@ -1,7 +1,9 @@
 //! What a request needs besides the action that it is asked by, of one that is only supposed: by the same
 //! tables as of those that came. And which actions requests here ask for at all.
 
-use super::requirement::{COMPARES, CREATES_BUCKET, DELETES, Row, WRITES, asks, kms_arn, source};
+use super::requirement::{
+    COMPARES, CREATES_BUCKET, DELETES, Row, WRITES, asks, copied_tags, kms_arn, source,
+};
 use crate::iam::{Key, Name};
 use crate::s3::{Call, Operation, taken_values};
 
@@ -80,6 +82,22 @@ pub fn implied(
         });
     }
     needed
+}
+
+/// What a copy needs besides, where its source has tags: it takes them along.
+#[must_use]
+pub fn implied_by_tags(call: Option<&Call>, account: &str, region: &str) -> Vec<Implied> {
+    let copy = match call {
+        Some(Call::CopyObject(copy)) if copy.tags.is_none() => copy,
+        _ => return Vec::new(),
+    };
+    let needed = copied_tags(copy).into_iter().map(|right| Implied {
+        action: right.action,
+        resource: right.resource(account, region).into_owned(),
+        version_id: right.version_id.map(str::to_owned),
+        because: "s3:x-amz-copy-source".to_owned(),
+    });
+    needed.collect()
 }
 
 /// Whether `key` is what conditions call the header.

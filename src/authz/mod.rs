@@ -20,7 +20,7 @@ mod surroundings;
 
 pub use facts::{AsDecided, Document, Facts, Wanted};
 pub use granted::{Granted, GrantedCall};
-pub use implied::{Implied, check_asked, implied};
+pub use implied::{Implied, check_asked, implied, implied_by_tags};
 pub use sketch::sketches;
 pub use standing::{Standing, still_granted};
 pub use supposed::{Decided, Supposed, Verdict};

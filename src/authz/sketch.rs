@@ -79,6 +79,10 @@ fn sketch(row: &Row, action: &str, resource: &str, given: &Given) -> Result<Requ
     let tags = tags(&given)?;
     if WRITES_OBJECTS.contains(&row.operation) && !tags.is_empty() {
         set(&mut headers, "x-amz-tagging", &tags.to_query())?;
+        // Without it a copy has its source's.
+        if row.operation == Operation::CopyObject {
+            set(&mut headers, "x-amz-tagging-directive", "REPLACE")?;
+        }
     }
     let peer = Peer {
         address: std::net::Ipv4Addr::LOCALHOST.into(),

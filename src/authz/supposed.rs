@@ -9,6 +9,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::requirement::manages_policy;
+use super::sketch::is_of_version;
 use super::{Authorizer, surroundings};
 use crate::authn::{Identity, Mechanism, Version};
 use crate::iam::{self, Context, Decision, Explanation, Key, Name, Principal, Supplied, Values};
@@ -171,10 +172,13 @@ const TOLD: [&str; 17] = [
 ];
 
 impl SupposedContext<'_> {
+    /// Names of keys are the same in any case, those of tags are not: the one that is written so comes first.
     fn given(&self, key: &Key) -> Option<&[String]> {
-        let mut given = self.supposed.given.iter();
-        let found = given.find(|(known, _)| known == key);
-        found.map(|(_, values)| values.as_slice())
+        let given = self.supposed.given.iter();
+        let mut same = given.filter(|(known, _)| known == key);
+        let first = same.clone().next();
+        let exact = same.find(|(known, _)| known.tag() == key.tag());
+        exact.or(first).map(|(_, values)| values.as_slice())
     }
 
     fn is_signed(&self) -> bool {
@@ -197,7 +201,7 @@ impl SupposedContext<'_> {
         self.said(Name::AuthType) == Some(Mechanism::Presigned.auth_type())
     }
 
-    /// How old its signature is. A link of Version 2 does not say, and is taken to be older than any age.
+    /// How old its signature is. A link of Version 2 does not say, and is taken to be of 1970.
     fn age(&self) -> Values<'_> {
         let age = self.supposed.now - OffsetDateTime::UNIX_EPOCH;
         match self.is_version_two() && self.is_link() {
@@ -243,6 +247,7 @@ impl SupposedContext<'_> {
         match name {
             Name::SourceIp | Name::ObjectCreationOperation => true,
             Name::ContentSha256 => self.is_signed(),
+            Name::VersionId => is_of_version(self.supposed.action),
             _ => false,
         }
     }
@@ -279,7 +284,11 @@ impl SupposedContext<'_> {
         let given = given.map(|(key, _)| key.as_written().to_owned());
         let mut names: Vec<String> = TOLD.iter().map(|name| (*name).to_owned()).collect();
         for name in given.chain(tags) {
-            if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            let same = |known: &String| match name.split_once('/') {
+                Some(_) => *known == name,
+                None => known.eq_ignore_ascii_case(&name),
+            };
+            if !names.iter().any(same) {
                 names.push(name);
             }
         }

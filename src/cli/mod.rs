@@ -17,7 +17,7 @@ use crate::server;
 /// A sidecar authorization proxy for object storage: AWS identity, access and signatures in front of
 /// a directory or any S3 store.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, about, max_term_width = 100)]
+#[command(name = "portcullis", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

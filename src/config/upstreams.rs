@@ -191,7 +191,7 @@ impl Builder<'_> {
         written: &[file::Route],
         upstreams: &[(String, upstream::Config)],
     ) -> Vec<Route> {
-        let mut routes = Vec::new();
+        let mut routes: Vec<Route> = Vec::new();
         let name = |route: &&file::Route| route.bucket.clone();
         self.each("routes", written, name, |builder, route, key| {
             routes.extend(builder.route(route, upstreams, key));
@@ -199,6 +199,16 @@ impl Builder<'_> {
         let named = upstreams
             .iter()
             .map(|(name, config)| (name.as_str(), config));
+        for (at, route) in routes.iter().enumerate() {
+            let mut earlier = routes.iter().take(at);
+            if let Some(first) = earlier.find(|earlier| earlier.pattern.covers(&route.pattern)) {
+                self.warnings.push(format!(
+                    "`routes.{}`: no request takes this route to `{}`: the one of `{}` to `{}` stands before it, and \
+                     the first that matches decides",
+                    route.pattern, route.store, first.pattern, first.store
+                ));
+            }
+        }
         // Of an endpoint that makes no sense that is told, and where it leads is not known.
         let known = named.filter(|(_, config)| Endpoint::parse(&config.endpoint).is_ok());
         for (bucket, why) in overlaps(known, &routes).unwrap_or_default() {

@@ -9,7 +9,7 @@ use crate::authz::Granted;
 use crate::backend::{ListedObject, ObjectPage, Versioning};
 use crate::s3::call::{ListMultipartUploads, ListObjects};
 use crate::s3::xml::{Writer, is_character, url_encode};
-use crate::s3::{Error, ErrorCode, continuation_token, time};
+use crate::s3::{Error, ErrorCode, ObjectKey, continuation_token, time};
 
 /// A name in a listing: as it is, or percent-encoded when the client asked for that.
 ///
@@ -26,6 +26,18 @@ pub(super) fn name(text: &str, url_encoded: bool) -> Result<Cow<'_, str>, Error>
     let message =
         "A name on this page has a character that XML has not: ask with encoding-type=url.";
     Err(Error::with_message(ErrorCode::InvalidRequest, message))
+}
+
+/// A key that an answer tells and that cannot be asked for in another form.
+///
+/// # Errors
+/// As [`name`].
+pub(super) fn told(key: &ObjectKey) -> Result<&str, Error> {
+    let message = "The key has a character that XML has not, so that the answer could not name it.";
+    match key.as_str().chars().all(is_character) {
+        true => Ok(key.as_str()),
+        false => Err(Error::with_message(ErrorCode::InvalidRequest, message)),
+    }
 }
 
 /// What a page of objects begins with.

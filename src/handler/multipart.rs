@@ -6,6 +6,7 @@ use http::header::HeaderName;
 use super::body::{RequestBody, VerifiedBody, document};
 use super::bucket::owner;
 use super::document::LongDocument;
+use super::listing::{name, told};
 use super::{Answer, Context, headers};
 use crate::authz::{Granted, Permit};
 use crate::backend::CompletedPart;
@@ -23,6 +24,8 @@ pub(super) async fn create(
     context: &Context<'_>,
     call: Granted<&CreateMultipartUpload>,
 ) -> Result<Answer, Error> {
+    // Told in other words it would be another key, and what could not be told is not begun.
+    let key = told(&call.key)?;
     let upload_id = context
         .backends
         .of(&call.bucket)?
@@ -30,7 +33,7 @@ pub(super) async fn create(
         .await?;
     let mut xml = Writer::new("InitiateMultipartUploadResult");
     xml.text("Bucket", call.bucket.as_str());
-    xml.text("Key", call.key.as_str());
+    xml.text("Key", key);
     xml.text("UploadId", &upload_id);
     let mut answer = Answer::xml(xml.finish("InitiateMultipartUploadResult"));
     if let Some((algorithm, kind)) = call.checksum {
@@ -63,6 +66,7 @@ pub(super) async fn complete(
     call: Granted<&CompleteMultipartUpload>,
     body: &mut dyn RequestBody,
 ) -> Result<Answer, Error> {
+    let key = told(&call.upload.key)?;
     let (request, caller) = (permit.request(), permit.caller());
     let document = document(context, request, caller, body, MAX_DOCUMENT).await?;
     let part = |part: xml::CompletePart| CompletedPart {
@@ -86,7 +90,7 @@ pub(super) async fn complete(
     let mut xml = Writer::new("CompleteMultipartUploadResult");
     xml.text("Location", &location(&permit.request().head));
     xml.text("Bucket", bucket.as_str());
-    xml.text("Key", call.upload.key.as_str());
+    xml.text("Key", key);
     xml.text("ETag", &written.etag.quoted());
     if let Some(stored) = &written.checksum {
         xml.text(
@@ -124,19 +128,12 @@ pub(super) async fn abort(
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
-/// The key as it was asked for: whoever asks knows it.
-fn shown(call: &ListParts) -> String {
-    match call.url_encoded {
-        true => xml::url_encode(call.upload.key.as_str()),
-        false => call.upload.key.to_string(),
-    }
-}
-
 pub(super) async fn list_parts(
     context: &Context<'_>,
     call: Granted<&ListParts>,
 ) -> Result<Answer, Error> {
     let asker = call.asker();
+    let key = name(call.upload.key.as_str(), call.url_encoded)?;
     let page = context
         .backends
         .of(&call.upload.bucket)?
@@ -144,7 +141,7 @@ pub(super) async fn list_parts(
         .await?;
     let mut xml = LongDocument::new(context, asker, "ListPartsResult");
     xml.text("Bucket", call.upload.bucket.as_str());
-    xml.text("Key", &shown(&call));
+    xml.text("Key", &key);
     xml.text("UploadId", &call.upload.upload_id);
     owner(&mut xml, "Initiator", context);
     owner(&mut xml, "Owner", context);

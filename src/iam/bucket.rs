@@ -13,6 +13,7 @@ use super::pattern::Pattern;
 use super::policy::{Error, Policy, PolicyKind, number};
 use super::principal::{CANONICAL, Principals, is_canonical};
 use super::statement::Effect;
+use super::validate::padded_variable;
 
 impl Policy {
     /// Parses what is put to a bucket as its policy. Messages begin with S3's own words.
@@ -24,6 +25,19 @@ impl Policy {
         let policy = Self::parse(PolicyKind::Resource, id, text.as_bytes());
         let policy = policy.map_err(|why| words::of(&why))?;
         policy.check_bucket(bucket_arn)?;
+        if policy.has_variables()
+            && let Some((at, field, key)) = padded_variable(text)
+        {
+            let sid = policy
+                .statements()
+                .get(at)
+                .and_then(|one| one.sid.as_deref());
+            return Err(words::of(&Error::Statement {
+                statement: number(at, sid),
+                field,
+                reason: format!("the variable `${{{key}}}` has a space, which is not supported"),
+            }));
+        }
         for (at, statement) in policy.statements().iter().enumerate() {
             // IAM does not support it: it would grant to everyone who is not named, signed or not.
             if statement.effect == Effect::Allow

@@ -53,11 +53,15 @@ type Snapshot<T> = HashMap<BucketName, Kept<T>>;
 /// Reads a bucket's file, or says why it cannot.
 type Read<T> = fn(&BucketName, &str) -> Result<T, String>;
 
+/// What an operator should know of what a file says.
+type Advise<T> = fn(&T) -> Vec<String>;
+
 /// Every bucket's file in one directory.
 #[derive(Debug)]
 pub(super) struct BucketFiles<T> {
     directory: PathBuf,
     read: Read<T>,
+    advise: Advise<T>,
     snapshot: ArcSwap<Snapshot<T>>,
     // Held while the directory and the snapshot change together; never across an await.
     writing: Mutex<()>,
@@ -68,20 +72,25 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
     ///
     /// # Errors
     /// When the directory cannot be created or read; the error names it.
-    pub(super) fn open(directory: PathBuf, read: Read<T>) -> io::Result<Self> {
+    pub(super) fn open(directory: PathBuf, read: Read<T>, advise: Advise<T>) -> io::Result<Self> {
         files::make_directory(&directory, 0o700)?;
         files::sweep(&directory);
-        Self::existing(directory, read)
+        Self::existing(directory, read, advise)
     }
 
     /// The same without a change: what is not there holds nothing.
     ///
     /// # Errors
     /// When the directory cannot be read; the error names it.
-    pub(super) fn existing(directory: PathBuf, read: Read<T>) -> io::Result<Self> {
+    pub(super) fn existing(
+        directory: PathBuf,
+        read: Read<T>,
+        advise: Advise<T>,
+    ) -> io::Result<Self> {
         let files = Self {
             directory,
             read,
+            advise,
             snapshot: ArcSwap::from_pointee(Snapshot::new()),
             writing: Mutex::new(()),
         };
@@ -225,6 +234,13 @@ impl<T: Send + Sync + 'static> BucketFiles<T> {
                 (stamp, value.map_err(|why| (Unreadable::Broken, why)))
             }
         };
+        let is_new = !known.is_some_and(|known| known.stamp == stamp);
+        if let (true, Ok(value)) = (is_new, &read) {
+            for why in (self.advise)(value) {
+                let path = path.display();
+                tracing::warn!(%bucket, %path, %why, "what is kept of a bucket says something in vain");
+            }
+        }
         let value = read.map(Arc::new).map_err(|(unreadable, why)| {
             // What cannot be looked at is tried again and again, and said once.
             let same = |known: &Kept<T>| {

@@ -89,8 +89,8 @@ impl BucketPolicies {
     /// # Errors
     /// When a directory cannot be created or read; the error names it.
     pub fn open(state: &Path) -> std::io::Result<Self> {
-        let policies = BucketFiles::open(state.join(POLICIES), stored_policy)?;
-        let blocks = BucketFiles::open(state.join(BLOCKS), stored_block)?;
+        let policies = BucketFiles::open(state.join(POLICIES), stored_policy, unknown_actions)?;
+        let blocks = BucketFiles::open(state.join(BLOCKS), stored_block, |_| Vec::new())?;
         Ok(Self::new(policies, blocks))
     }
 
@@ -99,8 +99,8 @@ impl BucketPolicies {
     /// # Errors
     /// When a directory cannot be read; the error names it.
     pub fn existing(state: &Path) -> std::io::Result<Self> {
-        let policies = BucketFiles::existing(state.join(POLICIES), stored_policy)?;
-        let blocks = BucketFiles::existing(state.join(BLOCKS), stored_block)?;
+        let policies = BucketFiles::existing(state.join(POLICIES), stored_policy, unknown_actions)?;
+        let blocks = BucketFiles::existing(state.join(BLOCKS), stored_block, |_| Vec::new())?;
         Ok(Self::new(policies, blocks))
     }
 
@@ -292,6 +292,13 @@ fn stored_policy(bucket: &BucketName, text: &str) -> Result<BucketPolicy, String
     };
     let policy = compile().map_err(|why: crate::iam::Error| why.to_string())?;
     Ok(BucketPolicy::new(policy, text.to_owned()))
+}
+
+/// Actions that there are not: a policy that was edited in its file may have some, and a Deny of one denies
+/// nothing.
+fn unknown_actions(stored: &BucketPolicy) -> Vec<String> {
+    let unknown = stored.policy().unknown_actions();
+    unknown.iter().map(ToString::to_string).collect()
 }
 
 fn stored_block(_bucket: &BucketName, text: &str) -> Result<Configured, String> {

@@ -41,6 +41,33 @@ impl BucketPattern {
         self.0.bytes().all(|byte| byte == b'*')
     }
 
+    /// Whether it surely takes every bucket that `other` takes.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let ends = |pattern: &Self| {
+            let (before, after) = pattern.0.split_once('*')?;
+            (!after.contains('*')).then(|| (before.to_owned(), after.to_owned()))
+        };
+        match (other.exact(), ends(self)) {
+            _ if self == other || self.is_all() => true,
+            (Some(bucket), _) => self.matches(&bucket),
+            // What `other` begins and ends with is there whatever its `*` stand for.
+            (None, Some((before, after))) => {
+                other
+                    .0
+                    .split('*')
+                    .next()
+                    .is_some_and(|start| start.starts_with(&before))
+                    && other
+                        .0
+                        .split('*')
+                        .next_back()
+                        .is_some_and(|end| end.ends_with(&after))
+            }
+            (None, None) => false,
+        }
+    }
+
     /// Whether it takes `bucket`.
     #[must_use]
     pub fn matches(&self, bucket: &BucketName) -> bool {

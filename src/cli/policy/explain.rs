@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 
 use super::case::Rules;
 use super::held::UnknownActions;
-use crate::authn::{self, Mechanism};
-use crate::authz::{Authorizer, Implied, Supposed, Verdict, check_asked, implied};
+use super::said::{self, Keys};
+use crate::authz::{Authorizer, Implied, Supposed, Verdict, check_asked, implied, implied_by_tags};
 use crate::config::{Config, Overrides};
 use crate::iam::{Key, Name, PolicyLimits, check_resource, known_action};
 use crate::s3::PublicAccessBlock;
@@ -130,15 +130,27 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
         play.block = PublicAccessBlock::NONE;
     }
     let (now, said) = given(&arguments.context)?;
+    said::is_of_gateway(&said, &rules.account, region)?;
     let mut given: Keys = said.into_iter().chain(play.of_session()).collect();
     let now = now.unwrap_or_else(OffsetDateTime::now_utc);
     let request = come::request(config.as_ref(), &play, action, resource, &given)?;
-    come::as_conditions_have_it(request.as_ref(), action, &mut given);
+    come::as_conditions_have_it(request.as_ref(), &mut given);
     let call = request.as_ref().map(|request| &request.call);
     let needed = implied(call, action, resource, &given, &rules.account, region);
     let mut also = Vec::new();
     for implied in needed {
         also.push(needs(&authorizer, &play, &implied, &given, now)?);
+    }
+    let mut tagged = Vec::new();
+    for implied in implied_by_tags(call, &rules.account, region) {
+        tagged.push(needs(&authorizer, &play, &implied, &given, now)?);
+    }
+    let is_tagged = given
+        .iter()
+        .any(|(key, _)| key.name() == Name::ExistingObjectTag);
+    // What its source has is the request's, too: then it is a right as the others are.
+    if is_tagged {
+        also.append(&mut tagged);
     }
     let said_so = given.clone();
     let supposed = Supposed {
@@ -153,7 +165,7 @@ fn explained(arguments: &Explain) -> Result<ExitCode, String> {
     };
     authorizer.suppose(&supposed, |verdict| {
         all_is_said(verdict)?;
-        let told = told::Told::new(verdict, &play, also);
+        let told = told::Told::new(verdict, &play, also, tagged);
         if let (true, Some(request)) = (told.is_allowed(), &request) {
             come::is_carried_out(config.as_ref(), request, &said_so, region)?;
         }
@@ -178,7 +190,7 @@ fn needs(
 ) -> Result<told::Also, String> {
     let play = play.elsewhere(&implied.resource, authorizer)?;
     let mut given = given.clone();
-    if !matches!(implied.action, "s3:GetObject" | "s3:GetObjectVersion") {
+    if !implied.action.starts_with("s3:GetObject") {
         // What is written has no tags yet.
         given.retain(|(key, _)| key.name() != Name::ExistingObjectTag);
     }
@@ -212,9 +224,6 @@ fn all_is_said(verdict: &Verdict<'_>) -> Result<(), String> {
     }
 }
 
-/// Keys with their values.
-type Keys = Vec<(Key, Vec<String>)>;
-
 /// What the request says, as it would say it, and when it comes, where that is given.
 fn given(pairs: &[String]) -> Result<(Option<OffsetDateTime>, Keys), String> {
     let mut keys: Keys = Vec::new();
@@ -225,21 +234,20 @@ fn given(pairs: &[String]) -> Result<(Option<OffsetDateTime>, Keys), String> {
             .filter(|(key, _)| key.contains(':'))
             .ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
         let key = Key::parse(name)?;
+        let values = said::value(&key, value)?;
         if key.name() == Name::CurrentTime {
-            let at = crate::s3::time::parse_iso8601(value);
-            now = Some(at.ok_or_else(|| {
-                format!("`{name}`: `{value}` is not a moment such as 2026-07-01T12:00:00Z")
-            })?);
+            now = crate::s3::time::parse_iso8601(value);
             continue;
         }
-        let values = values(&key, value)?;
-        match keys.iter_mut().find(|(known, _)| *known == key) {
+        // Tags of two cases are two tags.
+        let same = |known: &Key| *known == key && known.tag() == key.tag();
+        match keys.iter_mut().find(|(known, _)| same(known)) {
             None => keys.push((key, values)),
             Some((_, known)) if key.name() == Name::RequestObjectTagKeys => known.extend(values),
             Some(_) => return Err(format!("`{name}` has one value in a request")),
         }
     }
-    agrees(&keys)?;
+    said::agrees(&keys)?;
     // They follow from the tags.
     let tags: Vec<_> = keys
         .iter()
@@ -253,72 +261,4 @@ fn given(pairs: &[String]) -> Result<(Option<OffsetDateTime>, Keys), String> {
         keys.push((Key::parse("s3:RequestObjectTagKeys")?, tags));
     }
     Ok((now, keys))
-}
-
-/// Looks whether one request can say all of it.
-fn agrees(keys: &Keys) -> Result<(), String> {
-    let said = |name| {
-        let mut found = keys.iter().filter(|(key, _)| key.name() == name);
-        let (_, values) = found.next()?;
-        Some(values.first().map(String::as_str).unwrap_or_default())
-    };
-    let plain = said(Name::SecureTransport) == Some("false");
-    if plain && said(Name::TlsVersion).is_some_and(|version| !version.is_empty()) {
-        return Err("a request over plain HTTP has no `s3:TlsVersion`".to_owned());
-    }
-    let two = said(Name::SignatureVersion) == Some("AWS");
-    let link = said(Name::AuthType) == Some("REST-QUERY-STRING");
-    let age = said(Name::SignatureAge).and_then(|age| age.parse::<i128>().ok());
-    let oldest = authn::oldest(Mechanism::Header).whole_milliseconds();
-    if !link && age.is_some_and(|age| age > oldest) {
-        return Err(format!(
-            "a signature in a header is at most {oldest} ms old: its `s3:signatureAge` cannot be more"
-        ));
-    }
-    if two && link && said(Name::SignatureAge).is_some() {
-        let why = "a link of Signature Version 2 does not say when it was signed";
-        return Err(format!("{why}: its `s3:signatureAge` is not given"));
-    }
-    Ok(())
-}
-
-/// A value in the form in which requests have it.
-fn values(key: &Key, value: &str) -> Result<Vec<String>, String> {
-    let wrong = |what: &str| format!("`{}`: `{value}` is not {what}", key.as_written());
-    match key.name() {
-        Name::SourceIp => match value.parse::<std::net::IpAddr>() {
-            Ok(address) => Ok(vec![address.to_canonical().to_string()]),
-            Err(_) => Err(wrong("an address such as 192.0.2.7")),
-        },
-        Name::SecureTransport | Name::ObjectCreationOperation | Name::ViaAwsService => {
-            match matches!(value, "true" | "false") {
-                true => Ok(vec![value.to_owned()]),
-                false => Err(wrong("`true` or `false`")),
-            }
-        }
-        Name::AuthType => match matches!(value, "REST-HEADER" | "REST-QUERY-STRING") {
-            true => Ok(vec![value.to_owned()]),
-            false => Err(wrong("`REST-HEADER` or `REST-QUERY-STRING`")),
-        },
-        Name::SignatureVersion => match matches!(value, "AWS4-HMAC-SHA256" | "AWS") {
-            true => Ok(vec![value.to_owned()]),
-            false => Err(wrong("`AWS4-HMAC-SHA256` or `AWS`")),
-        },
-        // Behind a balancer that ends TLS nobody knows it.
-        Name::TlsVersion if value.is_empty() => Ok(Vec::new()),
-        Name::TlsVersion => match matches!(value, "1.2" | "1.3") {
-            true => Ok(vec![value.to_owned()]),
-            false => Err(wrong("`1.2` or `1.3`")),
-        },
-        Name::SignatureAge => {
-            let most = authn::oldest(Mechanism::Presigned).whole_milliseconds();
-            match value.parse::<i128>() {
-                Ok(age) if (0..=most).contains(&age) && !value.starts_with('+') => {
-                    Ok(vec![age.to_string()])
-                }
-                _ => Err(wrong("a number of milliseconds, of at most seven days")),
-            }
-        }
-        _ => Ok(vec![value.to_owned()]),
-    }
 }

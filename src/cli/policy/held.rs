@@ -5,8 +5,11 @@
 
 use clap::ValueEnum;
 
-use crate::iam::{Key, Name, Policy, Supplied, is_account, known_action, mistaken_action};
-use crate::s3::BucketName;
+use super::said;
+use crate::iam::{
+    Key, Name, Policy, Supplied, check_resource, is_account, known_action, mistaken_action,
+};
+use crate::s3::{BucketName, ObjectKey};
 
 /// What an action that there is not is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -81,19 +84,32 @@ fn is_target(text: &str) -> Result<&str, String> {
 
 /// A row of a table. An action may be asked on what it is never asked on, to see that nothing allows it.
 pub(super) fn row(action: &str, target: &str) -> Result<(), String> {
-    known_action(action)?;
+    let action = known_action(action)?;
     let service = is_target(target)?;
     if !["*", "s3", "iam", "kms", "sts"].contains(&service) {
         return Err(format!(
             "target: `{target}` is nothing here: no resource of `{service}` is asked about"
         ));
     }
-    let place = target.split(':').nth(5).filter(|_| service == "s3");
-    let bucket = place.and_then(|place| place.split('/').next());
-    match bucket.filter(|name| *name != "*").map(BucketName::parse) {
-        Some(Err(_)) => Err(format!(
+    if matches!(target, "*" | "arn:aws:s3:::*") {
+        return check_resource(action, "*");
+    }
+    let Some(place) = target.split(':').nth(5).filter(|_| service == "s3") else {
+        return Ok(());
+    };
+    let (bucket, key) = match place.split_once('/') {
+        Some((bucket, key)) => (bucket, Some(key)),
+        None => (place, None),
+    };
+    if BucketName::parse(bucket).is_err() {
+        return Err(format!(
             "target: `{target}` names no bucket that there can be"
-        )),
+        ));
+    }
+    match key.map(ObjectKey::parse) {
+        Some(Err(_)) => {
+            Err("target: its key is longer than 1,024 bytes, or no key at all".to_owned())
+        }
         _ => Ok(()),
     }
 }
@@ -105,40 +121,28 @@ pub(super) fn has(action: &str, key: &Key) -> bool {
     !of_s3 || key.name() == Name::Other || Supplied::by(known).has(key.name())
 }
 
-/// Values that a key of a request can have.
-pub(super) fn values(key: &Key, values: &[String]) -> Result<(), String> {
-    let wrong = |what: &str| {
-        let found = values.join("`, `");
-        Err(format!("`{}`: `{found}` is not {what}", key.as_written()))
-    };
-    let all = |test: fn(&str) -> bool| values.iter().all(|value| test(value));
-    let flag = |value: &str| matches!(value, "true" | "false");
-    let address = |value: &str| value.parse::<std::net::IpAddr>().is_ok();
-    let number = |value: &str| value.parse::<f64>().is_ok();
-    match key.name() {
-        Name::SourceIp if !all(address) => wrong("an address such as 192.0.2.7"),
-        Name::SecureTransport | Name::ObjectCreationOperation | Name::ViaAwsService
-            if !all(flag) =>
-        {
-            wrong("`true` or `false`")
+/// Values that a key of a request can have, in the form in which requests have them.
+pub(super) fn values(key: &Key, values: &[String]) -> Result<Vec<String>, String> {
+    let several = values.len() > 1 && !said::may_be_several(key.name());
+    match several {
+        true => Err(format!("`{}` has one value in a request", key.as_written())),
+        false => {
+            // What else it may be is the parser's to say, where there is a request to parse.
+            let count =
+                |value: &String| key.name() != Name::MaxKeys || value.parse::<u32>().is_ok();
+            if let Some(value) = values.iter().find(|value| !count(value)) {
+                let key = key.as_written();
+                return Err(format!("`{key}`: `{value}` is not a number"));
+            }
+            // Versions that are refused before any policy is asked: a table shows that it would refuse them too.
+            let old =
+                |value: &str| key.name() == Name::TlsVersion && matches!(value, "1.0" | "1.1");
+            let said = values.iter().map(|value| match old(value) {
+                true => Ok(vec![value.clone()]),
+                false => said::value(key, value),
+            });
+            Ok(said.collect::<Result<Vec<_>, _>>()?.concat())
         }
-        Name::MaxKeys
-        | Name::SignatureAge
-        | Name::TlsVersion
-        | Name::ObjectLockRemainingRetentionDays
-            if !all(number) =>
-        {
-            wrong("a number")
-        }
-        _ if values.len() > 1
-            && !matches!(
-                key.name(),
-                Name::RequestObjectTagKeys | Name::CopySource | Name::Other
-            ) =>
-        {
-            Err(format!("`{}` has one value in a request", key.as_written()))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ mod case;
 mod decide;
 mod explain;
 mod held;
+mod said;
 mod test;
 mod validate;
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::case::{Case, Documents, Facts, Rules, Texts};
 use super::decide::{name, why};
 use super::held::{self, UnknownActions};
+use super::said;
 use crate::authz::Authorizer;
 use crate::config::file::PublicAccessBlock as Written;
 use crate::iam::{Decision, Key, Policy, PolicyKind};
@@ -205,14 +206,8 @@ fn exists(table: &Table) -> Result<(), String> {
     if table.cases.is_empty() {
         return Err("it has no `cases`".to_owned());
     }
-    let keys = |context: &BTreeMap<String, Option<Texts>>| {
-        context.iter().try_for_each(|(name, texts)| {
-            let key = Key::parse(name)?;
-            let mut texts = texts.iter();
-            texts.try_for_each(|Texts(texts)| held::values(&key, texts))
-        })
-    };
-    keys(&table.context)?;
+    let empty = BTreeMap::new();
+    said(&table.context, &empty)?;
     for row in &table.cases {
         let wrong = |why: String| format!("`{}`: {why}", row.name);
         if !DECISIONS.contains(&row.expect.as_str()) {
@@ -220,9 +215,28 @@ fn exists(table: &Table) -> Result<(), String> {
             return Err(wrong(format!("`{}` is none of `{all}`", row.expect)));
         }
         held::row(&row.action, &row.target).map_err(wrong)?;
-        keys(&row.context).map_err(wrong)?;
+        let keys = said(&table.context, &row.context).map_err(wrong)?;
+        said::agrees(&keys).map_err(wrong)?;
     }
     Ok(())
+}
+
+/// What a case says: of each key what itself says, else what the table does; `null` is nothing.
+fn said(
+    table: &BTreeMap<String, Option<Texts>>,
+    row: &BTreeMap<String, Option<Texts>>,
+) -> Result<said::Keys, String> {
+    let mut keys = said::Keys::new();
+    for (name, texts) in table.iter().chain(row) {
+        let key = Key::parse(name)?;
+        let texts = texts.as_ref().map(|Texts(texts)| texts.as_slice());
+        let values = held::values(&key, texts.unwrap_or_default())?;
+        keys.retain(|(known, _)| *known != key || known.tag() != key.tag());
+        if !values.is_empty() {
+            keys.push((key, values));
+        }
+    }
+    Ok(keys)
 }
 
 /// Compiles everything in play; an error is what cases may expect as `invalid`.

@@ -23,6 +23,29 @@ fn resolved(path: &Path) -> PathBuf {
     whole
 }
 
+/// Kernels' own views of themselves, in which nobody keeps files: `/proc` and `/sys`, by their magic numbers.
+const VIEWS: [u64; 2] = [0x9fa0, 0x6265_6572];
+
+/// Why nothing can ever be written at `path`, by the file system that it is or would be on.
+fn unwritable(path: &Path) -> Option<&'static str> {
+    let path = resolved(path);
+    let there = path.ancestors().find(|there| there.exists())?;
+    let (of, flags) = (
+        rustix::fs::statfs(there).ok()?,
+        rustix::fs::statvfs(there).ok()?,
+    );
+    match VIEWS
+        .iter()
+        .any(|magic| u64::try_from(of.f_type).is_ok_and(|found| found == *magic))
+    {
+        true => Some("it is on a file system of the kernel's, which keeps no files"),
+        false if flags.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) => {
+            Some("it is on a file system that is mounted to be read only")
+        }
+        false => None,
+    }
+}
+
 impl Builder<'_> {
     /// A path that the configuration names, from where the file is; `None` where there is none, which is told.
     pub(in crate::config) fn path(&mut self, key: &str, path: &Path) -> Option<PathBuf> {
@@ -63,7 +86,10 @@ impl Builder<'_> {
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 "one of the directories it is in is none"
             }
-            Ok(_) | Err(_) => return,
+            Ok(_) | Err(_) => match unwritable(path) {
+                Some(wrong) => wrong,
+                None => return,
+            },
         };
         self.tell(key, format!("`{}`: {wrong}", path.display()));
     }
@@ -201,7 +227,11 @@ impl Builder<'_> {
                 && has_key
                 && let Err(error) = Certificates::load(certificate, key)
             {
-                self.tell("listener.tls.certificate", error.to_string());
+                let place = match error.is_of_key() {
+                    true => "listener.tls.key",
+                    false => "listener.tls.certificate",
+                };
+                self.tell(place, error.to_string());
             }
         }
         let place = "listener.tls.client_ca";

@@ -11,9 +11,16 @@ use super::document::Element;
 use super::known;
 use super::view::View;
 
-pub(super) fn check(view: &View<'_>, report: &mut Report) {
+/// Actions that there are not, or of which nothing is answered here.
+pub(super) fn check_names(view: &View<'_>, report: &mut Report) {
     for (element, pattern) in view.actions.iter().zip(view.statement.actions.named()) {
         check_one(element, pattern, report);
+    }
+}
+
+pub(super) fn check(view: &View<'_>, report: &mut Report) {
+    check_names(view, report);
+    for (element, pattern) in view.actions.iter().zip(view.statement.actions.named()) {
         if view.statement.principals.is_some() {
             check_of_bucket(element, pattern, report);
         }

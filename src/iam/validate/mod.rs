@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 use super::policy::{PolicyKind, PolicyLimits};
 pub use bucket::validate_for_bucket;
 use document::Element;
+pub(super) use texts::padded_variable;
 use view::View;
 
 /// How bad a finding is, as Access Analyzer ranks them.
@@ -70,7 +71,7 @@ pub struct Finding {
 }
 
 /// Looks a document over, in the order of its lines. Of what is refused every error is told, and of a
-/// statement that has one nothing else.
+/// statement that has one nothing else but the actions that there are not.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-policy-validation.html>
 #[must_use]
@@ -178,8 +179,10 @@ fn look_at(
         grants::check_public(document, policy, report);
     }
     for view in view::statements(document, policy) {
-        if !broken.contains(&view.element.path) {
-            check_statement(&view, now, report);
+        match broken.contains(&view.element.path) {
+            false => check_statement(&view, now, report),
+            // Whether there are its actions is known whatever else is wrong.
+            true => actions::check_names(&view, report),
         }
     }
 }

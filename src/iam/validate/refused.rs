@@ -86,12 +86,35 @@ pub(super) fn read<'a>(
         }
         let at = place(&error, &document);
         report.findings.push(told(code(&error), &error, at));
+        report.findings.extend(keys_of_no_operator(&error, at));
         let path = at.map(|element| element.path.clone()).unwrap_or_default();
         let statement = statement(&error).map(|number| format!("Statement[{number}]"));
         broken.push(statement.unwrap_or_default());
         mend(&error, &path, kind, &mut document)?;
     }
     None
+}
+
+/// The keys that there are not of an operator that there is not either: with it they leave the document.
+fn keys_of_no_operator(error: &Error, at: Option<&Element<'_>>) -> Vec<Finding> {
+    let (statement, field) = match error {
+        Error::Statement {
+            statement,
+            field: field @ "Condition",
+            reason,
+        } if reason.contains("condition operator") => (statement, *field),
+        _ => return Vec::new(),
+    };
+    let keys = at.map_or(&[][..], Element::members).iter();
+    let unknown = keys.filter_map(|(key, element)| {
+        let error = Error::Statement {
+            statement: statement.clone(),
+            field,
+            reason: Key::parse(key).err()?,
+        };
+        Some(told(code(&error), &error, Some(element)))
+    });
+    unknown.collect()
 }
 
 fn told(code: &'static str, error: &Error, at: Option<&Element<'_>>) -> Finding {

@@ -4,7 +4,7 @@
 
 use super::super::principal::{CANONICAL, is_canonical};
 use super::Report;
-use super::document::{Element, Shape};
+use super::document::{self, Element, Shape};
 use super::view::View;
 
 pub(super) fn check(view: &View<'_>, report: &mut Report) {
@@ -115,16 +115,43 @@ fn check_types(values: &Element<'_>, report: &mut Report) {
     }
 }
 
+/// The keys of a text's variables, as they are written.
+fn keys(text: &str) -> impl Iterator<Item = &str> {
+    let inner = text.split("${").skip(1);
+    let inner = inner.filter_map(|text| text.split('}').next());
+    inner.map(|text| text.split(',').next().unwrap_or_default())
+}
+
+/// The first variable of a document with a space before or behind its key: its statement, from 0, the element that
+/// it is in, and the key. AWS does not support it, and does not say what it does.
+pub(in crate::iam) fn padded_variable(text: &str) -> Option<(usize, &'static str, String)> {
+    let document = document::read(text)?;
+    let statements = document.member("Statement")?.items().iter().enumerate();
+    let padded = |element: &Element<'_>| {
+        let mut keys = element.items().iter().flat_map(|item| keys(item.text()));
+        keys.find(|key| *key != key.trim()).map(str::to_owned)
+    };
+    statements.into_iter().find_map(|(at, statement)| {
+        let resources = ["Resource", "NotResource"].into_iter();
+        let mut resources = resources.filter_map(|name| Some((name, statement.member(name)?)));
+        let operators = statement
+            .member("Condition")
+            .map_or(&[][..], Element::members);
+        let mut values = operators.iter().flat_map(|(_, keys)| keys.members());
+        resources
+            .find_map(|(name, list)| Some((at, name, padded(list)?)))
+            .or_else(|| values.find_map(|(_, list)| Some((at, "Condition", padded(list)?))))
+    })
+}
+
 fn check_all_variables(values: &Element<'_>, variables: bool, report: &mut Report) {
     for item in values.items().iter().filter(|_| variables) {
-        let inner = item.text().split("${").skip(1);
-        let inner = inner.filter_map(|text| text.split('}').next());
-        let mut keys = inner.map(|text| text.split(',').next().unwrap_or_default());
+        let mut keys = keys(item.text());
         if let Some(key) = keys.find(|key| key.contains(char::is_whitespace)) {
             report.error(
                 "UNSUPPORTED_SPACE_IN_VARIABLE",
                 item,
-                format!("the variable `{key}` has a space, with which AWS takes it for none"),
+                format!("the variable `{key}` has a space, which AWS does not support: PutBucketPolicy refuses it around a key, and a policy of a file is read as if it were not there"),
                 &format!("write `${{{}}}`", key.trim()),
             );
         }

@@ -1,13 +1,13 @@
 //! Whether such a request could come and be carried out: what the gateway answers by other reasons than
 //! policies, by its own parser, listeners and routes.
 
-use super::Keys;
+use super::super::said::Keys;
 use super::play::Play;
 use crate::authn::{self, Mechanism, Version};
 use crate::authz::sketches;
 use crate::backend::router::asks_for;
 use crate::config::Config;
-use crate::iam::{Key, Name, Principal, Supplied};
+use crate::iam::{Name, Principal};
 use crate::s3::{Call, Error, Request, Target, is_location};
 
 /// The request that is asked about; `None` where only headers and documents of others speak of the right.
@@ -73,7 +73,7 @@ fn whoever(error: &Error) -> String {
 }
 
 /// What the request says, as conditions have it of one that came.
-pub(super) fn as_conditions_have_it(request: Option<&Request>, action: &str, given: &mut Keys) {
+pub(super) fn as_conditions_have_it(request: Option<&Request>, given: &mut Keys) {
     let source = match request.map(|request| &request.call) {
         Some(Call::CopyObject(call)) => Some(&call.source),
         Some(Call::UploadPartCopy(call)) => Some(&call.source),
@@ -86,16 +86,6 @@ pub(super) fn as_conditions_have_it(request: Option<&Request>, action: &str, giv
                 .map(|slash| format!("{slash}{}/{}", from.bucket, from.key))
                 .to_vec();
         }
-    }
-    let said = given.iter().any(|(key, _)| key.name() == Name::VersionId);
-    let version = request.and_then(|request| request.head.query.get("versionId"));
-    if let (false, true, Some(version), Ok(key)) = (
-        said,
-        Supplied::by(action).has(Name::VersionId),
-        version,
-        Key::parse("s3:VersionId"),
-    ) {
-        given.push((key, vec![version.to_owned()]));
     }
 }
 

@@ -249,6 +249,11 @@ impl Play {
         }
         match stored.policy(bucket) {
             Ok(policy) => {
+                let unknown = policy
+                    .iter()
+                    .flat_map(|policy| policy.policy().unknown_actions());
+                let notes = unknown.map(|why| format!("the policy of bucket `{bucket}`: {why}"));
+                self.notes.extend(notes);
                 let policy = policy.map(|policy| Arc::new(policy.policy().clone()));
                 self.documents.resource = policy;
                 Ok(())

@@ -19,6 +19,8 @@ pub(super) struct Told<'a> {
     why: String,
     notes: Vec<String>,
     also: Vec<Also>,
+    /// Of rights that a copy needs where its source has tags.
+    tagged: Vec<Also>,
 }
 
 /// What is decided of a right that the request needs besides the one that is asked about.
@@ -29,6 +31,7 @@ pub(super) struct Also {
     decision: &'static str,
     why: String,
     absent: Vec<String>,
+    ignored: Vec<String>,
 }
 
 impl Also {
@@ -41,6 +44,7 @@ impl Also {
             decision,
             why,
             absent: verdict.absent.clone(),
+            ignored: verdict.ignored.clone(),
         }
     }
 }
@@ -69,7 +73,12 @@ pub(super) fn invalid(why: &str) -> String {
 }
 
 impl<'a> Told<'a> {
-    pub(super) fn new(verdict: &'a Verdict<'a>, play: &Play, also: Vec<Also>) -> Self {
+    pub(super) fn new(
+        verdict: &'a Verdict<'a>,
+        play: &Play,
+        also: Vec<Also>,
+        tagged: Vec<Also>,
+    ) -> Self {
         let (mut decision, mut why) = outcome(verdict, play);
         let denied = also.iter().find(|also| also.decision != "allow");
         if let (Some(also), "allow") = (denied, decision) {
@@ -79,12 +88,21 @@ impl<'a> Told<'a> {
                 also.action, also.resource, also.because, also.why
             );
         }
+        let without = tagged.iter().find(|also| also.decision != "allow");
+        if let (Some(also), "allow") = (without, decision) {
+            why = format!(
+                "if the source has no tags; of one that has, such a request also needs `{}` on `{}`: {}: {}. \
+                 Without tags: {why}",
+                also.action, also.resource, also.decision, also.why
+            );
+        }
         Self {
             verdict,
             decision,
             why,
             notes: notes(verdict, play, &also),
             also,
+            tagged,
         }
     }
 
@@ -101,7 +119,7 @@ impl<'a> Told<'a> {
         let all = |statements: &mut dyn Iterator<Item = &Considered<'_>>| {
             statements.map(statement).collect::<Vec<_>>()
         };
-        let also = self.also.iter().map(|also| {
+        let right = |also: &Also| {
             json!({
                 "action": also.action,
                 "resource": also.resource,
@@ -109,9 +127,12 @@ impl<'a> Told<'a> {
                 "decision": also.decision,
                 "why": also.why,
             })
-        });
+        };
+        let also = self.also.iter().map(right);
+        let tagged = self.tagged.iter().map(right);
         let object = json!({
             "also_needs": also.collect::<Vec<_>>(),
+            "also_needs_if_the_source_has_tags": tagged.collect::<Vec<_>>(),
             "decision": self.decision,
             "why": self.why,
             "by": by(&explanation.decision).map(named),
@@ -132,7 +153,12 @@ impl<'a> Told<'a> {
         for note in &self.notes {
             let _ = writeln!(out, "note: {note}");
         }
-        for also in &self.also {
+        let all_of_them = self.also.iter().map(|also| (also, ""));
+        let where_tagged = self
+            .tagged
+            .iter()
+            .map(|also| (also, ", where that has tags"));
+        for (also, when) in all_of_them.chain(where_tagged) {
             let Also {
                 action,
                 resource,
@@ -143,7 +169,7 @@ impl<'a> Told<'a> {
             } = also;
             let _ = writeln!(
                 out,
-                "also needs {action} on {resource}, for its {because}: {decision}: {why}"
+                "also needs {action} on {resource}, for its {because}{when}: {decision}: {why}"
             );
         }
         let _ = writeln!(out, "\ncontext:");
@@ -190,7 +216,9 @@ fn notes(verdict: &Verdict<'_>, play: &Play, also: &[Also]) -> Vec<String> {
         };
         notes.push(format!("`{key}` is taken as it is given, and {so}"));
     }
-    for key in &verdict.ignored {
+    // What only a right besides is asked by is not left out.
+    let used = |key: &&String| also.iter().any(|also| !also.ignored.contains(*key));
+    for key in verdict.ignored.iter().filter(|key| !used(key)) {
         notes.push(format!(
             "`{key}` is left out: no request here has it for this action"
         ));

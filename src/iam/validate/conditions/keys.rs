@@ -5,9 +5,9 @@
 
 use super::super::super::key::{Key, Name};
 use super::super::super::pattern::Pattern;
-use super::super::Report;
 use super::super::known;
 use super::super::view::{Asked, View};
+use super::super::{Report, Severity};
 
 /// Whether requests can have the key.
 pub(super) fn check(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) -> bool {
@@ -19,8 +19,13 @@ pub(super) fn check(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) -> 
     };
     // Where no action is known, nothing is known of their keys.
     if !view.takes.is_empty() && !known::is_supplied(key, &view.takes) {
-        report.warn(
-            "KEY_WITHOUT_ACTION",
+        let (severity, code) = match view.names_actions() && is_of_service(key) {
+            true => (Severity::Error, "UNSUPPORTED_ACTION_FOR_CONDITION_KEY"),
+            false => (Severity::Warning, "KEY_WITHOUT_ACTION"),
+        };
+        report.add(
+            severity,
+            code,
             asked.element,
             format!("no action of the statement has the key `{name}`, so that {so}"),
             "move it to a statement with the actions that have it, or remove it",
@@ -48,6 +53,13 @@ pub(super) fn check(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) -> 
     true
 }
 
+/// Whether it is a service's own, of which AWS has it an error when an action lacks it: the global ones come with
+/// every request.
+fn is_of_service(key: &Key) -> bool {
+    let prefix = key.as_written().split(':').next().unwrap_or_default();
+    !prefix.eq_ignore_ascii_case("aws")
+}
+
 /// Of the actions that are named, those that do not have a key that others have.
 fn check_each(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) {
     let key = &asked.condition.key;
@@ -60,7 +72,11 @@ fn check_each(asked: &Asked<'_>, view: &View<'_>, report: &mut Report) {
                 true => "always holds of it",
                 false => "never holds of it",
             };
-            report.warn(
+            report.add(
+                match is_of_service(key) {
+                    true => Severity::Error,
+                    false => Severity::Warning,
+                },
                 "UNSUPPORTED_ACTION_FOR_CONDITION_KEY",
                 element,
                 format!(
