@@ -79,11 +79,18 @@ pub(super) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
     static POOL: LazyLock<Option<Runtime>> = LazyLock::new(|| {
         let mut pool = tokio::runtime::Builder::new_current_thread();
         pool.thread_name("files").thread_keep_alive(IDLE);
-        pool.build().ok()
+        match pool.build() {
+            Ok(pool) => Some(pool),
+            Err(error) => {
+                tracing::warn!(%error, "files have the reactors' own threads");
+                None
+            }
+        }
     });
     match &*POOL {
-        Some(pool) => pool.spawn_blocking(work),
-        None => tokio::task::spawn_blocking(work),
+        // Of tests, each has threads with faults of its own.
+        Some(pool) if !cfg!(test) => pool.spawn_blocking(work),
+        _ => tokio::task::spawn_blocking(work),
     }
 }
 

@@ -105,7 +105,7 @@ pub(super) fn wrong(table: &DeTable<'_>) -> Option<Mistake> {
 /// Every table that lacks what must be in it, unless `told` has that under a name that is like it.
 pub(super) fn missing(table: &DeTable<'_>, told: &[Mistake]) -> Vec<Mistake> {
     let mut found = Vec::new();
-    find(table, "", &mut found, &|key, name, _, value| {
+    find(table, "", &mut found, &|key, name, shape, value| {
         let needed = SHAPES.iter().find(|(known, ..)| *known == key);
         let needed = needed.map_or(&[][..], |(_, _, needed)| *needed);
         let lacks = |one: &DeTable<'_>, at: usize| {
@@ -119,9 +119,11 @@ pub(super) fn missing(table: &DeTable<'_>, told: &[Mistake]) -> Vec<Mistake> {
             let what: Vec<_> = lacks.map(lacking).collect();
             (!what.is_empty()).then(|| mistake(table, at, what.join("; ")))
         };
-        match value {
-            DeValue::Table(one) => lacks(one, name.start).into_iter().collect(),
-            DeValue::Array(list) => list
+        match (shape, value) {
+            (Table(_) | Either, DeValue::Table(one)) => {
+                lacks(one, name.start).into_iter().collect()
+            }
+            (Tables(_), DeValue::Array(list)) => list
                 .iter()
                 .filter_map(|one| lacks(one.get_ref().as_table()?, one.span().start))
                 .collect(),
@@ -166,9 +168,9 @@ fn find(table: &DeTable<'_>, place: &str, found: &mut Vec<Mistake>, ask: Ask<'_>
             continue;
         };
         found.extend(ask(&key, name.span(), *shape, value.get_ref()));
-        match value.get_ref() {
-            DeValue::Table(inner) => find(inner, &key, found, ask),
-            DeValue::Array(list) => {
+        match (shape, value.get_ref()) {
+            (Table(_) | Either, DeValue::Table(inner)) => find(inner, &key, found, ask),
+            (Tables(_), DeValue::Array(list)) => {
                 let tables = list.iter().filter_map(|one| one.get_ref().as_table());
                 tables.for_each(|inner| find(inner, &key, found, ask));
             }
