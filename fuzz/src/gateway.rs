@@ -56,6 +56,7 @@ impl Wire {
         let state = State {
             addressing: Addressing::new(["s3.example.com".to_owned()]),
             authenticator: crate::authenticator(),
+            beside: None,
             authorizer: Authorizer::new(ACCOUNT.into(), crate::REGION.into())
                 .blocking(PublicAccessBlock::NONE),
             directory: Arc::new(crate::directory()),

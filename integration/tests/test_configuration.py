@@ -89,6 +89,7 @@ UNKNOWN = json.dumps({"Statement": [{"Effect": "Deny", "Action": ["s3:DeleteObje
     ('[audit]\noutput = { file = "nowhere/audit.jsonl" }\n', [(2, "`nowhere` is not there")]),
     ('[audit]\noutput = { file = "/etc" }\n', [(2, "directory")]),
     ('[root]\naccess_key = { env = "" }\nsecret_key = { file = "" }\n', [(2, "environment variable"), (3, "empty")]),
+    ('[listener]\naddress = "127.0.0.1:9000"\nhttp_address = "127.0.0.2:9000"\nhttp_signature_v2 = true\n', [(4, "one port")]),
     ('[listener]\nexternal_url = "https://x/path?x=1"\n', [(2, "a scheme, a host and a port")]),
     ('[listener]\nexternal_url = "https://x:99999"\n', [(2, "65535")]),
     ('[listener]\nexternal_url = "https://me@x"\n', [(2, "user")]),

@@ -26,6 +26,13 @@ impl Builder<'_> {
             let what = "there is no `http_address`, which it is for; where TLS is listened for it is `signature_v2`";
             self.tell("listener.http_signature_v2", what.to_owned());
         }
+        let [two, plain_two] = [file.listener.signature_v2, file.listener.http_signature_v2]
+            .map(|takes| takes.unwrap_or(false));
+        // They are told apart by their ports.
+        if two != plain_two && beside.is_some_and(|beside| beside.port() == listen.port()) {
+            let what = "it is not as `signature_v2` is, and both listeners have one port: give one of them another";
+            self.tell("listener.http_signature_v2", what.to_owned());
+        }
         let admin = overrides.admin_listen.or(file.admin.address);
         let admin = admin.unwrap_or_else(Config::default_admin_listen);
         let mut all = vec![("listener.address", listen, overrides.listen.is_some())];
