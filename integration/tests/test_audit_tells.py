@@ -392,6 +392,20 @@ def test_refusals_are_in_the_log_where_there_is_no_audit(work):
         assert not lines(gateway)
 
 
+def test_t86_a_links_signature_is_in_no_reason_of_the_log(work):
+    """What a client is told repeats what it sent, and the log what the client is told."""
+    with Gateway(work / "reasons", tls=False) as gateway:
+        s3(gateway).create_bucket(Bucket="bkt")
+        link = "a?X-Amz-Signature=CANARY0123456789"
+        policy = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": link, "Resource": "arn:aws:s3:::bkt/*"}})
+        answers = [raw.request(gateway, "PUT", "/bkt/d", [(link, "1")]), raw.request(gateway, "PUT", "/bkt", [("policy", "")], body=policy.encode())]
+        for answer in answers:
+            assert answer.status in (400, 501), answer
+            line = wait(lambda: [l for l in gateway.log().splitlines() if answer.headers["x-amz-request-id"] in l])
+            assert "a link's signature" in line[0]
+        assert "CANARY" not in gateway.log()
+
+
 def test_t86_nobody_floods_the_log_or_hides_a_refusal_in_it(work):
     env = {"USERS_SECRET": SECRET}
     with Gateway(work / f"flood-{uuid.uuid4().hex[:8]}", USERS, env=env) as gateway:

@@ -1,5 +1,7 @@
 """What operators rely on: start, configuration, reload, users and policies, health, drain, audit."""
 
+import contextlib
+import socket
 import json
 import os
 import re
@@ -283,6 +285,30 @@ def test_certificate_reload(work, tmp_path):
         (tmp_path / "cert.pem").write_text("not a certificate")
         wait(lambda: "not reloaded" in gateway.log())
         assert served() == second
+
+
+def test_other_authorities_of_clients_wait_for_the_next_start(work, tmp_path):
+    """In the same file too; and a reload that is asked for before the gateway is ready ends nothing."""
+    for name in ("one", "two"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                        "-keyout", f"{tmp_path}/{name}.key", "-out", f"{tmp_path}/{name}.pem"], check=True, capture_output=True)
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes((tmp_path / "one.pem").read_bytes())
+    gateway = Gateway(work / "authorities", f'[listener.tls]\nclient_ca = "{ca}"\n').start(wait=False)
+
+    def accepts():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", gateway.port), 1):
+            return True
+
+    try:
+        wait(accepts)
+        gateway.process.send_signal(signal.SIGHUP)
+        wait(lambda: "ready" in (gateway.directory / "stdout").read_text())
+        ca.write_bytes((tmp_path / "two.pem").read_bytes())
+        gateway.process.send_signal(signal.SIGHUP)
+        wait(lambda: 'these change at the next start only keys="listener.tls.client_ca"' in gateway.log())
+    finally:
+        assert gateway.stop() == 0
 
 
 def test_plain_http_on_loopback(work):

@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::signature::told;
 use crate::audit::Event;
 
 /// How many lines may come at once, of each kind, and how often there is room for another one.
@@ -126,7 +127,9 @@ fn line(event: &Event<'_>, message: Option<&str>) {
             first.key,
             first.reason.as_deref().unwrap_or_default()
         ),
-        (reason, _) => reason.or(message).unwrap_or_default().to_owned(),
+        (Some(reason), _) => reason.to_owned(),
+        // An event has only what is in it already; what the client was told repeats what it sent.
+        (None, None) => told(message.unwrap_or_default()).into_owned(),
     };
     tracing::warn!(
         request_id = event.request_id,

@@ -19,6 +19,7 @@ mod unheard;
 
 pub use state::{Limits, State};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -354,18 +355,17 @@ impl Gateway {
             Some(bucket) => state.backends.name_of(bucket),
             None => Some(""),
         };
-        let first = of(request.target.bucket());
+        let to = of(request.target.bucket());
         let source = request.call.source().map(|source| &source.bucket);
-        let second = source.and_then(|bucket| of(Some(bucket)));
-        let second = second.filter(|second| first != Some(second));
-        for (place, backend) in seen.at.iter_mut().zip([first, second]) {
-            let Some(backend) = backend else { continue };
-            *place = self.places.at(backend, state.limits.requests_at_backends);
-            if place.is_none() {
-                return false;
-            }
-        }
-        true
+        let from = source.and_then(|bucket| of(Some(bucket)));
+        let backend = match (from, to) {
+            // Which of them it waits for is not known before: it must not take the place of what waits for one.
+            (Some(from), Some(to)) if from != to => Cow::Owned(format!("{from} to {to}")),
+            (_, Some(to)) => Cow::Borrowed(to),
+            (_, None) => return true,
+        };
+        seen.at = (self.places).at(&backend, state.limits.requests_at_backends);
+        seen.at.is_some()
     }
 
     /// One event and one count per request, whatever became of it. Without a place it was not carried

@@ -60,8 +60,8 @@ pub(super) struct Seen {
     pub(super) place: Option<Place>,
     /// Its place among its caller's.
     pub(super) share: Option<Share>,
-    /// Its places among those at its backend, and at another one that it copies from.
-    pub(super) at: [Option<AtBackend>; 2],
+    /// Its place among those at its backend, or on the way from one to another.
+    pub(super) at: Option<AtBackend>,
 }
 
 /// Whether a query parameter means nothing to S3 and is there for whoever reads what was asked, or is passed
@@ -124,13 +124,13 @@ impl Seen {
             crowding: None,
             place: None,
             share: None,
-            at: [None, None],
+            at: None,
         }
     }
 
     /// It takes no place from others any more.
     pub(super) fn give_up_places(&mut self) {
-        (self.place, self.share, self.at) = (None, None, [None, None]);
+        (self.place, self.share, self.at) = (None, None, None);
     }
 
     /// The head is read.

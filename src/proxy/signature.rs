@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use crate::audit::bounded;
 
 /// What a link's parameters are called that prove something. The second version's could be many a word, and
-/// is one only as a parameter.
+/// is one only as a parameter, or where the access key stands with it: however an `&` is written in other
+/// languages' texts.
 const AMZ: [&str; 2] = ["X-Amz-Signature", "X-Amz-Security-Token"];
 const V2: &str = "Signature=";
+const V2_KEY: &str = "AWSAccessKeyId";
 
 /// A text that a client chose, bounded, and without what a link is signed with from where that begins: it
 /// stands there where a client has encoded the link's `?`, once or more often.
@@ -51,9 +53,11 @@ fn found(text: &[u8]) -> Option<usize> {
         let beginning = text.get(..name.len());
         beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(name.as_bytes()))
     };
+    let has_key = (0..text.len()).any(|at| text.get(at..).is_some_and(|text| begins(text, V2_KEY)));
     (0..text.len()).find(|at| match text.get(*at..) {
         Some(rest @ [b'x' | b'X', ..]) => AMZ.iter().any(|name| begins(rest, name)),
-        Some([b'&' | b'?', rest @ ..]) => begins(rest, V2),
+        Some([b'&' | b'?' | b';', rest @ ..]) => begins(rest, V2),
+        Some(rest @ [b's' | b'S', ..]) => has_key && begins(rest, V2),
         _ => false,
     })
 }
@@ -83,6 +87,16 @@ mod tests {
             ("/b/a%25253FX-Amz-Signatur%25252565=canary", "/b/a%25253F"),
             ("/b/%C3%A9%3FSignature=canary", "/b/%C3%A9"),
             ("\u{e9}%26Signature=canary", "\u{e9}"),
+            ("a?b=c&amp;Signature=canary", "a?b=c&amp"),
+            ("a?b=c%26%2338;Signature=canary", "a?b=c%26%2338"),
+            (
+                r"a?AWSAccessKeyId=b\u0026Signature=canary",
+                r"a?AWSAccessKeyId=b\u0026",
+            ),
+            (
+                "a?Expires=1%u0026Signature=canary%u0026awsaccesskeyid=b",
+                "a?Expires=1%u0026",
+            ),
         ] {
             assert_eq!(told(text), format!("{before}{TOLD}"), "{text}");
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use pingora_runtime::RuntimeBuilder;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
@@ -169,6 +169,7 @@ fn start(config_path: Option<&Path>, overrides: Overrides, config: &Config) -> R
         "the limit of file descriptors is raised"
     );
     let reserve = Reserve::new();
+    let signals = Signals::new()?;
     // Before anything is created, so that an address that is taken leaves nothing behind.
     let listeners = Listeners::bind(config)?;
     let bootstrap = Bootstrap::prepare(config, listeners.main.local_addr()?)?;
@@ -194,7 +195,15 @@ fn start(config_path: Option<&Path>, overrides: Overrides, config: &Config) -> R
         audit: audit.clone(),
         http_port,
     });
-    serve(config, &running, listeners, reserve, certificates, &metrics)
+    serve(
+        config,
+        &running,
+        listeners,
+        signals,
+        reserve,
+        certificates,
+        &metrics,
+    )
 }
 
 /// One state out of a configuration and what outlives it.
@@ -229,6 +238,27 @@ fn state(
     })
 }
 
+/// What has the process reload, waited for from before anybody can know that it is there: a signal that nobody
+/// waits for ends it, as others may that come while it starts.
+struct Signals {
+    runtime: Arc<tokio::runtime::Runtime>,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build()?;
+        let within = runtime.enter();
+        let hangup = signal(SignalKind::hangup())?;
+        drop(within);
+        Ok(Self {
+            runtime: Arc::new(runtime),
+            hangup,
+        })
+    }
+}
+
 /// The addresses that are listened on.
 struct Listeners {
     main: TcpListener,
@@ -256,6 +286,7 @@ fn serve(
     config: &Config,
     running: &Arc<Running>,
     listeners: Listeners,
+    mut signals: Signals,
     reserve: Reserve,
     certificates: Option<Arc<Certificates>>,
     metrics: &Arc<Metrics>,
@@ -312,15 +343,22 @@ fn serve(
     aside.get_handle().spawn(admin);
 
     let watcher = Watcher::start(running, config)?;
-    let signals = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    signals.block_on(async {
+    let runtime = signals.runtime.clone();
+    runtime.block_on(async {
         readiness.set(Phase::Serving);
         running.bootstrap.tell_names(config);
         running.bootstrap.announce(config);
         let health = &readiness.health;
-        supervise(running, &watcher, health, metrics, &workers, &cutting).await
+        supervise(
+            running,
+            &mut signals,
+            &watcher,
+            health,
+            metrics,
+            &workers,
+            &cutting,
+        )
+        .await
     })?;
 
     // Readiness goes red and connections close as they fall idle, so that balancers and clients go
@@ -397,6 +435,7 @@ fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Tls, Error> {
 /// or a backend.
 async fn supervise(
     running: &Running,
+    signals: &mut Signals,
     watcher: &Watcher,
     health: &Arc<Health>,
     metrics: &Metrics,
@@ -405,14 +444,13 @@ async fn supervise(
 ) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut poll = tokio::time::interval(POLL);
     let mut turned_away = TurnedAway::new(metrics);
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {
+            _ = signals.hangup.recv() => {
                 running.audit.reopen();
                 watcher.reload();
             }

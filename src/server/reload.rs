@@ -72,12 +72,22 @@ fn fixed(config: &Config) -> Vec<(&'static str, String)> {
     let root = config.root.as_ref();
     let root = root.map(|root: &RootKey| (&root.id, sha256(root.secret.expose().as_bytes())));
     let (tls, limits) = (&config.tls, &config.limits);
+    // What is in it as well: what cannot be read now is not what was.
+    let clients = tls.client_ca.as_ref();
+    let clients = clients.map(|ca| {
+        (
+            ca,
+            std::fs::read(ca)
+                .map(|ca| sha256(&ca))
+                .map_err(|e| e.kind()),
+        )
+    });
     let told: [(_, &dyn Debug); 17] = [
         ("data", &config.data),
         ("listener.address", &config.listen),
         ("listener.http_address", &config.http_listen),
         ("listener.tls.minimum_version", &tls.only_1_3),
-        ("listener.tls.client_ca", &tls.client_ca),
+        ("listener.tls.client_ca", &clients),
         (
             "listener.tls.client_certificates",
             &tls.client_may_be_without,

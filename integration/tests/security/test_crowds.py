@@ -131,7 +131,7 @@ def test_t87_so_many_requests_at_a_time(narrow, spy):
 
 
 def test_t87_a_backend_that_does_not_answer_leaves_room_to_others(work):
-    """Whoever asks it, directly, for a copy or for all buckets; and it has its places again when it answers."""
+    """Whoever asks it, directly or for all buckets; and it has its places again when it answers."""
     ends, store = threading.Event(), Recorder()
     config, env = upstream("hung", store.url, UPSTREAM_KEY, UPSTREAM_SECRET)
     config = config.replace('bucket = "*"', 'bucket = "hung"')
@@ -149,13 +149,12 @@ def test_t87_a_backend_that_does_not_answer_leaves_room_to_others(work):
             waiting[4].send(raw.signed(gateway, "GET", "/"))
             spy.wait(lambda: len(store.arrived) == 5)
             for _ in range(3):
-                for answer in (ada(gateway, "GET", "/hung/more"), h2.signed(gateway, "GET", "/hung/more"),
-                               ada(gateway, "PUT", "/good/copy", headers=[("x-amz-copy-source", "/hung/more")])):
+                for answer in (ada(gateway, "GET", "/hung/more"), h2.signed(gateway, "GET", "/hung/more")):
                     spy.answers(answer, ("SlowDown",), (503,))
                     assert answer.headers["retry-after"] == "1" and spy.event(answer)["decision"] == "limited"
                 assert ada(gateway, "PUT", "/good/x", body=BODY).status == 200
                 assert ada(gateway, "GET", "/good/x").body == BODY
-            assert limited(gateway, "requests_per_backend") == 9 and limited(gateway, "requests") == 0
+            assert limited(gateway, "requests_per_backend") == 6 and limited(gateway, "requests") == 0
             assert len(store.arrived) == 5
             ends.set()
             assert [connection.answer().status for connection in waiting[:4]] == [200] * 4
@@ -164,6 +163,34 @@ def test_t87_a_backend_that_does_not_answer_leaves_room_to_others(work):
             for connection in waiting:
                 connection.sock.close()
         assert ada(gateway, "GET", "/hung/more").status == 200
+    store.close()
+
+
+@pytest.mark.parametrize("source,target", [("/hung/key", "/good/copy"), ("/good/x", "/hung/copy")])
+def test_t87_copies_that_wait_leave_both_their_backends_to_others(work, source, target):
+    ends, store = threading.Event(), Recorder()
+    config, env = upstream("hung", store.url, UPSTREAM_KEY, UPSTREAM_SECRET)
+    config = config.replace('bucket = "*"', 'bucket = "hung"')
+    limits = '[limits]\nrequests = 8\nrequests_per_caller = 8\n'
+    with Gateway(work / f"copies-{target[1:5]}", limits + AUDIT + USERS + config, env={**env, "ADA_SECRET": ADA_SECRET}) as gateway:
+        spy = Spy(gateway, store)
+        assert raw.request(gateway, "PUT", "/good").status == 200
+        assert raw.request(gateway, "PUT", "/good/x", body=BODY).status == 200
+        spy.reply = lambda head, body: ends.wait(60) and agree(head, body)
+        waiting = [raw.Connection(gateway) for _ in range(4)]
+        try:
+            for connection in waiting:
+                connection.send(raw.signed(gateway, "PUT", target, headers=[("x-amz-copy-source", source)]))
+            spy.wait(lambda: len(store.arrived) == 4)
+            spy.answers(ada(gateway, "PUT", target, headers=[("x-amz-copy-source", source)]), ("SlowDown",), (503,))
+            for _ in range(3):
+                assert ada(gateway, "PUT", "/good/y", body=BODY).status == 200
+                assert ada(gateway, "GET", "/good/y").body == BODY
+            assert limited(gateway, "requests_per_backend") == 1 and len(store.arrived) == 4
+        finally:
+            ends.set()
+            for connection in waiting:
+                connection.sock.close()
     store.close()
 
 

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::ending;
 use super::files::{self, Is, LookAtFile, error};
 use super::index::{Held, Position};
 use super::opened::{Opened, Trouble};
@@ -131,6 +132,10 @@ pub(super) fn find(store: &Store, upload: &OnUpload) -> Result<Arc<UploadRecord>
     }
     match read(store, &upload.bucket, &upload.upload_id)? {
         Found::Sound(record) if record.key == upload.key.as_str() => Ok(record),
+        // It comes and goes with its record: without one it is damaged, and not gone.
+        Found::Nothing if ending::is_there(store, &upload.bucket, &upload.upload_id)? => {
+            Err(Error::internal("the upload's record is missing"))
+        }
         Found::Sound(_) | Found::Nothing => Err(missing()),
         Found::Damaged => Err(Error::internal("the upload's record is damaged")),
     }
