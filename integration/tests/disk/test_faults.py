@@ -13,7 +13,7 @@ ERRORS = [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EACCES, errno.EROFS, errn
 # What the disk and the gateway's own state are kept with, while requests are answered and at a start.
 WORKING = ["fdatasync", "fstat", "fsync", "getdents64", "linkat", "mkdirat", "newfstatat", "openat", "openat2", "pread64", "rename", "renameat", "statx", "unlink",
            "unlinkat", "write"]
-STARTING = ["fdatasync", "flock", "fstat", "fsync", "getdents64", "mkdir", "newfstatat", "openat", "openat2", "pread64", "read", "rename", "statx", "unlinkat", "write"]
+STARTING = ["fdatasync", "flock", "fstat", "fsync", "getdents64", "mkdir", "newfstatat", "openat", "openat2", "pread64", "read", "readlink", "rename", "statfs", "statx", "unlinkat", "write"]
 
 
 def body(text, length):

@@ -26,10 +26,12 @@ fn resolved(path: &Path) -> PathBuf {
 /// Kernels' own views of themselves, in which nobody keeps files: `/proc` and `/sys`, by their magic numbers.
 const VIEWS: [u64; 2] = [0x9fa0, 0x6265_6572];
 
-/// Why nothing can ever be written at `path`, by the file system that it is or would be on.
+/// Why no directory can be at `path`, by the file system that it is or would be on. What is there already on one
+/// that is read only is served for reading.
 fn unwritable(path: &Path) -> Option<&'static str> {
     let path = resolved(path);
     let there = path.ancestors().find(|there| there.exists())?;
+    let is_there = there == path;
     let (of, flags) = (
         rustix::fs::statfs(there).ok()?,
         rustix::fs::statvfs(there).ok()?,
@@ -39,7 +41,7 @@ fn unwritable(path: &Path) -> Option<&'static str> {
         .any(|magic| u64::try_from(of.f_type).is_ok_and(|found| found == *magic))
     {
         true => Some("it is on a file system of the kernel's, which keeps no files"),
-        false if flags.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) => {
+        false if !is_there && flags.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) => {
             Some("it is on a file system that is mounted to be read only")
         }
         false => None,
