@@ -83,9 +83,8 @@ impl UploadPlan {
         let length = match request.payload.is_chunked() {
             true => decoded_length(&request.head)?,
             false => {
-                let length = content_length.ok_or(ErrorCode::MissingContentLength)?;
-                never_framed(&request.head, length)?;
-                length
+                never_framed(&request.head)?;
+                content_length.ok_or(ErrorCode::MissingContentLength)?
             }
         };
         if length > limits.upload {
@@ -127,14 +126,13 @@ impl UploadPlan {
 
 /// Refuses a body that headers say is framed in chunks and the payload mode says is not: taken at its word
 /// the framing would be stored as part of the object, and what was meant cannot be known.
-fn never_framed(head: &Head, length: u64) -> Result<(), Error> {
+fn never_framed(head: &Head) -> Result<(), Error> {
     if !head.has_header("x-amz-decoded-content-length") {
         return Ok(());
     }
     let coding = head.header("content-encoding")?.unwrap_or_default();
     let mut codings = coding.split(',').map(str::trim);
-    let framed = codings.any(|coding| coding.eq_ignore_ascii_case("aws-chunked"));
-    if !framed && decoded_length(head)? == length {
+    if !codings.any(|coding| coding.eq_ignore_ascii_case("aws-chunked")) {
         return Ok(());
     }
     let message = "x-amz-decoded-content-length and Content-Encoding say that the body is framed, and x-amz-content-sha256 that it is not.";

@@ -178,6 +178,12 @@ def test_a_read_only_store_can_be_read(disk):
         ok(disk, "PUT", "/bucket/key", body=b"kept")
         complete(disk, "bucket", "parts", upload(disk, "bucket", "parts"))
     with read_only(disk.disk):
+        # What is not there cannot be made there, which is said before.
+        for path, status in ((disk.disk, 0), (disk.disk / "new", 1)):
+            file = disk.directory / "elsewhere.toml"
+            file.write_text(f'[disk]\npath = "{path}"\n')
+            done = subprocess.run([BINARY, "check-config", str(file)], env=clean_env(), capture_output=True, text=True, timeout=60)
+            assert done.returncode == status and ("mounted to be read only" in done.stderr) == (status == 1), done
         with disk:
             assert buckets(disk) == ["bucket"]
             assert keys(disk, "bucket") == ["key", "parts"]
